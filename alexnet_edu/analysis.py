@@ -124,8 +124,12 @@ def capture(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, labels
     for name, output in outputs.items():
         assert output.grad is not None
         gradients[name] = output.grad
-    detached = ({k: v.detach() for k, v in d.items()} for d in (inputs, outputs))
-    return Captured(*detached, gradients, loss.item())
+    return Captured(
+        {name: z.detach() for name, z in inputs.items()},
+        {name: y.detach() for name, y in outputs.items()},
+        gradients,
+        loss.item(),
+    )
 
 
 def slope(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

@@ -110,9 +110,7 @@ class Record:
     def crossing(self, level: float = TARGET_ERROR, axis: str = "epoch") -> float | None:
         """Where the training error first reaches `level`, in units of `axis` of `Point`."""
         points = self.run.points
-        return analysis.crossing(
-            [getattr(p, axis) for p in points], [p.train_error for p in points], level
-        )
+        return analysis.crossing([getattr(p, axis) for p in points], [p.train_error for p in points], level)
 
 
 class Bench:
@@ -149,9 +147,7 @@ class Bench:
     def prepare(self, input_scale: str) -> Prepare:
         """uint8 batch -> float batch on the scale that the network is to see."""
         if input_scale not in INPUT_SCALES:
-            raise ValueError(
-                f"unknown input scale {input_scale!r}; choose one of {', '.join(INPUT_SCALES)}"
-            )
+            raise ValueError(f"unknown input scale {input_scale!r}; choose one of {', '.join(INPUT_SCALES)}")
         divisor = 1.0 if input_scale == "raw" else self.std
         mean = self.mean.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # channels last, like the batches
 
@@ -340,9 +336,7 @@ def to_json(record: Record) -> dict[str, Any]:
     """A record as plain JSON values; curves as one list per quantity."""
     points = record.run.points
     columns = {
-        name: [getattr(p, name) for p in points]
-        for name in Point.__dataclass_fields__
-        if name != "extra"
+        name: [getattr(p, name) for p in points] for name in Point.__dataclass_fields__ if name != "extra"
     }
     extra = {key: [p.extra[key] for p in points] for key in (points[0].extra if points else {})}
     return {
@@ -381,7 +375,7 @@ def write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + f".partial-{os.getpid()}")
     partial.write_text(json.dumps(value, indent=None, separators=(",", ":")) + "\n")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_records(runs_dir: Path) -> list[Record]:

@@ -109,7 +109,7 @@ def save_pack(images: ImageSet, path: Path, notes: dict[str, str] | None = None)
         save_file(tensors, partial, metadata)
         with open(partial, "rb+") as written:
             os.fsync(written.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except (OSError, SafetensorError) as error:
         raise DataError(
             f"Could not write {path}: {error}. Free some space (the pack needs about "

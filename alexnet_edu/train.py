@@ -68,9 +68,7 @@ class TrainConfig:
                 f"{self.evals_per_epoch}"
             )
         if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"
-            )
+            raise ValueError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True)
@@ -366,7 +364,7 @@ class _Trainer:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, partial, metadata)
-            os.replace(partial, path)
+            partial.replace(path)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"Could not write the checkpoint {path}: {error}. What was measured before is kept; "
@@ -385,7 +383,10 @@ class _Trainer:
             raise CheckpointError(
                 f"{path} is damaged or was cut short ({error}). Delete it to start that run anew."
             ) from error
-        if metadata.get("format") != CHECKPOINT_FORMAT or json.loads(metadata["config"]) != asdict(self.config):
+        same = metadata.get("format") == CHECKPOINT_FORMAT and json.loads(metadata["config"]) == asdict(
+            self.config
+        )
+        if not same:
             raise CheckpointError(
                 f"{path} belongs to a run with another configuration ({metadata.get('config')}), "
                 f"not to {json.dumps(asdict(self.config))}. Delete it or choose another file."

@@ -142,6 +142,18 @@ def pooled_size(size: int, window: int = 3, stride: int = 2) -> int:
     return -(-(size - window) // stride) + 1
 
 
+def activation_layers(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
+    """name -> (activation, the convolution before it), in order from the input: "layer 1" …"""
+    found: dict[str, tuple[nn.Module, nn.Module]] = {}
+    weighted: nn.Module | None = None
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            weighted = module
+        elif isinstance(module, Activation) and weighted is not None:
+            found[f"layer {len(found) + 1}"] = (module, weighted)
+    return found
+
+
 @torch.no_grad()
 def initialize(net: FourLayerNet, config: CifarNetConfig, generator: torch.Generator | None = None) -> None:
     """Draws every weight from N(0, std²) with the std that `config.init` names; biases 0."""

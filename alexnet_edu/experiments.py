@@ -1,10 +1,8 @@
-"""Figure 1 as an experiment: conditions × activations × rates × seeds -> a record.
+"""One training as a record: what was run, on what, and the curve that came out.
 
-One run is one training of the four-layer network. It lives in two files of its own
-under `data/runs`: a checkpoint, so that it can be killed at any moment and go on, and
-its curve. A study searches the learning rate of one activation under one condition, then
-repeats the best rate with fresh seeds. `assemble` gathers all finished studies into
-`data/results/figure1.json`, which is what notebooks show as "recorded".
+A run lives in two files of its own under `data/runs`: a checkpoint, so that it can be
+killed at any moment and go on, and its curve. Asking for a run that is already there
+costs nothing. Studies made of many runs (`figure1.py`) build on this module.
 """
 
 from __future__ import annotations
@@ -13,7 +11,10 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,19 +22,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from alexnet_edu import analysis
-from alexnet_edu.cifar_net import Activation, CifarNetConfig, FourLayerNet
+from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet, activation_layers
 from alexnet_edu.images import Images
 from alexnet_edu.provenance import provenance
 from alexnet_edu.train import Point, Prepare, Run, TrainConfig, fit, resolve_precision
 
-TARGET_ERROR = 0.25  # §3.1: the training error at which the paper compares
 INPUT_SCALES = ("raw", "standardized")
-RATE_STEPS = (1.0, 2.0, 5.0)  # learning rates are searched on 1, 2, 5, 10, 20, 50 …
-EVALUATED_IMAGES = 5_000
-PROBED_IMAGES = 250
-SEARCH_SEED = 0  # the seed that chose the rate is not one of the seeds that are reported
+EVALUATED_IMAGES = 5_000  # training images on which the training error is measured
+PROBED_IMAGES = 250  # of these, the ones on which saturation and gradients are measured
 
 
 @dataclass(frozen=True)
@@ -52,20 +51,6 @@ class Condition:
     channels: tuple[int, int, int] = (32, 32, 64)
 
 
-CONDITIONS = {
-    c.name: c
-    for c in (
-        Condition("2012", "2012: raw pixels, N(0, 0.01)"),
-        Condition("standardized", "only the inputs standardized", input_scale="standardized"),
-        Condition("scaled-init", "only the initialization scaled", init="scaled"),
-        Condition("modern", "both: inputs and initialization", "standardized", "scaled"),
-        Condition("cuda-convnet", "raw pixels, the authors' CIFAR-10 initialization", init="cuda-convnet"),
-        Condition("max-pooling", "2012, maximum pooling everywhere", pools=("max", "max", "max")),
-        Condition("narrow", "2012, half as many kernels", channels=(16, 16, 32)),
-    )
-}
-
-
 @dataclass(frozen=True)
 class Spec:
     """Everything that determines one run's curve, data aside."""
@@ -73,7 +58,7 @@ class Spec:
     activation: str
     learning_rate: float
     seed: int
-    condition: Condition = CONDITIONS["2012"]
+    condition: Condition
     precision: str = "auto"
     batch_size: int = 128
     evals_per_epoch: int = 2
@@ -107,7 +92,7 @@ class Record:
     data: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    def crossing(self, level: float = TARGET_ERROR, axis: str = "epoch") -> float | None:
+    def crossing(self, level: float, axis: str = "epoch") -> float | None:
         """Where the training error first reaches `level`, in units of `axis` of `Point`."""
         points = self.run.points
         return analysis.crossing([getattr(p, axis) for p in points], [p.train_error for p in points], level)
@@ -144,6 +129,10 @@ class Bench:
             "fingerprint": self.images.fingerprint(),
         }
 
+    def warm_up(self) -> None:
+        """Computes what all runs share, once, before several of them start at a time."""
+        _ = self.mean, self.std, self.data
+
     def prepare(self, input_scale: str) -> Prepare:
         """uint8 batch -> float batch on the scale that the network is to see."""
         if input_scale not in INPUT_SCALES:
@@ -166,8 +155,10 @@ class Bench:
         """Where the curve of a run is kept; None if nothing is to be kept."""
         if self.runs_dir is None:
             return None
-        resolved = replace(spec, precision=resolve_precision(spec.precision))
-        text = json.dumps([asdict(resolved), self.data["fingerprint"]], sort_keys=True)
+        identity = asdict(replace(spec, precision=resolve_precision(spec.precision)))
+        for words in ("name", "title"):  # words for people: they do not change the curve
+            del identity["condition"][words]
+        text = json.dumps([identity, self.data["fingerprint"]], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         name = f"{spec.condition.name}-{spec.activation}-{spec.learning_rate:g}-seed{spec.seed}-{digest}.json"
         return self.runs_dir / name
@@ -177,15 +168,17 @@ class Bench:
         spec: Spec,
         max_epochs: float,
         *,
-        target_error: float | None = TARGET_ERROR,
+        target_error: float | None = None,
         device: str = "cpu",
         on_point: Callable[[Run], None] | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> Record:
         """Trains one network, or goes on where an earlier call stopped.
 
         max_epochs counts from the start of the run, so a run that is asked for again with
-        the same or a smaller number returns at once.
+        the same or a smaller number returns at once. Arguments as in `train.fit`.
         """
+        spec = replace(spec, precision=resolve_precision(spec.precision, device))
         path = self.path(spec)
         chosen = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(spec.seed))
         prepare = self.prepare(spec.condition.input_scale)
@@ -204,6 +197,7 @@ class Bench:
             checkpoint=path.with_suffix(".safetensors") if path else None,
             on_point=on_point,
             measure=lambda model: _layer_numbers(model, x, y),
+            stop=stop,
         )
         record = Record(spec, run, self.data, provenance(device))
         if path is not None and run.points:
@@ -216,117 +210,6 @@ def _layer_numbers(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, list[flo
     statistics = analysis.layer_statistics(model, activation_layers(model), x, y)
     names = ("saturated", "dead", "input_std", "output_std", "gradient_norm", "weight_norm")
     return {name: [float(f"{getattr(s, name):.4g}") for s in statistics] for name in names}
-
-
-def activation_layers(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
-    """name -> (activation, the convolution before it), in order from the input."""
-    found: dict[str, tuple[nn.Module, nn.Module]] = {}
-    weighted: nn.Module | None = None
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            weighted = module
-        elif isinstance(module, Activation) and weighted is not None:
-            found[f"layer {len(found) + 1}"] = (module, weighted)
-    return found
-
-
-# --- a study: search the rate, then repeat with fresh seeds ---------------------------
-
-
-@dataclass(frozen=True)
-class Study:
-    """One activation under one condition.
-
-    start_rate: where the search begins, on the 1-2-5 grid.
-    seeds: how many fresh seeds repeat the chosen rate.
-    max_epochs: a run that has not reached the target by then never counts as reaching it.
-    """
-
-    condition: str
-    activation: str
-    start_rate: float
-    seeds: int
-    max_epochs: float
-
-
-def next_rate(rate: float, steps: int) -> float:
-    """The rate `steps` places up (or down) the grid … 0.001, 0.002, 0.005, 0.01 …"""
-    decade = math.floor(math.log10(rate) + 1e-9)
-    mantissa = rate / 10**decade
-    place = min(range(3), key=lambda i: abs(RATE_STEPS[i] - mantissa))
-    if abs(RATE_STEPS[place] - mantissa) > 1e-6 * mantissa:
-        raise ValueError(f"learning rate {rate!r} is not on the grid 1, 2, 5 × a power of ten")
-    up, place = divmod(place + steps, 3)
-    return float(f"{RATE_STEPS[place] * 10.0 ** (decade + up):.6g}")
-
-
-def search_rate(bench: Bench, study: Study, run: Callable[[Spec, float], Record]) -> list[Record]:
-    """Runs rates around `start_rate` until the best one has a worse one on each side.
-
-    The best is the one that reaches the target in the fewest epochs or, where none does,
-    the one with the lowest final error. A rate is given up as soon as it has used as many
-    epochs as the best so far needed. Every run uses SEARCH_SEED. Returns all runs.
-    """
-    condition = CONDITIONS[study.condition]
-    records: dict[float, Record] = {}
-
-    def limit() -> float:
-        crossings = [c for r in records.values() if (c := r.crossing()) is not None]
-        return min([study.max_epochs, *(math.ceil(2 * c) / 2 for c in crossings)])
-
-    def measure(rate: float) -> None:
-        if rate not in records:
-            records[rate] = run(Spec(study.activation, rate, SEARCH_SEED, condition), limit())
-
-    measure(study.start_rate)
-    while True:
-        best = best_rate(records.values())
-        missing = [r for r in (next_rate(best, 1), next_rate(best, -1)) if r not in records]
-        if not missing or len(records) >= 7:
-            return list(records.values())
-        measure(missing[0])
-
-
-def best_rate(records: Iterable[Record]) -> float:
-    """The learning rate of the run that was fastest to the target (see `search_rate`)."""
-
-    def merit(record: Record) -> tuple[bool, bool, float]:
-        crossing = record.crossing()
-        if crossing is not None:
-            return (False, False, crossing)
-        errors = [p.train_error for p in record.run.points]
-        return (True, record.run.status == "diverged", min(errors, default=1.0))
-
-    return min(records, key=merit).spec.learning_rate
-
-
-def run_study(
-    bench: Bench,
-    study: Study,
-    *,
-    device: str = "cpu",
-    on_point: Callable[[Spec, Run], None] | None = None,
-) -> dict[str, list[Record]]:
-    """Search and repetitions of one study: {"search": […], "seeds": […]}."""
-
-    def run(spec: Spec, max_epochs: float) -> Record:
-        def tell(partial: Run) -> None:
-            if on_point is not None:
-                on_point(spec, partial)
-
-        record = bench.run(spec, max_epochs, device=device, on_point=tell)
-        if record.run.status == "interrupted":
-            raise KeyboardInterrupt
-        return record
-
-    search = search_rate(bench, study, run)
-    rate = best_rate(search)
-    condition = CONDITIONS[study.condition]
-    seeds = [
-        run(Spec(study.activation, rate, SEARCH_SEED + 1 + i, condition), study.max_epochs)
-        for i in range(study.seeds)
-    ]
-    return {"search": search, "seeds": seeds}
 
 
 # --- records on disk -------------------------------------------------------------------
@@ -383,6 +266,74 @@ def read_records(runs_dir: Path) -> list[Record]:
     return [from_json(json.loads(p.read_text())) for p in sorted(runs_dir.glob("*.json"))]
 
 
-def describe(specs: Sequence[Spec]) -> str:
-    """One line for a progress display."""
-    return ", ".join(f"{s.activation} ε={s.learning_rate:g} seed {s.seed}" for s in specs)
+# --- several runs at once ---------------------------------------------------------------
+
+
+def run_together(
+    bench: Bench,
+    jobs: Sequence[tuple[Spec, float]],
+    *,
+    target_error: float | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> list[Record]:
+    """Trains several networks side by side, each on one thread, with a bar for each.
+
+    jobs: (what to run, the epochs allowed), in the order of the returned records.
+    workers: how many at once; as many as there are cores if None. Two small networks on
+        a core each are faster than both cores on one network after the other.
+
+    Interrupting the kernel ends every run, keeps what was measured and returns it; calling
+    again with the same jobs goes on from there.
+    """
+    workers = max(1, min(len(jobs), workers or os.cpu_count() or 1))
+    stop = threading.Event()
+    bars = [_bar(spec, epochs, progress) for spec, epochs in jobs]
+    news: queue.SimpleQueue[tuple[int, Run]] = queue.SimpleQueue()
+    threads_before = torch.get_num_threads()
+
+    def work(i: int) -> Record:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        spec, epochs = jobs[i]
+        return bench.run(
+            spec,
+            epochs,
+            target_error=target_error,
+            device=device,
+            on_point=lambda run: news.put((i, run)),
+            stop=stop.is_set,
+        )
+
+    bench.warm_up()
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(work, i) for i in range(len(jobs))]
+        try:
+            while not all(f.done() for f in futures):
+                _show_news(news, bars, wait=0.1)
+        except KeyboardInterrupt:
+            stop.set()
+        records = [f.result() for f in futures]
+    _show_news(news, bars, wait=0.0)
+    for bar in bars:
+        bar.close()
+    torch.set_num_threads(threads_before)
+    return records
+
+
+def _bar(spec: Spec, epochs: float, progress: bool) -> tqdm[Any]:
+    title = f"{spec.activation}, ε = {spec.learning_rate:g}, seed {spec.seed}"
+    shape = "{desc}: {n:.1f} of at most {total:.1f} epochs [{elapsed}, {remaining} left]{postfix}"
+    return tqdm(total=float(epochs), desc=title, bar_format=shape, disable=not progress)
+
+
+def _show_news(news: queue.SimpleQueue[tuple[int, Run]], bars: list[tqdm[Any]], wait: float) -> None:
+    """Moves the bars to the latest points; waits up to `wait` seconds for one."""
+    try:
+        while True:
+            i, run = news.get(timeout=wait) if wait else news.get_nowait()
+            if run.last is not None:
+                bars[i].set_postfix_str(f"training error {run.last.train_error:.1%}", refresh=False)
+                bars[i].update(run.last.epoch - bars[i].n)
+    except queue.Empty:
+        return

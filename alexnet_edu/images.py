@@ -48,7 +48,8 @@ class Images:
             )
         if self.labels.shape != (len(self.pixels),) or self.labels.dtype != torch.int64:
             raise ValueError(
-                f"labels must be ({len(self.pixels)},) int64, got {tuple(self.labels.shape)} {self.labels.dtype}"
+                f"labels must be ({len(self.pixels)},) int64, got {tuple(self.labels.shape)} "
+                f"{self.labels.dtype}"
             )
 
     def __len__(self) -> int:

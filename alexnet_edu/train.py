@@ -100,10 +100,12 @@ class Run:
 
     status: "running", "reached" (the target error), "limit" (the epochs allowed),
     "diverged" (the loss is not finite or absurdly large), or "interrupted".
+    resumed_at: the iteration at which this call took the run up; 0 for a fresh one.
     """
 
     points: list[Point] = field(default_factory=list)
     status: str = "running"
+    resumed_at: int = 0
 
     @property
     def last(self) -> Point | None:
@@ -128,6 +130,7 @@ def fit(
     checkpoint: Path | None = None,
     on_point: OnPoint | None = None,
     measure: Measure | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Run:
     """Trains `model` in place by SGD and returns its learning curve.
 
@@ -140,6 +143,7 @@ def fit(
     on_point: called with the run so far after each point.
     measure: called with the model at each point; its lists of numbers are kept in
         `Point.extra` and in the checkpoint. It must leave the weights as they are.
+    stop: asked before every step; the run is "interrupted" once it answers True.
 
     KeyboardInterrupt ends the run early with everything measured kept. Raises
     CheckpointError where the checkpoint is damaged, of another run, or cannot be written.
@@ -159,7 +163,7 @@ def fit(
             elif state.iteration >= steps:
                 run.status = "limit"
             else:
-                state.train_to(min(state.next_eval(), steps))
+                state.train_to(min(state.next_eval(), steps), stop)
                 if checkpoint is not None and run.status != "diverged":
                     state.save(checkpoint)
                 if on_point is not None:
@@ -294,13 +298,17 @@ class _Trainer:
             self._order_epoch = epoch
         return self._order[step * self.config.batch_size : (step + 1) * self.config.batch_size]
 
-    def train_to(self, stop: int) -> None:
-        """Steps up to iteration `stop`, then one measurement."""
-        start, cpu_start, seen = time.perf_counter(), time.process_time(), 0
+    def train_to(self, target: int, stop: Callable[[], bool] | None = None) -> None:
+        """Steps up to iteration `target`, then one measurement."""
+        # Several runs may share the process, one thread each: count this thread alone then.
+        cpu_clock = time.thread_time if torch.get_num_threads() == 1 else time.process_time
+        start, cpu_start, seen = time.perf_counter(), cpu_clock(), 0
         wrong = torch.zeros((), dtype=torch.int64, device=self.device)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.model.train()
-        while self.iteration < stop:
+        while self.iteration < target:
+            if stop is not None and stop():
+                raise KeyboardInterrupt
             index = self.batch(self.iteration)
             loss, wrong_here = self.step(index)
             wrong += wrong_here
@@ -309,7 +317,7 @@ class _Trainer:
             self.iteration += 1
         mean_loss = total.item() / seen
         self.seconds += time.perf_counter() - start
-        self.cpu_seconds += time.process_time() - cpu_start
+        self.cpu_seconds += cpu_clock() - cpu_start
         if not math.isfinite(mean_loss) or mean_loss > DIVERGED_LOSS:
             self.run.status = "diverged"
             mean_loss = min(mean_loss, DIVERGED_LOSS) if math.isfinite(mean_loss) else DIVERGED_LOSS
@@ -398,7 +406,7 @@ class _Trainer:
             if f"momentum.{name}" in tensors:
                 buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer
-        self.iteration = int(metadata["iteration"])
+        self.iteration = self.run.resumed_at = int(metadata["iteration"])
         self.seconds = float(metadata["seconds"])
         self.cpu_seconds = float(metadata["cpu_seconds"])
         self.run.points = [Point(**p) for p in json.loads(metadata["points"])]

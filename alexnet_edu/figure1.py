@@ -1,0 +1,404 @@
+"""Figure 1 as a study: conditions × activations × learning rates × seeds -> one record.
+
+§3.1 says that a four-layer network reaches 25% training error on CIFAR-10 six times
+faster with ReLU than with tanh, each with its own learning rate. A study searches the
+rate of one activation under one condition with one seed, then repeats the best rate with
+fresh seeds. `record` runs studies; `assemble` gathers all that was run into
+`data/results/figure1.json`, which the notebooks show as "recorded".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alexnet_edu import analysis
+from alexnet_edu.experiments import (
+    Bench,
+    Condition,
+    Record,
+    Spec,
+    read_records,
+    run_together,
+    to_json,
+    write_json,
+)
+from alexnet_edu.train import Run
+
+TARGET_ERROR = 0.25  # §3.1: the training error at which the paper compares
+RATE_STEPS = (1.0, 2.0, 5.0)  # learning rates are searched on 1, 2, 5, 10, 20, 50 …
+SEARCH_SEED = 0  # the seed that chose the rate is not one of the seeds that are reported
+MOST_RATES = 7  # a search that has tried so many rates stops
+
+CONDITIONS = {
+    c.name: c
+    for c in (
+        Condition("2012", "2012: raw pixels, N(0, 0.01)"),
+        Condition("standardized", "only the inputs standardized", input_scale="standardized"),
+        Condition("scaled-init", "only the initialization scaled", init="scaled"),
+        Condition("modern", "both: inputs and initialization", "standardized", "scaled"),
+        Condition("cuda-convnet", "raw pixels, the authors' CIFAR-10 initialization", init="cuda-convnet"),
+        Condition("max-pooling", "2012, maximum pooling everywhere", pools=("max", "max", "max")),
+        Condition("narrow", "2012, half as many kernels", channels=(16, 16, 32)),
+    )
+}
+
+
+# --- a study: search the rate, then repeat with fresh seeds ---------------------------
+
+
+@dataclass(frozen=True)
+class Study:
+    """One activation under one condition.
+
+    start_rate: where the search begins, on the 1-2-5 grid.
+    seeds: how many fresh seeds repeat the chosen rate.
+    max_epochs: a run that has not reached the target by then never counts as reaching it.
+    """
+
+    condition: str
+    activation: str
+    start_rate: float
+    seeds: int
+    max_epochs: float
+
+
+def next_rate(rate: float, steps: int) -> float:
+    """The rate `steps` places up (or down) the grid … 0.001, 0.002, 0.005, 0.01 …"""
+    decade = math.floor(math.log10(rate) + 1e-9)
+    mantissa = rate / 10**decade
+    place = min(range(3), key=lambda i: abs(RATE_STEPS[i] - mantissa))
+    if abs(RATE_STEPS[place] - mantissa) > 1e-6 * mantissa:
+        raise ValueError(f"learning rate {rate!r} is not on the grid 1, 2, 5 × a power of ten")
+    up, place = divmod(place + steps, 3)
+    return float(f"{RATE_STEPS[place] * 10.0 ** (decade + up):.6g}")
+
+
+def search_rate(study: Study, run: Callable[[Spec, float], Record]) -> list[Record]:
+    """Runs rates around `start_rate` until the best one has a worse one on each side.
+
+    The best is the one that reaches the target in the fewest epochs or, where none does,
+    the one with the lowest final error. A rate is given up as soon as it has used as many
+    epochs as the best so far needed. Every run uses SEARCH_SEED. Returns all runs.
+    """
+    condition = CONDITIONS[study.condition]
+    records: dict[float, Record] = {}
+
+    def limit() -> float:
+        crossings = [c for r in records.values() if (c := r.crossing(TARGET_ERROR)) is not None]
+        return min([study.max_epochs, *(math.ceil(2 * c) / 2 for c in crossings)])
+
+    def measure(rate: float) -> None:
+        if rate not in records:
+            records[rate] = run(Spec(study.activation, rate, SEARCH_SEED, condition), limit())
+
+    measure(study.start_rate)
+    while True:
+        best = best_rate(records.values())
+        missing = [r for r in (next_rate(best, 1), next_rate(best, -1)) if r not in records]
+        if not missing or len(records) >= MOST_RATES:
+            return list(records.values())
+        measure(missing[0])
+
+
+def best_rate(records: Iterable[Record]) -> float:
+    """The learning rate of the run that was fastest to the target (see `search_rate`)."""
+
+    def merit(record: Record) -> tuple[bool, bool, float]:
+        crossing = record.crossing(TARGET_ERROR)
+        if crossing is not None:
+            return (False, False, crossing)
+        errors = [p.train_error for p in record.run.points]
+        return (True, record.run.status == "diverged", min(errors, default=1.0))
+
+    return min(records, key=merit).spec.learning_rate
+
+
+def run_study(
+    bench: Bench,
+    study: Study,
+    *,
+    device: str = "cpu",
+    on_point: Callable[[Spec, Run], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[list[Record], list[Record]]:
+    """(the runs of the search, the repetitions with fresh seeds) of one study.
+
+    Raises KeyboardInterrupt when interrupted or told to stop; what was run is kept.
+    """
+
+    def run(spec: Spec, max_epochs: float) -> Record:
+        def tell(partial: Run) -> None:
+            if on_point is not None:
+                on_point(spec, partial)
+
+        record = bench.run(
+            spec, max_epochs, target_error=TARGET_ERROR, device=device, on_point=tell, stop=stop
+        )
+        if record.run.status == "interrupted":
+            raise KeyboardInterrupt
+        return record
+
+    search = search_rate(study, run)
+    rate, condition = best_rate(search), CONDITIONS[study.condition]
+    specs = [Spec(study.activation, rate, seed, condition) for seed in range(1, study.seeds + 1)]
+    return search, [run(spec, study.max_epochs) for spec in specs]
+
+
+# The studies behind Figure 1's record, the ones that matter most first.
+STUDIES = (
+    Study("2012", "tanh", 0.01, seeds=5, max_epochs=50),
+    Study("2012", "relu", 0.002, seeds=5, max_epochs=30),
+    Study("modern", "relu", 0.01, seeds=3, max_epochs=25),
+    Study("modern", "tanh", 0.01, seeds=3, max_epochs=25),
+    Study("standardized", "relu", 0.05, seeds=3, max_epochs=25),
+    Study("standardized", "tanh", 0.05, seeds=3, max_epochs=30),
+    Study("scaled-init", "relu", 0.0005, seeds=3, max_epochs=25),
+    Study("scaled-init", "tanh", 0.002, seeds=3, max_epochs=30),
+)
+
+
+def record(
+    bench: Bench,
+    *,
+    conditions: Sequence[str] | None = None,
+    activations: Sequence[str] | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> None:
+    """Runs the chosen `STUDIES` (all if None), `workers` at a time, each on one thread.
+
+    Everything already run is taken from `bench.runs_dir`; killing it loses at most half
+    an epoch of each run in progress.
+    """
+    chosen = choose_studies(conditions, activations)
+    workers = max(1, min(len(chosen), workers or os.cpu_count() or 1))
+    stop = threading.Event()
+
+    def work(study: Study) -> None:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        _, repeats = run_study(
+            bench, study, device=device, on_point=lambda s, r: say(_progress_line(s, r)), stop=stop.is_set
+        )
+        reached = [r.crossing(TARGET_ERROR) for r in repeats]
+        say(f"finished {study.condition} {study.activation}: 25% training error after {reached} epochs")
+
+    bench.warm_up()
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(work, study) for study in chosen]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stop.set()
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def choose_studies(conditions: Sequence[str] | None, activations: Sequence[str] | None) -> list[Study]:
+    """The studies with these conditions and activations; ValueError if there are none."""
+    chosen = [
+        study
+        for study in STUDIES
+        if (not conditions or study.condition in conditions)
+        and (not activations or study.activation in activations)
+    ]
+    if not chosen:
+        known = ", ".join(f"{s.condition}/{s.activation}" for s in STUDIES)
+        raise ValueError(
+            f"no study has condition {conditions!r} and activation {activations!r}; there are {known}"
+        )
+    return chosen
+
+
+def _progress_line(spec: Spec, run: Run) -> str:
+    point = run.last
+    assert point is not None
+    return (
+        f"{spec.condition.name} {spec.activation} ε={spec.learning_rate:g} seed {spec.seed}: "
+        f"epoch {point.epoch:.1f}, training error {point.train_error:.1%}"
+    )
+
+
+# --- live, in the notebook ----------------------------------------------------------------
+
+LIVE_SEED = 2012  # none of the recorded runs has it: a live run is always a new one
+
+
+@dataclass(frozen=True)
+class LivePlan:
+    """What a notebook trains itself at one scale: the epochs allowed to each activation."""
+
+    epochs: dict[str, float]
+    minutes: str
+
+
+LIVE = {
+    "quick": LivePlan({"relu": 2, "tanh": 2}, "a few seconds"),
+    "laptop": LivePlan({"relu": 8, "tanh": 12}, "about 3 minutes on two cores"),
+    "gpu": LivePlan({"relu": 30, "tanh": 50}, "a few minutes on a GPU"),
+    "paper": LivePlan({"relu": 30, "tanh": 50}, "a few minutes on a GPU, 12 on two cores"),
+}
+
+
+def run_live(
+    bench: Bench,
+    scale: str,
+    rates: dict[str, float],
+    *,
+    condition: str = "2012",
+    device: str = "cpu",
+    progress: bool = True,
+) -> dict[str, Record]:
+    """Trains one network per activation side by side, now, with progress bars.
+
+    scale: a key of `LIVE`. rates: activation -> learning rate. Interrupting keeps what was
+    measured; the same call goes on from there. Returns activation -> record.
+    """
+    jobs = [
+        (Spec(name, rates[name], LIVE_SEED, CONDITIONS[condition]), epochs)
+        for name, epochs in LIVE[scale].epochs.items()
+    ]
+    records = run_together(bench, jobs, target_error=TARGET_ERROR, device=device, progress=progress)
+    return {r.spec.activation: r for r in records}
+
+
+# --- the record -------------------------------------------------------------------------
+
+
+def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
+    """All that was run for the studies, as one record; nothing is trained here.
+
+    fingerprint: take only runs on these data; needed if the folder holds several.
+    Raises ValueError when there is nothing to assemble.
+    """
+    kept = [r for r in read_records(runs_dir) if fingerprint in (None, r.data["fingerprint"])]
+    if len({r.data["fingerprint"] for r in kept}) > 1:
+        raise ValueError(f"{runs_dir} holds runs on different data; say which by its fingerprint")
+    cells = [cell for study in STUDIES if (cell := _cell(study, kept)) is not None]
+    if not cells:
+        raise ValueError(f"{runs_dir} holds no finished study; run `alexnet-edu experiment figure1` first")
+    runs = [run for cell in cells for run in cell["runs"]]
+    return {
+        "experiment": "figure1",
+        "target_error": TARGET_ERROR,
+        "cells": cells,
+        "summary": summarize(cells),
+        "provenance": {
+            "commits": sorted({r["provenance"]["commit"] for r in runs}),
+            "dates": sorted({r["provenance"]["date"] for r in runs}),
+            "hardware": sorted({r["provenance"]["hardware"] for r in runs}),
+            "torch": sorted({r["provenance"]["torch"] for r in runs}),
+            "precision": sorted({r["spec"]["precision"] for r in runs}),
+            "threads": sorted({r["provenance"]["threads"] for r in runs}),
+            "data": runs[0]["data"],
+        },
+    }
+
+
+def _cell(study: Study, kept: Sequence[Record]) -> dict[str, Any] | None:
+    """One study's part of the record; None if it was not searched and repeated yet."""
+    condition = CONDITIONS[study.condition]
+    mine = [r for r in kept if r.spec.activation == study.activation and r.spec.condition == condition]
+    search = [r for r in mine if r.spec.seed == SEARCH_SEED]
+    if not search:
+        return None
+    rate = best_rate(search)
+    seeds = range(1, study.seeds + 1)
+    repeats = [r for r in mine if r.spec.learning_rate == rate and r.spec.seed in seeds]
+    if len(repeats) < 2 or any(r.run.status not in ("reached", "limit", "diverged") for r in repeats):
+        return None
+    return {
+        "condition": condition.name,
+        "title": condition.title,
+        "activation": study.activation,
+        "rate": rate,
+        "max_epochs": study.max_epochs,
+        "search": [
+            {
+                "learning_rate": r.spec.learning_rate,
+                "status": r.run.status,
+                "epochs": r.crossing(TARGET_ERROR),
+                "epochs_run": r.run.points[-1].epoch,
+                "lowest_error": min(p.train_error for p in r.run.points),
+            }
+            for r in sorted(search, key=lambda r: r.spec.learning_rate)
+        ],
+        "runs": [to_json(r) for r in sorted(repeats, key=lambda r: r.spec.seed)],
+    }
+
+
+def summarize(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per condition: how many times slower than ReLU each other activation was."""
+    by_name = {(c["condition"], c["activation"]): c for c in cells}
+    rows = []
+    for (condition, activation), cell in by_name.items():
+        relu = by_name.get((condition, "relu"))
+        if activation == "relu" or relu is None:
+            continue
+        rows.append(
+            {
+                "condition": condition,
+                "title": cell["title"],
+                "numerator": activation,
+                "denominator": "relu",
+                "runs": [len(cell["runs"]), len(relu["runs"])],
+                **_ratio(cell, relu),
+            }
+        )
+    return rows
+
+
+def _ratio(cell: dict[str, Any], relu: dict[str, Any]) -> dict[str, Any]:
+    """Ratios with intervals, or the least the ratio can be where a run never got there."""
+    slow, fast = crossings(cell, "epoch"), crossings(relu, "epoch")
+    known_fast = [x for x in fast if x is not None]
+    if len(known_fast) < len(fast):
+        return {"epochs": None, "seconds": None, "at_least": None}
+    if None in slow:
+        bounded = [x if x is not None else cell["max_epochs"] for x in slow]
+        least = (sum(bounded) / len(bounded)) / (sum(known_fast) / len(known_fast))
+        return {"epochs": None, "seconds": None, "at_least": round(least, 2)}
+    ratios = {}
+    for name, axis in (("epochs", "epoch"), ("seconds", "cpu_seconds")):
+        top, bottom = crossings(cell, axis), crossings(relu, axis)
+        interval = analysis.bootstrap_ratio([x for x in top if x], [x for x in bottom if x])
+        ratios[name] = {key: round(value, 3) for key, value in vars(interval).items()}
+    return {**ratios, "at_least": None}
+
+
+def crossings(cell: dict[str, Any], axis: str) -> list[float | None]:
+    """Where each repetition of a cell reaches the target: "epoch", "iteration", "cpu_seconds"."""
+    return [
+        analysis.crossing(run["curve"][axis], run["curve"]["train_error"], TARGET_ERROR)
+        for run in cell["runs"]
+    ]
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Writes an assembled record, for `load_record` and the ledger to read."""
+    write_json(path, record)
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """Reads what `write_record` wrote. Raises ValueError with advice when it cannot."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is not there; `git checkout data/results` brings it back") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); `git checkout data/results` mends it") from error
+    if record.get("experiment") != "figure1":
+        raise ValueError(f"{path} is not a record of Figure 1 (experiment {record.get('experiment')!r})")
+    return record

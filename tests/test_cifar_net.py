@@ -1,0 +1,99 @@
+"""The four-layer network: the 2012 file's counts, identities, initializations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from alexnet_edu.cifar_net import ACTIVATIONS, Activation, CifarNetConfig, FourLayerNet, pooled_size
+
+
+def test_parameters_are_those_of_the_2012_file() -> None:
+    """89,578 at 32 pixels and 85,098 at 24, as for the "19pct" configuration."""
+    for size, count in ((32, 89_578), (24, 85_098)):
+        net = FourLayerNet(CifarNetConfig(image_size=size))
+        assert sum(p.numel() for p in net.parameters()) == count
+
+
+def test_sizes_round_up_like_the_2012_code() -> None:
+    assert [pooled_size(n) for n in (32, 16, 8)] == [16, 8, 4]
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("pool", ["max", "avg"])
+def test_every_variant_maps_images_to_logits_and_learns(activation: str, pool: str) -> None:
+    config = CifarNetConfig(activation, "scaled", (4, 4, 8), (pool, pool, pool), image_size=16)
+    net = FourLayerNet(config, torch.Generator().manual_seed(0))
+    logits = net(torch.randn(5, 3, 16, 16))
+    assert logits.shape == (5, 10)
+    logits.square().sum().backward()
+    for parameter in net.parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0
+
+
+def test_a_monotone_activation_commutes_with_the_maximum() -> None:
+    """max f(x) = f(max x), value and gradient: why f may come after the pooling."""
+    x = torch.randn(2, 3, 9, 9, dtype=torch.float64, requires_grad=True)
+    pool = torch.nn.MaxPool2d(3, 2, ceil_mode=True)
+    for f in (torch.relu, torch.tanh, torch.sigmoid):
+        before, after = pool(f(x)), f(pool(x))
+        assert torch.equal(before, after)
+        for a, b in zip(
+            torch.autograd.grad(before.square().sum(), x),
+            torch.autograd.grad(after.square().sum(), x),
+            strict=True,
+        ):
+            torch.testing.assert_close(a, b)
+    assert not torch.equal(pool(torch.tanh(x).abs()), torch.tanh(pool(x)).abs())
+
+
+def test_the_order_of_layers_follows_the_activation() -> None:
+    first = [type(m).__name__ for m in FourLayerNet(CifarNetConfig("tanh")).features][:3]
+    assert first == ["Conv2d", "MaxPool2d", "Activation"]
+    first = [type(m).__name__ for m in FourLayerNet(CifarNetConfig("abs-tanh")).features][:3]
+    assert first == ["Conv2d", "Activation", "MaxPool2d"]
+
+
+def test_saturation_keeps_its_slope_in_bfloat16() -> None:
+    """In bfloat16 alone tanh(4) rounds to 1 and the gradient would be exactly 0."""
+    x = torch.full((1,), 4.0, dtype=torch.bfloat16, requires_grad=True)
+    Activation("tanh")(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.item() == pytest.approx(1 - torch.tanh(torch.tensor(4.0)).item() ** 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("init", "stds"),
+    [
+        ("gaussian-0.01", (0.01, 0.01, 0.01, 0.01)),
+        ("cuda-convnet", (0.0001, 0.01, 0.01, 0.01)),
+        ("scaled", ((2 / 75) ** 0.5, (2 / 800) ** 0.5, (2 / 800) ** 0.5, 1024**-0.5)),
+    ],
+)
+def test_initializations(init: str, stds: tuple[float, ...]) -> None:
+    net = FourLayerNet(CifarNetConfig("relu", init), torch.Generator().manual_seed(0))
+    layers = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    for layer, std in zip(layers, stds, strict=True):
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.06)
+        assert torch.count_nonzero(layer.bias) == 0
+
+
+def test_the_generator_decides_the_weights() -> None:
+    a, b, c = (FourLayerNet(CifarNetConfig(), torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert torch.equal(a.classifier.weight, b.classifier.weight)
+    assert not torch.equal(a.classifier.weight, c.classifier.weight)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "gelu"}, "unknown activation 'gelu'; choose one of relu"),
+        ({"init": "he"}, "unknown init 'he'"),
+        ({"pools": ("max", "min", "avg")}, "unknown pool 'min'"),
+        ({"channels": (32, 0, 64)}, r"channels=\(32, 0, 64\)"),
+        ({"image_size": 4}, "at least 8 pixels, got 4"),
+    ],
+)
+def test_bad_configurations_are_quoted(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CifarNetConfig(**options)  # type: ignore[arg-type]

@@ -1,0 +1,198 @@
+"""The loop: determinism, resumption after a kill, interruption, bad configurations."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet_edu.train import CheckpointError, Run, TrainConfig, error_rate, fit, resolve_precision
+
+PIXELS = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+LABELS = (PIXELS[:, 0].float().mean((1, 2)) > 127.5).long()
+
+
+def small_model() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+
+
+def prepare(batch: torch.Tensor) -> torch.Tensor:
+    return (batch.float() - 127.5) / 64
+
+
+def curve(run: Run) -> list[tuple[int, float, float, float]]:
+    return [(p.iteration, p.train_error, p.running_error, p.loss) for p in run.points]
+
+
+def train(model: nn.Module, max_epochs: float, **options: object) -> Run:
+    config = TrainConfig(learning_rate=0.02, batch_size=32, seed=5, precision="float32")
+    return fit(model, PIXELS, LABELS, config, prepare=prepare, max_epochs=max_epochs, **options)  # type: ignore[arg-type]
+
+
+def test_sgd_follows_the_rule_of_section_5() -> None:
+    """v ← 0.9 v − ε (g + 0.0005 w), w ← w + v: two steps by hand in float64."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).double()
+    w = {n: p.detach().clone() for n, p in model.named_parameters()}
+    v = {n: torch.zeros_like(p) for n, p in w.items()}
+    config = TrainConfig(0.01, weight_decay=0.0005, batch_size=150, seed=0, precision="float32")
+    run = fit(
+        model, PIXELS, LABELS, config, prepare=lambda b: prepare(b).double(), max_epochs=1, evaluate_on=None
+    )
+    assert run.last is not None and run.last.iteration == 2
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+    for index in order.split(150):
+        x = prepare(PIXELS[index]).double().flatten(1)
+        probability = (x @ w["1.weight"].T + w["1.bias"]).softmax(1)
+        error = (probability - nn.functional.one_hot(LABELS[index], 2)) / len(index)
+        gradient = {"1.weight": error.T @ x, "1.bias": error.sum(0)}
+        for name in w:
+            v[name] = 0.9 * v[name] - 0.01 * (gradient[name] + 0.0005 * w[name])
+            w[name] = w[name] + v[name]
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), w[name], rtol=1e-6, atol=1e-9)
+
+
+def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
+    from alexnet_edu.train import _Trainer
+
+    config = TrainConfig(0.01, batch_size=32, seed=5)
+    trainer = _Trainer(small_model(), PIXELS, LABELS, config, prepare, None, torch.device("cpu"))
+    epochs = [torch.cat([trainer.batch(e * 10 + i) for i in range(10)]) for e in range(2)]
+    for order in epochs:
+        assert sorted(order.tolist()) == list(range(300))
+    assert not torch.equal(*epochs)
+
+
+def test_the_target_error_ends_a_run() -> None:
+    run = train(small_model(), 50, target_error=0.25)
+    assert run.status == "reached"
+    assert run.points[-1].train_error <= 0.25
+    assert all(p.train_error > 0.25 for p in run.points[:-1])
+
+
+def test_training_lowers_the_error_that_error_rate_measures() -> None:
+    model = small_model()
+    before = error_rate(model, PIXELS, LABELS, prepare=prepare, precision="float32")
+    run = train(model, 5)
+    assert run.status == "limit"
+    assert run.points[-1].train_error == error_rate(
+        model, PIXELS, LABELS, prepare=prepare, precision="float32"
+    )
+    assert run.points[-1].train_error < before - 0.1
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole_model, resumed_model = small_model(), small_model()
+    whole = train(whole_model, 3)
+    train(small_model(), 1.5, checkpoint=tmp_path / "run.safetensors")
+    resumed = train(resumed_model, 3, checkpoint=tmp_path / "run.safetensors")
+    assert resumed.resumed_at == 15
+    assert curve(resumed) == curve(whole)
+    for a, b in zip(whole_model.parameters(), resumed_model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_kill_9_loses_nothing_that_was_measured(tmp_path: Path) -> None:
+    """A process that is killed without warning, somewhere in an epoch, is taken up again."""
+    script = (
+        "import sys, time; sys.path.insert(0, sys.argv[2])\n"
+        "import test_train as t; from pathlib import Path\n"
+        "t.torch.set_num_threads(1)\n"
+        "slow = lambda b: (time.sleep(0.02), t.prepare(b))[1]\n"
+        "c = t.TrainConfig(learning_rate=0.02, batch_size=32, seed=5, precision='float32')\n"
+        "t.fit(t.small_model(), t.PIXELS, t.LABELS, c, prepare=slow, max_epochs=500, checkpoint=Path(sys.argv[1]))\n"
+    )
+    path = tmp_path / "run.safetensors"
+    process = subprocess.Popen([sys.executable, "-c", script, str(path), str(Path(__file__).parent)])
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        resumed = train(small_model(), 6, checkpoint=path)
+        whole = train(small_model(), max(6, resumed.points[-1].epoch))
+    finally:
+        torch.set_num_threads(threads)
+    assert resumed.resumed_at > 0
+    assert curve(resumed) == curve(whole)
+
+
+def test_an_interrupt_keeps_the_points_measured() -> None:
+    def interrupt(run: Run) -> None:
+        if len(run.points) == 3:
+            raise KeyboardInterrupt
+
+    run = train(small_model(), 10, on_point=interrupt)
+    assert (run.status, len(run.points)) == ("interrupted", 3)
+
+
+def test_stop_is_asked_between_steps() -> None:
+    answers = iter([False] * 7 + [True])
+    run = train(small_model(), 10, stop=lambda: next(answers))
+    assert (run.status, len(run.points)) == ("interrupted", 1)
+
+
+def test_divergence_is_a_result_not_a_crash() -> None:
+    config = TrainConfig(learning_rate=1e12, batch_size=32, precision="float32")
+    run = fit(small_model(), PIXELS, LABELS, config, prepare=prepare, max_epochs=5)
+    assert run.status == "diverged"
+    assert run.points[-1].loss <= 1e4
+
+
+@pytest.mark.parametrize("length", [0, 5, 200, 1500])
+def test_a_cut_checkpoint_is_named(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "run.safetensors"
+    train(small_model(), 1, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(CheckpointError, match=r"run\.safetensors is damaged or was cut short.*Delete it"):
+        train(small_model(), 2, checkpoint=path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(small_model(), 1, checkpoint=path)
+    other = TrainConfig(learning_rate=0.5, batch_size=32, seed=5, precision="float32")
+    with pytest.raises(CheckpointError, match="another configuration"):
+        fit(small_model(), PIXELS, LABELS, other, prepare=prepare, max_epochs=2, checkpoint=path)
+
+
+def test_an_unwritable_checkpoint_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("alexnet_edu.train.save_file", full)
+    with pytest.raises(CheckpointError, match=r"No space left.*free some disk space"):
+        train(small_model(), 1, checkpoint=tmp_path / "run.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": -1.0}, "positive number, got -1.0"),
+        ({"learning_rate": float("nan")}, "positive number, got nan"),
+        ({"learning_rate": 0.1, "batch_size": 0}, "got 0"),
+        ({"learning_rate": 0.1, "precision": "float8"}, "unknown precision 'float8'"),
+    ],
+)
+def test_bad_configurations_are_quoted(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**options)  # type: ignore[arg-type]
+
+
+def test_auto_precision_is_one_of_the_two() -> None:
+    assert resolve_precision("auto") in ("float32", "bfloat16")
+    assert resolve_precision("float32") == "float32"

@@ -328,12 +328,13 @@ def _bar(spec: Spec, epochs: float, progress: bool) -> tqdm[Any]:
 
 
 def _show_news(news: queue.SimpleQueue[tuple[int, Run]], bars: list[tqdm[Any]], wait: float) -> None:
-    """Moves the bars to the latest points; waits up to `wait` seconds for one."""
+    """Moves the bars to the latest points; waits up to `wait` seconds for the first."""
     try:
-        while True:
-            i, run = news.get(timeout=wait) if wait else news.get_nowait()
+        i, run = news.get(timeout=wait) if wait else news.get_nowait()
+        for _ in range(news.qsize() + 1):
             if run.last is not None:
                 bars[i].set_postfix_str(f"training error {run.last.train_error:.1%}", refresh=False)
                 bars[i].update(run.last.epoch - bars[i].n)
+            i, run = news.get_nowait()
     except queue.Empty:
         return

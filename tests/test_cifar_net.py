@@ -28,7 +28,8 @@ def test_every_variant_maps_images_to_logits_and_learns(activation: str, pool: s
     assert logits.shape == (5, 10)
     logits.square().sum().backward()
     for parameter in net.parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
 
 
 def test_a_monotone_activation_commutes_with_the_maximum() -> None:

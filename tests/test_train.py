@@ -46,7 +46,8 @@ def test_sgd_follows_the_rule_of_section_5() -> None:
     run = fit(
         model, PIXELS, LABELS, config, prepare=lambda b: prepare(b).double(), max_epochs=1, evaluate_on=None
     )
-    assert run.last is not None and run.last.iteration == 2
+    assert run.last is not None
+    assert run.last.iteration == 2
     order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
     for index in order.split(150):
         x = prepare(PIXELS[index]).double().flatten(1)
@@ -109,7 +110,8 @@ def test_kill_9_loses_nothing_that_was_measured(tmp_path: Path) -> None:
         "t.torch.set_num_threads(1)\n"
         "slow = lambda b: (time.sleep(0.02), t.prepare(b))[1]\n"
         "c = t.TrainConfig(learning_rate=0.02, batch_size=32, seed=5, precision='float32')\n"
-        "t.fit(t.small_model(), t.PIXELS, t.LABELS, c, prepare=slow, max_epochs=500, checkpoint=Path(sys.argv[1]))\n"
+        "path = Path(sys.argv[1])\n"
+        "t.fit(t.small_model(), t.PIXELS, t.LABELS, c, prepare=slow, max_epochs=500, checkpoint=path)\n"
     )
     path = tmp_path / "run.safetensors"
     process = subprocess.Popen([sys.executable, "-c", script, str(path), str(Path(__file__).parent)])

@@ -93,7 +93,8 @@ class Verdict:
             cells[3] += f"<br><small>{html.escape(row.provenance)}</small>" if row.provenance else ""
             body.append("<tr>" + "".join(f"<td {style}>{cell}</td>" for cell in cells) + "</tr>")
         rows = "\n".join(body)
-        return f'<table style="color: inherit">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
+        opening = '<table style="color: inherit">'
+        return f"{opening}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
 
 
 def verdict(ids: Iterable[str], why: Mapping[str, str] | None = None) -> Verdict:

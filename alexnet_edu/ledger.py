@@ -366,7 +366,7 @@ AUGMENTATION = (
     Claim(
         "ten-crop",
         "4.1, footnote",
-        "Averaging the predictions on ten patches of a test image lowers the error.",
+        "Averaging the predictions on ten patches of a test image lowers the error (top-1 / top-5).",
         f"{p.CNN_2010} with {p.TEST_PATCHES} patches, {p.WITHOUT_TEN_PATCHES} without",
         f"145-2010: {RUNS_2012['145-2010']} with, {RUNS_2012['145-2010 centre']} without",
         ("imagenet", "small"),
@@ -465,7 +465,7 @@ RESULTS = (
     Claim(
         "table1",
         "6, Table 1",
-        "On the ILSVRC-2010 test set the network beats the best earlier methods by far.",
+        "On the ILSVRC-2010 test set the network far outdoes the best earlier methods (top-1 / top-5 error).",
         f"{p.CNN_2010}; sparse coding {p.SPARSE_CODING_2010}; SIFT and Fisher vectors {p.SIFT_FV_2010}",
         f"145-2010: {RUNS_2012['145-2010']}",
         ("imagenet",),
@@ -475,7 +475,7 @@ RESULTS = (
     Claim(
         "table2-1",
         "6, Table 2",
-        "One network on ILSVRC-2012.",
+        "One network on ILSVRC-2012 (top-1 / top-5 error).",
         f"{p.CNN_2012_VALIDATION} (validation)",
         f"145: {RUNS_2012['145']}",
         ("imagenet",),
@@ -485,9 +485,9 @@ RESULTS = (
     Claim(
         "table2-5",
         "6, Table 2",
-        "Five networks averaged, on ILSVRC-2012.",
+        "Five networks averaged, on ILSVRC-2012 (top-1 / top-5 error).",
         f"{p.FIVE_CNNS} networks: {p.FIVE_CNNS_VALIDATION} (validation), "
-        f"top-5 {p.FIVE_CNNS_TEST_TOP5} (test)",
+        f"top-5 {p.FIVE_CNNS_TEST_TOP5}% (test)",
         "which networks were averaged is not recorded",
         ("imagenet", "small"),
         "11",
@@ -496,7 +496,8 @@ RESULTS = (
     Claim(
         "table2-1s",
         "6, Table 2",
-        "One network with a sixth convolutional layer, pre-trained on the ImageNet of fall 2011.",
+        "One network with a sixth convolutional layer, pre-trained on the ImageNet of fall 2011, on "
+        "ILSVRC-2012 (top-1 / top-5 error).",
         f"{p.PRETRAINED_CNN_VALIDATION} (validation)",
         f"146-2012-2011: {RUNS_2012['146-2012-2011']}",
         ("imagenet", "small"),
@@ -506,9 +507,10 @@ RESULTS = (
     Claim(
         "table2-7s",
         "6, Table 2",
-        "Seven networks averaged, two of them pre-trained, against the second-best entry.",
-        f"{p.SEVEN_CNNS} networks: {p.SEVEN_CNNS_VALIDATION} (validation), top-5 {p.SEVEN_CNNS_TEST_TOP5} "
-        f"(test); second-best entry top-5 {p.RUNNER_UP_2012_TOP5}",
+        "Seven networks averaged, two of them pre-trained, against the second-best entry (top-1 / top-5 "
+        "error).",
+        f"{p.SEVEN_CNNS} networks: {p.SEVEN_CNNS_VALIDATION} (validation), top-5 {p.SEVEN_CNNS_TEST_TOP5}% "
+        f"(test); second-best entry top-5 {p.RUNNER_UP_2012_TOP5}%",
         "which networks were averaged is not recorded",
         ("imagenet",),
         "11",
@@ -517,7 +519,7 @@ RESULTS = (
     Claim(
         "fall2009",
         "6",
-        "A network with a sixth convolutional layer on the ImageNet of fall 2009.",
+        "A network with a sixth convolutional layer on the ImageNet of fall 2009 (top-1 / top-5 error).",
         f"{p.FALL2009} on {p.FALL2009_CLASSES:,} classes, {p.FALL2009_IMAGES / 1e6:g} million images; "
         f"best earlier {p.FALL2009_BEST_EARLIER}",
         f"that network's result is not recorded; 131-2009, without a sixth layer: {RUNS_2012['131-2009']}",

@@ -18,7 +18,7 @@ class Errors(NamedTuple):
     top5: float
 
     def __str__(self) -> str:
-        return f"{self.top1:.1f} / {self.top5:.1f}"
+        return f"{self.top1:.1f}% / {self.top5:.1f}%"
 
 
 class Layer(NamedTuple):

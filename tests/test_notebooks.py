@@ -1,0 +1,256 @@
+"""Every notebook is in step with its text, executed from top to bottom, and clean."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+import notebooks as tool
+
+PAIRS = tool.find_pairs()
+
+TEXT = """# %% [markdown]
+# # A title
+#
+# One sentence.
+
+# %%
+print("first")
+
+# %% tags=["nbval-ignore-output"]
+print("second")
+
+# %%
+# %matplotlib inline
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+plt.show()
+"""
+
+
+def test_there_are_notebooks() -> None:
+    names = [pair.name for pair in PAIRS]
+    assert "00_start_here" in names
+    assert "01_relu_vs_tanh" in names
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_notebook_is_as_it_should_be(pair: tool.Pair) -> None:
+    assert tool.problems(pair) == []
+
+
+@pytest.mark.parametrize("name", [p.name for p in PAIRS if "/" not in p.name])
+def test_every_notebook_with_exercises_has_solutions(name: str) -> None:
+    cells = tool.read_source(tool.Pair(name).source).cells
+    if any("checks." in cell.source for cell in cells if cell.cell_type == "code"):
+        assert tool.Pair(f"solutions/{name}") in PAIRS
+
+
+def test_no_pairing_that_jupyterlab_could_find() -> None:
+    assert not list(tool.ROOT.glob("jupytext.*"))
+    assert not list(tool.NOTEBOOKS.rglob("jupytext.*"))
+    assert "[tool.jupytext]" not in (tool.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+# --- the tool itself ------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tool.Pair:
+    """A pair of four cells, not executed."""
+    made = tool.Pair("07_sample", tmp_path)
+    made.source.parent.mkdir()
+    made.source.write_text(TEXT, encoding="utf-8")
+    tool.sync(made)
+    return made
+
+
+def pretend_executed(pair: tool.Pair) -> NotebookNode:
+    """Gives every code cell a count and an output, the last one a picture."""
+    notebook = tool.read_notebook(pair.notebook)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        cell.execution_count = count
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"output {count}\n")]
+    code[-1].outputs = [nbformat.v4.new_output("display_data", data={"image/png": "AA==", "text/plain": "x"})]
+    nbformat.write(notebook, pair.notebook)
+    return notebook
+
+
+def edit(pair: tool.Pair, old: str, new: str) -> None:
+    text = pair.source.read_text(encoding="utf-8")
+    assert old in text
+    pair.source.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_sync_writes_cells_tags_and_magics(pair: tool.Pair) -> None:
+    notebook = tool.read_notebook(pair.notebook)
+    assert [c.cell_type for c in notebook.cells] == ["markdown", "code", "code", "code"]
+    assert notebook.cells[0].source == "# A title\n\nOne sentence."
+    assert notebook.cells[2].metadata == {"tags": ["nbval-ignore-output"]}
+    assert notebook.cells[3].source.startswith("%matplotlib inline\n")
+    assert notebook.metadata == {"kernelspec": tool.KERNELSPEC}
+
+
+def test_sync_is_idempotent_and_reproducible(pair: tool.Pair, tmp_path: Path) -> None:
+    first = pair.notebook.read_bytes()
+    assert tool.sync(pair) is False
+    pair.notebook.unlink()
+    assert tool.sync(pair) is True
+    assert pair.notebook.read_bytes() == first
+
+
+def test_sync_keeps_outputs_of_unchanged_cells_only(pair: tool.Pair) -> None:
+    pretend_executed(pair)
+    edit(pair, 'print("second")', 'print("another")')
+    assert tool.sync(pair) is True
+    cells = tool.read_notebook(pair.notebook).cells
+    assert cells[1].outputs[0].text == "output 1\n"
+    assert cells[2].outputs == []
+    assert cells[2].execution_count is None
+    assert "image/png" in cells[3].outputs[0].data
+
+
+def test_a_changed_tag_counts_as_a_change(pair: tool.Pair) -> None:
+    pretend_executed(pair)
+    edit(pair, '# %% tags=["nbval-ignore-output"]', "# %%")
+    assert any("differs from its text" in line for line in tool.problems(pair))
+    tool.sync(pair)
+    assert tool.read_notebook(pair.notebook).cells[2].outputs == []
+
+
+def test_sync_refuses_to_lose_an_edit_made_in_jupyterlab(pair: tool.Pair) -> None:
+    notebook = tool.read_notebook(pair.notebook)
+    notebook.cells[1].source = 'print("written in Lab")'  # Lab keeps the id of an edited cell
+    nbformat.write(notebook, pair.notebook)
+    with pytest.raises(tool.NotebookError, match=r"was edited in Jupyter \(cell 1\).*pull 07_sample"):
+        tool.sync(pair)
+    assert tool.sync(pair, force=True) is True
+    assert tool.read_notebook(pair.notebook).cells[1].source == 'print("first")'
+
+
+def test_pull_takes_an_edit_into_the_text(pair: tool.Pair) -> None:
+    notebook = tool.read_notebook(pair.notebook)
+    notebook.cells[1].source = 'print("written in Lab")'
+    nbformat.write(notebook, pair.notebook)
+    assert tool.pull(pair) is True
+    assert tool.read_source(pair.source).cells[1].source == 'print("written in Lab")'
+    assert "jupytext" not in pair.source.read_text(encoding="utf-8")
+    tool.sync(pair)
+    assert [line for line in tool.problems(pair) if "differs" in line] == []
+
+
+def test_pull_of_an_unchanged_notebook_gives_the_same_cells(pair: tool.Pair) -> None:
+    before = [tool.cell_key(c) for c in tool.read_source(pair.source).cells]
+    tool.pull(pair)
+    assert [tool.cell_key(c) for c in tool.read_source(pair.source).cells] == before
+
+
+def test_an_executed_pair_has_no_problems(pair: tool.Pair) -> None:
+    pretend_executed(pair)
+    assert tool.problems(pair) == []
+
+
+def damaged(notebook: NotebookNode, how: str) -> None:
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    if how == "count":
+        code[0].execution_count = 5
+    elif how == "not run":
+        code[1].execution_count = None
+    elif how == "error":
+        code[0].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])]
+    elif how == "picture":
+        code[2].outputs = []
+    elif how == "source":
+        code[0].source = "print('other')"
+    elif how == "cell too many":
+        notebook.cells.append(nbformat.v4.new_markdown_cell("more"))
+    elif how == "jupytext":
+        notebook.metadata["jupytext"] = {"formats": "ipynb,py"}
+    elif how == "timing":
+        code[0].metadata["execution"] = {"iopub.execute_input": "2012-09-30"}
+    elif how == "tag":
+        code[0].metadata["tags"] = ["nbval-ignore-outputs"]
+    elif how == "path":
+        code[0].outputs[0].text = f"{tool.ROOT}/notebooks: a warning"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("count", r"execution counts are \[5, 2, 3\], expected 1 to 3"),
+        ("not run", r"execution counts are \[1, None, 3\]"),
+        ("error", r"In \[1\] failed: ValueError: no"),
+        ("picture", "no output holds a picture"),
+        ("source", "cell 1 differs from its text"),
+        ("cell too many", "5 cells, but the text has 4"),
+        ("jupytext", "expected the kernelspec alone"),
+        ("timing", r"cell 1 has metadata \['execution'\]"),
+        ("tag", "nbval-ignore-outputs.*nbval does not know"),
+        ("path", "names a path of the machine"),
+    ],
+)
+def test_check_finds(pair: tool.Pair, how: str, message: str) -> None:
+    notebook = pretend_executed(pair)
+    damaged(notebook, how)
+    nbformat.write(notebook, pair.notebook)
+    with pytest.raises(AssertionError, match=message):
+        assert not tool.problems(pair), "\n".join(tool.problems(pair))
+
+
+def test_check_finds_a_missing_half(pair: tool.Pair) -> None:
+    pair.notebook.unlink()
+    assert tool.problems(pair) == ["07_sample: 07_sample.ipynb is missing; run `make sync`"]
+    assert tool.find_pairs(pair.folder) == [pair]
+
+
+def test_names_may_be_short_and_unknown_ones_are_told(pair: tool.Pair) -> None:
+    assert tool.choose_pairs(["07"], pair.folder) == [pair]
+    assert tool.choose_pairs(["notebooks/07_sample.ipynb"], pair.folder) == [pair]
+    assert tool.choose_pairs([], pair.folder) == [pair]
+    with pytest.raises(tool.NotebookError, match=r"no notebook '08'\. There are: 07_sample"):
+        tool.choose_pairs(["08"], pair.folder)
+
+
+@pytest.mark.slow
+def test_execute_saves_outputs_that_are_in_order(pair: tool.Pair) -> None:
+    edit(pair, 'print("first")', 'import os\nprint("scale", os.environ["ALEXNET_EDU_SCALE"])')
+    tool.execute(pair, "quick", limit=120)
+    assert tool.problems(pair) == []
+    cells = tool.read_notebook(pair.notebook).cells
+    assert cells[1].outputs[0].text == "scale quick\n"
+    assert set(cells[3].outputs[0].data) == {"image/png", "text/plain"}
+
+
+@pytest.mark.slow
+def test_execute_leaves_the_file_when_a_cell_fails_or_hangs(pair: tool.Pair) -> None:
+    before = pair.notebook.read_bytes()
+    edit(pair, 'print("first")', "1 / 0")
+    tool.sync(pair)
+    failing = pair.notebook.read_bytes()
+    assert failing != before
+    with pytest.raises(tool.NotebookError, match="07_sample failed at scale quick"):
+        tool.execute(pair, "quick", limit=120)
+    assert pair.notebook.read_bytes() == failing
+    edit(pair, "1 / 0", "import time\ntime.sleep(600)")
+    with pytest.raises(tool.NotebookError, match="stopped after 5 s"):
+        tool.execute(pair, "quick", limit=5)
+
+
+def test_the_command_line_reports_and_fails(
+    pair: tool.Pair, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tool, "choose_pairs", lambda names: [pair])
+    assert tool.main(["sync"]) == 0
+    assert capsys.readouterr().out == "07_sample: unchanged\n"
+    assert tool.main(["check"]) == 1
+    assert "execution counts" in capsys.readouterr().out
+    pretend_executed(pair)
+    assert tool.main(["check"]) == 0
+    shutil.rmtree(pair.source.parent)
+    assert tool.main(["sync"]) == 1
+    assert "has no text" in capsys.readouterr().err

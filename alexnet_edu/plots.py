@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 # --- shared style ------------------------------------------------------------------------
@@ -49,14 +50,6 @@ SATURATED_COLOR = "#E0E0E0"
 WIDGET_WIDTH = 9.0  # inches; at 100 dots per inch 900 pixels
 WIDGET_DPI = 100
 FONT_SIZE = 10  # points, 14 pixels
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """counts: (B,) values per bin; edges: (B + 1,) in units of the quantity, increasing."""
-
-    counts: NDArray[np.float64]
-    edges: NDArray[np.float64]
 
 
 def widget_axes(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
@@ -99,7 +92,9 @@ def draw_slope_over_inputs(
     ax.plot(z, slope, linewidth=2, **style)
     ax.axhline(0, color=NEUTRAL, linewidth=0.6)
     ax.margins(x=0)
-    ax.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper right", handlelength=2.4)
+    ax.set_ylim(-1.1 if np.min(slope) < -0.01 else -0.05, 1.45)  # room for the legend
+    ax.set_yticks([-1, -0.5, 0, 0.5, 1] if np.min(slope) < -0.01 else [0, 0.25, 0.5, 0.75, 1])
+    ax.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left", handlelength=2.4)
 
 
 def draw_shares(
@@ -110,55 +105,90 @@ def draw_shares(
     std: (M,) standard deviations; shares: activation -> (M,) in 0–1; at: the point
     (std, share) of the `chosen` activation that the controls stand at.
     """
+    drawn: list[NDArray[np.float64]] = []
     for name, values in shares.items():
-        width = 2.4 if name == chosen else 1.2
-        ax.plot(std, 100 * np.asarray(values), linewidth=width, **STYLES[name].kwargs())
-    style = STYLES[chosen]
-    ax.plot([at[0]], [100 * at[1]], style.marker, color=style.color, markersize=9, markeredgecolor="black")
+        percent = 100 * np.asarray(values)
+        same = any(np.allclose(percent, other) for other in drawn)
+        style = STYLES[name].kwargs() | {"label": STYLES[name].label + (" (the same)" if same else "")}
+        ax.plot(std, percent, linewidth=2.6 if name == chosen else 1.2, **style)
+        drawn.append(percent)
+    marker, color = STYLES[chosen].marker, STYLES[chosen].color
+    ax.plot([at[0]], [100 * at[1]], marker, color=color, markersize=9, markeredgecolor="black")
     ax.set_xscale("log")
-    ax.set_ylim(0, 105)
+    ax.set_ylim(0, 150)  # room for the legend
+    ax.set_yticks([0, 25, 50, 75, 100])
     ax.margins(x=0)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.legend(fontsize=FONT_SIZE - 1, frameon=False, handlelength=2.6, loc="upper right")
 
 
 def draw_histogram(
     ax: Axes,
-    histogram: Histogram,
+    counts: ArrayLike,
+    edges: ArrayLike,
     *,
     activation: str,
-    flat: Sequence[tuple[float, float]] = (),
+    shaded: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Counts as a filled outline in the activation's colour, peak at 1.
+    """Counts (B,) over edges (B + 1,) as a filled outline in the activation's colour, peak at 1.
 
-    flat: intervals of the x axis to shade, where the slope of the activation is (nearly) 0;
+    shaded: intervals of the x axis to shade, such as those where the slope is (nearly) 0;
     an end may be infinite. Ticks on the y axis are left out: only the shape matters.
     """
-    edges, style = histogram.edges, STYLES[activation]
-    heights = histogram.counts / max(histogram.counts.max(), 1)
+    color = STYLES[activation].color
+    counts, edges = np.asarray(counts), np.asarray(edges)
+    heights = counts / max(counts.max(), 1)
     low, high = float(edges[0]), float(edges[-1])
-    for start, stop in flat:
+    for start, stop in shaded:
         start, stop = max(start, low), min(stop, high)
         if start < stop:
             ax.axvspan(start, stop, color=SATURATED_COLOR, linewidth=0, zorder=0)
-    ax.stairs(heights, edges, fill=True, color=style.color, alpha=0.55)
-    ax.stairs(heights, edges, color=style.color, linewidth=1.2)
+    ax.stairs(heights, edges, fill=True, color=color, alpha=0.55)
+    ax.stairs(heights, edges, color=color, linewidth=1.2)
+    _bare_frequency_axis(ax, low, high)
+
+
+def draw_gradients(
+    ax: Axes,
+    edges: ArrayLike,
+    arriving: ArrayLike,
+    leaving: ArrayLike,
+    *,
+    activation: str,
+    legend: bool = False,
+) -> None:
+    """Sizes of gradients: outlined what arrives at f, filled what f′ leaves of it.
+
+    edges: (B + 1,) exponents of ten; arriving, leaving: (B,) values per bin.
+    """
+    arriving, leaving, edges = np.asarray(arriving), np.asarray(leaving), np.asarray(edges)
+    top = max(arriving.max(), leaving.max(), 1)
+    color = STYLES[activation].color
+    ax.stairs(leaving / top, edges, fill=True, color=color, alpha=0.55, label="after f′")
+    ax.stairs(arriving / top, edges, color="black", linewidth=1.3, label="before f′")
+    _bare_frequency_axis(ax, float(edges[0]), float(edges[-1]))
+    ax.xaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
+    if legend:
+        ax.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left", handlelength=1.2)
+
+
+def _bare_frequency_axis(ax: Axes, low: float, high: float) -> None:
     ax.set_xlim(low, high)
     ax.set_ylim(0, 1.08)
     ax.set_yticks([])
-    ax.locator_params(axis="x", nbins=5)
+    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter("{x:g}")
 
 
-def draw_gradients(ax: Axes, arriving: Histogram, passed: Histogram, *, activation: str) -> None:
-    """Sizes of gradients on a logarithmic axis: outline arriving at f, filled what f lets through.
+def short(value: float) -> str:
+    """Two significant digits, the way a reader writes them: 0.074, 93, 760, 5.1×10⁻⁵."""
+    rounded = float(f"{value:.2g}")
+    if rounded == 0 or 1e-3 <= abs(rounded) < 1e5:
+        return f"{rounded:g}"
+    mantissa, exponent = f"{rounded:e}".split("e")
+    return f"{float(mantissa):g}×{power_of_ten(int(exponent))}"
 
-    Both histograms share their edges, which are powers of ten (the exponents are binned).
-    """
-    style = STYLES[activation]
-    top = max(arriving.counts.max(), passed.counts.max(), 1)
-    ax.stairs(passed.counts / top, passed.edges, fill=True, color=style.color, alpha=0.55, label="after f′")
-    ax.stairs(arriving.counts / top, arriving.edges, color="black", linewidth=1.3, label="before f′")
-    ax.set_xlim(float(arriving.edges[0]), float(arriving.edges[-1]))
-    ax.set_ylim(0, 1.08)
-    ax.set_yticks([])
-    ax.locator_params(axis="x", nbins=5)
-    ax.xaxis.set_major_formatter(lambda exponent, _: f"$10^{{{exponent:g}}}$")
+
+def power_of_ten(exponent: float) -> str:
+    """10⁻³ for −3, in plain characters: quicker to draw than mathematical text."""
+    return "10" + f"{exponent:g}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -16,6 +16,10 @@ REAL_IMAGES = "ALEXNET_EDU_REAL_IMAGES"
 # Set here, before anything imports torch, and in the environment, because the kernels that
 # nbval starts inherit it.
 os.environ["ALEXNET_EDU_SCALE"] = os.environ.get("ALEXNET_EDU_SCALE") or "quick"
+if not os.environ.get("ALEXNET_EDU_DATA"):
+    # Nothing that a test or a notebook writes, or finds from an earlier time, is the user's.
+    os.environ["ALEXNET_EDU_DATA"] = tempfile.mkdtemp(prefix="alexnet-edu-")
+    atexit.register(shutil.rmtree, os.environ["ALEXNET_EDU_DATA"], ignore_errors=True)
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
 os.environ.pop("MPLBACKEND", None)  # a kernel has to choose its inline backend itself

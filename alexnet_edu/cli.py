@@ -1,0 +1,267 @@
+"""The command `alexnet-edu`: doctor, data, experiment, claims.
+
+Only the standard library is imported at the top: `--help` is there at once, and the
+doctor can speak where torch is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alexnet_edu.scales import SCALES
+
+if TYPE_CHECKING:
+    from alexnet_edu.experiments import Bench
+
+EXAMPLES = """\
+examples:
+  alexnet-edu doctor                        what works on this machine, and what to do
+  alexnet-edu data cifar10                  download CIFAR-10 (170 MB)
+  alexnet-edu data import images.zip        use images that you have
+  alexnet-edu claims --section 3.1          what the paper claims, and what we measured
+  alexnet-edu experiment figure1 --condition modern --jobs 2
+"""
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. 0: all went well; 1: the doctor found a failure; 2: bad input.
+
+    Bad input and damaged files end in one line on stderr; `--debug` shows the traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console that has no × shows a question mark
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {options.kept}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `alexnet-edu claims | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if options.debug or not _is_bad_input(error):
+            raise
+        print(f"alexnet-edu: {error}", file=sys.stderr)
+        return 2
+
+
+def _is_bad_input(error: Exception) -> bool:
+    """Whether the message was written for the person who typed the command."""
+    from alexnet_edu.images import DataError
+    from alexnet_edu.measured import RecordError
+    from alexnet_edu.train import CheckpointError
+
+    return isinstance(error, DataError | CheckpointError | RecordError | ValueError)
+
+
+# --- the commands ---------------------------------------------------------------------
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from alexnet_edu import doctor
+
+    findings = []
+    for finding in doctor.examine():
+        print(finding, flush=True)
+        findings.append(finding)
+    return 1 if doctor.worst(findings) == "fail" else 0
+
+
+def _data_import(options: argparse.Namespace) -> int:
+    from alexnet_edu import data
+
+    print(data.run_import(options.path, size=options.size, force=options.force, seed=options.seed))
+    return 0
+
+
+def _data_cifar10(options: argparse.Namespace) -> int:
+    from alexnet_edu import data
+
+    print(data.run_download())
+    return 0
+
+
+def _data_status(options: argparse.Namespace) -> int:
+    from alexnet_edu import data
+
+    print(data.status().text())
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from alexnet_edu import claims
+
+    if options.id is None:
+        width = max(claims.NARROWEST, min(160, shutil.get_terminal_size((120, 40)).columns))
+        print(claims.table(options.section, options.notebook, width=width))
+        return 0
+    claim, ours = claims.claim_named(options.id), claims.ours(options.id)
+    rows = {
+        "claim": claim.statement,
+        "section": claim.section,
+        "paper": claim.paper,
+        "2012 log": claim.log,
+        "ours": f"{ours.value} ({ours.provenance})" if ours else claims.NOT_MEASURED,
+        "checked": f"{', '.join(claim.check) or 'not'}: {claim.how}",
+        "notebook": f"{claim.notebook} {claims.NOTEBOOKS[claim.notebook]}",
+    }
+    print("\n".join(f"{name:9s} {text}" for name, text in rows.items()))
+    return 0
+
+
+def _figure1(options: argparse.Namespace) -> int:
+    from alexnet_edu import data, figure1
+    from alexnet_edu.experiments import Bench
+
+    _check_names("condition", options.condition, {s.condition for s in figure1.STUDIES})
+    _check_names("activation", options.activation, {s.activation for s in figure1.STUDIES})
+    _check_device(options.device)
+    images = data.load_cifar10(options.scale).train
+    runs = data.data_dir() / "runs" / ("figure1-synthetic" if images.synthetic else "figure1")
+    bench = Bench(images, runs)
+    if not options.assemble:
+        figure1.record(
+            bench,
+            conditions=options.condition or None,
+            activations=options.activation or None,
+            workers=options.jobs,
+            device=options.device,
+            say=lambda line: print(line, flush=True),
+        )
+    record = figure1.assemble(runs, bench.data["fingerprint"])
+    path = options.output or _place_for_record(bench, record, runs)
+    figure1.write_record(path, record)
+    print(f"{len(record['cells'])} studies on {images.source}: {path}")
+    return 0
+
+
+def _check_names(what: str, given: Sequence[str], known: set[str]) -> None:
+    if unknown := sorted(set(given) - known):
+        raise ValueError(f"there is no {what} {unknown[0]!r}; choose from {', '.join(sorted(known))}")
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the device {name!r} cannot be used here: {reason}") from error
+
+
+def _place_for_record(bench: Bench, record: dict[str, Any], runs: Path) -> Path:
+    """`data/results`, unless that would put less, or the stand-in, in place of what is there."""
+    from alexnet_edu import figure1
+    from alexnet_edu.measured import results_dir
+
+    published, own = results_dir() / "figure1.json", runs.with_suffix(".json")
+    if bench.images.synthetic:
+        return own
+    if published.exists():
+        there = {(c["condition"], c["activation"]) for c in figure1.load_record(published)["cells"]}
+        missing = there - {(c["condition"], c["activation"]) for c in record["cells"]}
+        if missing:
+            names = ", ".join("/".join(cell) for cell in sorted(missing))
+            print(f"{published} is left as it is: it also holds {names}.")
+            return own
+    return published
+
+
+# --- the command line -----------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="alexnet-edu",
+        description="The AlexNet paper, rebuilt claim by claim. Most of it lives in notebooks: `make lab`.",
+        epilog=EXAMPLES,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=26),
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(kept="Nothing was changed.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = commands.add_parser("doctor", help="look at this machine: what works, and what to do")
+    command.set_defaults(run=_doctor)
+    _add_data(commands.add_parser("data", help="get or import images, or see what is there"))
+    _add_experiment(commands.add_parser("experiment", help="run and record an experiment"))
+    _add_claims(commands.add_parser("claims", help="the ledger: claim, paper, 2012 log, ours"))
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    status = commands.add_parser("status", help="which data is where")
+    status.set_defaults(run=_data_status)
+    cifar10 = commands.add_parser("cifar10", help="download CIFAR-10, check it and pack it")
+    cifar10.set_defaults(
+        run=_data_cifar10, kept="No half-written pack is left; the same command fetches what is missing."
+    )
+    command = commands.add_parser(
+        "import",
+        help="pack a folder or zip of class folders",
+        description="Packs a folder or zip of train/<class>/… and test/<class>/…; without that split "
+        "one is made. Images that cannot be read are listed and left out.",
+    )
+    command.add_argument("path", type=Path, metavar="PATH", help="a folder or a zip")
+    command.add_argument(
+        "--size", type=_size, default=32, help='height and width in pixels (default 32); "keep" to leave them'
+    )
+    command.add_argument(
+        "--seed", type=int, default=0, help="of the split, where one has to be made (default 0)"
+    )
+    command.add_argument("--force", action="store_true", help="replace a pack that holds other images")
+    command.set_defaults(run=_data_import, kept="No pack was written.")
+
+
+def _size(text: str) -> int | None:
+    return None if text == "keep" else int(text)
+
+
+def _add_experiment(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="experiments", metavar="NAME", required=True)
+    command = commands.add_parser(
+        "figure1",
+        help="ReLU against tanh (§3.1): search the rates, repeat with fresh seeds",
+        description="Runs the studies behind Figure 1 and gathers them into one record. May be killed at any "
+        "moment: the same command goes on from there. All studies take hours on two cores.",
+    )
+    add = command.add_argument
+    add("--condition", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    add("--activation", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    add("--jobs", type=_positive, metavar="N", help="studies at a time (default: one per core)")
+    add("--scale", choices=SCALES, help="quick takes the small stand-in (default: ALEXNET_EDU_SCALE)")
+    add("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+    add("--assemble", action="store_true", help="train nothing, only gather what was run")
+    add("--output", type=Path, metavar="FILE", help="where the record goes (default: data/results)")
+    command.set_defaults(
+        run=_figure1,
+        kept="Every run is kept up to its last measurement; the same command goes on from there.",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def _add_claims(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", metavar="ID", help="one claim, with how it is checked")
+    parser.add_argument("--section", help='such as 3.1, 3, abstract, "Fig. 1"')
+    parser.add_argument("--notebook", help="such as 01")
+    parser.set_defaults(run=_claims)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,210 @@
+"""The command `alexnet-edu`: what it answers, its exit status, and that errors are one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexnet_edu import cli, data, doctor, figure1
+from alexnet_edu.claims import CLAIMS
+from alexnet_edu.images import DataError
+from alexnet_edu.train import CheckpointError
+
+ROOT = Path(__file__).resolve().parent.parent
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder of this test's own."""
+    monkeypatch.setenv("ALEXNET_EDU_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+def test_help_is_fast_because_nothing_heavy_is_imported() -> None:
+    code = "import sys; from alexnet_edu import cli\ntry: cli.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('torch', 'numpy', 'matplotlib', 'ipywidgets') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_command(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("doctor", "data", "experiment", "claims"):
+        assert re.search(rf"^ +{command}( |$)", text, flags=re.MULTILINE)
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["data"], ["data", "import"], ["experiment", "figure1", "--jobs", "0"]]
+)
+def test_usage_errors_exit_2(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(arguments)
+    assert leaving.value.code == 2
+    assert "usage: alexnet-edu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "import", "no-such-folder"], "no-such-folder"),
+        (["data", "import", ".", "--size", "3"], "--size must be 8 to 1024 pixels, got 3"),
+        (["claims", "relu-7x"], "'relu-7x'"),
+        (["claims", "--section", "99"], "'99'"),
+        (["experiment", "figure1", "--condition", "2013"], "no condition '2013'; choose from 2012"),
+        (["experiment", "figure1", "--activation", "gelu"], "no activation 'gelu'"),
+        (["experiment", "figure1", "--device", "abacus"], "the device 'abacus' cannot be used here"),
+        (["experiment", "figure1", "--scale", "quick", "--assemble"], "no finished study"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("alexnet-edu: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+def raising(error: BaseException) -> Any:
+    def run(*args: object, **kwargs: object) -> None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("kind", [DataError, CheckpointError, ValueError])
+def test_expected_errors_lose_their_traceback_unless_asked(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(data, "status", raising(kind("cut short")))
+    assert cli.main(["data", "status"]) == 2
+    assert capsys.readouterr().err == "alexnet-edu: cut short\n"
+    with pytest.raises(kind):
+        cli.main(["--debug", "data", "status"])
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "status", raising(KeyError("a bug")))
+    with pytest.raises(KeyError, match="a bug"):
+        cli.main(["data", "status"])
+
+
+def test_interrupting_says_what_was_kept_and_exits_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(figure1, "record", raising(KeyboardInterrupt()))
+    assert cli.main(["experiment", "figure1", "--scale", "quick"]) == 130
+    assert "Every run is kept up to its last measurement" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "alexnet_edu.cli", "claims"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert error == b""
+
+
+# --- what the commands do -------------------------------------------------------------
+
+
+def test_data_status_names_the_folder(folder: Path, capsys: Capture) -> None:
+    assert cli.main(["data", "status"]) == 0
+    text = capsys.readouterr().out
+    assert str(folder / "data") in text
+    assert "No CIFAR-10" in text
+
+
+def test_data_import_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    seen: dict[str, Any] = {}
+
+    def run_import(path: Path, **options: Any) -> str:
+        seen.update(options, path=path)
+        return "the report"
+
+    monkeypatch.setattr(data, "run_import", run_import)
+    assert cli.main(["data", "import", "photos.zip", "--size", "keep", "--seed", "7", "--force"]) == 0
+    assert seen == {"path": Path("photos.zip"), "size": None, "force": True, "seed": 7}
+    assert capsys.readouterr().out == "the report\n"
+
+
+def test_claims_shows_the_table_of_a_section(capsys: Capture) -> None:
+    assert cli.main(["claims", "--section", "3.1"]) == 0
+    text = capsys.readouterr().out
+    assert "relu-6x" in text
+    assert "lrn" not in text
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_claims_shows_any_single_claim(claim: Any, capsys: Capture) -> None:
+    assert cli.main(["claims", claim.id]) == 0
+    text = capsys.readouterr().out
+    assert claim.statement in text
+    assert claim.paper in text
+    assert "\nours      " in text
+
+
+def fake_record(cells: list[tuple[str, str]]) -> dict[str, Any]:
+    return {"experiment": "figure1", "cells": [{"condition": c, "activation": a} for c, a in cells]}
+
+
+def test_the_record_of_the_stand_in_never_enters_the_results(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(figure1, "record", lambda bench, **options: calls.append(options))
+    monkeypatch.setattr(figure1, "assemble", lambda runs, fingerprint: fake_record([("2012", "relu")]))
+    arguments = ["experiment", "figure1", "--scale", "quick", "--condition", "2012", "--jobs", "2"]
+    assert cli.main(arguments) == 0
+    assert calls[0]["conditions"] == ["2012"]
+    assert calls[0]["activations"] is None
+    assert calls[0]["workers"] == 2
+    assert not (folder / "results").exists()
+    written = folder / "data" / "runs" / "figure1-synthetic.json"
+    assert json.loads(written.read_text())["experiment"] == "figure1"
+    assert str(written) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("mine", "replaced"), [(["relu"], False), (["relu", "tanh"], True)])
+def test_a_smaller_record_does_not_replace_a_larger_one(
+    mine: list[str], replaced: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    small = data.load_cifar10("quick")
+    real = type(small.train)(small.train.pixels, small.train.labels, small.train.classes, "photographs")
+    monkeypatch.setattr(data, "load_cifar10", lambda scale: type(small)(real, real))
+    cells = [("2012", name) for name in mine]
+    monkeypatch.setattr(figure1, "assemble", lambda runs, fingerprint: fake_record(cells))
+    published = folder / "results" / "figure1.json"
+    figure1.write_record(published, fake_record([("2012", "relu"), ("2012", "tanh")]))
+    before = published.stat().st_mtime_ns
+    assert cli.main(["experiment", "figure1", "--assemble"]) == 0
+    assert (published.stat().st_mtime_ns != before) == replaced
+    assert ("it also holds 2012/tanh" in capsys.readouterr().out) != replaced
+
+
+def test_doctor_exits_1_only_for_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    warning, failure = (
+        doctor.Finding("warn", "disk", "0.7 GB"),
+        doctor.Finding("fail", "torch", "not installed"),
+    )
+    monkeypatch.setattr(doctor, "examine", lambda: iter([warning]))
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setattr(doctor, "examine", lambda: iter([warning, failure]))
+    assert cli.main(["doctor"]) == 1
+    assert "fail  torch     not installed" in capsys.readouterr().out

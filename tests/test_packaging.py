@@ -1,0 +1,121 @@
+"""What stands in several places agrees: pyproject, conda environment, workflow, licence."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONDA: dict[str, Any] = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+REQUIREMENTS: list[str] = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def test_conda_takes_the_packages_from_pyproject_and_lists_none_itself() -> None:
+    plain = [d for d in CONDA["dependencies"] if isinstance(d, str)]
+    (by_pip,) = [d["pip"] for d in CONDA["dependencies"] if isinstance(d, dict)]
+    assert [name_of(d) for d in plain] == ["python", "pip"]
+    assert by_pip == ["-e .[dev]"]
+    assert set(PROJECT["optional-dependencies"]) == {"dev"}
+
+
+def test_conda_asks_for_the_same_python() -> None:
+    (python,) = [d for d in CONDA["dependencies"] if isinstance(d, str) and d.startswith("python")]
+    assert python.removeprefix("python").split(",")[0] == PROJECT["requires-python"]
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS)
+def test_every_requirement_has_a_lower_bound_and_no_upper_one(requirement: str) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+", requirement), requirement
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS)
+def test_every_requirement_is_met_here(requirement: str) -> None:
+    have = importlib.metadata.version(name_of(requirement)).split("+")[0]
+    bound = requirement.split(">=")[1]
+
+    def key(version: str) -> list[int]:
+        return [int(n) for n in re.findall(r"\d+", version)[:3]]
+
+    assert key(have) >= key(bound), f"{have} is older than {requirement}"
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Top-level names that the Python files of a folder import."""
+    names: set[str] = set()
+    for path in folder.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        names |= set(re.findall(r"^\s*(?:from|import) ([A-Za-z_]\w*)", text, flags=re.MULTILINE))
+    return names
+
+
+@pytest.mark.parametrize(("folder", "extra"), [("alexnet_edu", False), ("tools", True), ("tests", True)])
+def test_what_is_imported_is_required(folder: str, extra: bool) -> None:
+    required = {name_of(r) for r in (REQUIREMENTS if extra else PROJECT["dependencies"])}
+    ours = {"alexnet_edu", "notebooks", "run_checks", "conftest"}
+    brought = {"jupyter_core", "jupyter_client", "ipython", "traitlets"}  # by JupyterLab and ipywidgets
+    others = {
+        name
+        for name in imported_packages(ROOT / folder)
+        if name not in sys.stdlib_module_names and name.lower() not in ours | brought
+    }
+    named = {"pil": "pillow", "yaml": "pyyaml"}
+    missing = {n for n in others if named.get(n.lower(), n.lower().replace("_", "-")) not in required}
+    assert missing == set()
+
+
+def test_the_workflow_tries_every_system_and_the_ends_of_the_range() -> None:
+    jobs = WORKFLOW["jobs"]
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    for job in ("make", "windows"):
+        assert jobs[job]["strategy"]["matrix"]["python"] == [oldest, "3.13"]
+    systems = {*jobs["make"]["strategy"]["matrix"]["os"], jobs["windows"]["runs-on"]}
+    assert systems == {"ubuntu-latest", "macos-latest", "windows-latest"}
+    steps = " ".join(step.get("run", "") for step in jobs["oldest"]["steps"])
+    assert "--resolution lowest-direct" in steps
+
+
+def test_the_licence_is_the_one_that_is_declared() -> None:
+    assert PROJECT["license"] == "MIT"
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert text.startswith("MIT License")
+    assert PROJECT["authors"][0]["name"] in text
+
+
+def test_the_command_is_installed() -> None:
+    (command,) = importlib.metadata.entry_points(group="console_scripts", name="alexnet-edu")
+    assert command.value == PROJECT["scripts"]["alexnet-edu"]
+    assert callable(command.load())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no make on Windows")
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)
+    assert phony is not None
+    shown = subprocess.run(
+        ["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for target in phony.group(1).split():
+        assert f"  make {target} " in shown
+
+
+def test_no_picture_and_no_archive_is_committed() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    kinds = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".zip", ".tar", ".gz", ".npz", ".pkl")
+    assert [name for name in listed.stdout.splitlines() if name.lower().endswith(kinds)] == []

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -378,7 +378,7 @@ def _ratio(cell: dict[str, Any], relu: dict[str, Any]) -> dict[str, Any]:
     return {**ratios, "at_least": None}
 
 
-def crossings(cell: dict[str, Any], axis: str) -> list[float | None]:
+def crossings(cell: Mapping[str, Any], axis: str) -> list[float | None]:
     """Where each repetition of a cell reaches the target: "epoch", "iteration", "cpu_seconds"."""
     return [
         analysis.crossing(run["curve"][axis], run["curve"]["train_error"], TARGET_ERROR)
@@ -402,3 +402,66 @@ def load_record(path: Path) -> dict[str, Any]:
     if record.get("experiment") != "figure1":
         raise ValueError(f"{path} is not a record of Figure 1 (experiment {record.get('experiment')!r})")
     return record
+
+
+# --- reading a record ---------------------------------------------------------------------
+
+
+def find_cell(record: Mapping[str, Any], condition: str, activation: str) -> dict[str, Any]:
+    """The part of a record about one activation under one condition; ValueError if absent."""
+    for cell in record["cells"]:
+        if (cell["condition"], cell["activation"]) == (condition, activation):
+            return dict(cell)
+    known = ", ".join(f"{c['condition']}/{c['activation']}" for c in record["cells"])
+    raise ValueError(f"the record holds nothing about {condition}/{activation}; it holds {known}")
+
+
+def mean_crossing(cell: Mapping[str, Any], axis: str = "epoch") -> float | None:
+    """Mean over the seeds of where the target is reached; None if one seed never gets there."""
+    found = crossings(cell, axis)
+    known = [x for x in found if x is not None]
+    return sum(known) / len(known) if known and len(known) == len(found) else None
+
+
+def crossings_table(record: Mapping[str, Any]) -> str:
+    """Epochs, iterations and processor seconds to the target: one line per cell, as text."""
+    head = f"{'condition':<52}{'activation':<11}{'ε':>7}{'seeds':>7}"
+    head += f"{'epochs':>9}{'iterations':>12}{'seconds':>9}"
+    lines = [head, "-" * len(head)]
+    for cell in record["cells"]:
+        numbers = [mean_crossing(cell, axis) for axis in ("epoch", "iteration", "cpu_seconds")]
+        if numbers[0] is None:
+            shown = f"{'not within ' + format(cell['max_epochs'], 'g'):>30}"
+        else:
+            shown = f"{numbers[0]:>9.1f}{numbers[1]:>12.0f}{numbers[2]:>9.0f}"
+        lines.append(
+            f"{cell['title']:<52}{cell['activation']:<11}{cell['rate']:>7g}{len(cell['runs']):>7}{shown}"
+        )
+    return "\n".join(lines)
+
+
+def ratios_table(record: Mapping[str, Any]) -> str:
+    """How many times slower than ReLU: one line per condition and activation, as text."""
+    head = f"{'condition':<52}{'compared':<15}{'in epochs':>18}{'in seconds':>18}"
+    lines = [head, "-" * len(head)]
+    for row in record["summary"]:
+        if row["at_least"] is not None:
+            epochs, seconds = f"more than {row['at_least']:.1f}", "–"
+        elif row["epochs"] is None:
+            epochs, seconds = "ReLU never", "–"
+        else:
+            epochs, seconds = (
+                f"{x['value']:.1f} [{x['low']:.1f}, {x['high']:.1f}]" for x in (row["epochs"], row["seconds"])
+            )
+        lines.append(f"{row['title']:<52}{row['numerator'] + ' / relu':<15}{epochs:>18}{seconds:>18}")
+    return "\n".join(lines)
+
+
+def origin(record: Mapping[str, Any]) -> str:
+    """One sentence: when, where, on what the record was made."""
+    made = record["provenance"]
+    return (
+        f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
+        f"{', '.join(made['hardware'])} ({', '.join(str(t) for t in made['threads'])} thread a run, "
+        f"torch {', '.join(made['torch'])}, {', '.join(made['precision'])}); data: {made['data']['source']}"
+    )

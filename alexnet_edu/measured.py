@@ -1,4 +1,4 @@
-"""What this project measured for the claims, read from the records in `data/results`.
+"""What this project measured or counted for the claims, mostly read from `data/results`.
 
 One small function per claim turns a record into words. Nothing measured is ever typed by
 hand: without a record there is no value.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alexnet_edu import paper as p
 from alexnet_edu.ledger import claim_named
 from alexnet_edu.paper import TARGET_TRAINING_ERROR
 
@@ -36,11 +37,14 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Ours:
-    """What was measured for one claim: in words, where it comes from, and the record."""
+    """What was measured or counted for one claim: in words, where it comes from, the record.
+
+    record: None where the value is counted, each time anew, and not read from a file.
+    """
 
     value: str
     provenance: str
-    record: Path
+    record: Path | None
 
 
 # What the paper's claim comes to in a record, in words; None if the record does not say.
@@ -75,6 +79,8 @@ def ours(claim_id: str) -> Ours | None:
     Raises ValueError for an unknown claim, RecordError for a damaged record.
     """
     claim_named(claim_id)
+    if claim_id in COUNTS:
+        return Ours(COUNTS[claim_id](), "counted from the layer table", None)
     if claim_id not in READERS:
         return None
     file, reader = READERS[claim_id]
@@ -87,6 +93,41 @@ def ours(claim_id: str) -> Ours | None:
         return None if value is None else Ours(value, _provenance(record["provenance"]), path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise RecordError(path, f"it is not a complete record ({type(error).__name__}: {error})") from error
+
+
+# --- what is counted ------------------------------------------------------------------------
+
+
+def _count_parameters() -> str:
+    return f"{sum(layer.parameters for layer in p.LAYERS):,}"
+
+
+def _count_neurons() -> str:
+    return f"{sum(layer.neurons for layer in p.LAYERS):,}"
+
+
+def _count_neurons_by_layer() -> str:
+    return " – ".join(f"{n:,}" for n in (3 * p.INPUT_SIDE**2, *(layer.neurons for layer in p.LAYERS)))
+
+
+def _count_shares() -> str:
+    total = sum(layer.parameters for layer in p.LAYERS)
+    convolutions = [layer for layer in p.LAYERS if layer.name.startswith("conv")]
+    return ", ".join(f"{c.name} {c.parameters / total:.2%}" for c in convolutions)
+
+
+def _count_first_side() -> str:
+    steps = (p.INPUT_SIDE - p.CONV1_SIZE) / p.CONV1_STRIDE
+    return f"1 + {steps:g}: {1 + math.floor(steps)} rounded down, {1 + math.ceil(steps)} rounded up"
+
+
+COUNTS: dict[str, Callable[[], str]] = {
+    "size-params": _count_parameters,
+    "size-neurons": _count_neurons,
+    "fig2-neurons": _count_neurons_by_layer,
+    "conv-share": _count_shares,
+    "size-224": _count_first_side,
+}
 
 
 def _load(path: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import pytest
 
 from alexnet_edu import claims, figure1, ledger, measured, paper
 from alexnet_edu.ledger import CLAIMS, RUNS_2012
+from alexnet_edu.measured import COUNTS
 
 IDS = [
     "size-params",
@@ -302,10 +303,20 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def test_without_a_record_nothing_is_measured(write: Write) -> None:
-    assert [claims.ours(claim_id) for claim_id in IDS] == [None] * len(IDS)
-    rows = claims.verdict(IDS).rows
+    measured = {claim_id for claim_id in IDS if claims.ours(claim_id) is not None}
+    assert measured == set(COUNTS)  # what is counted needs no record
+    rows = claims.verdict([claim_id for claim_id in IDS if claim_id not in COUNTS]).rows
     assert {row.ours for row in rows} == {claims.NOT_MEASURED, claims.NOTHING_TO_MEASURE}
     assert not any(numbers(row.ours) or row.provenance for row in rows)
+
+
+def test_what_is_counted_comes_from_the_layer_table() -> None:
+    values = {claim_id: claims.ours(claim_id).value for claim_id in COUNTS}  # type: ignore[union-attr]
+    assert values["size-params"] == "60,965,224"
+    assert values["size-neurons"] == "659,272"
+    assert values["fig2-neurons"].startswith("150,528 – 290,400 – 186,624")
+    assert "conv3 1.45%, conv4 1.09%" in values["conv-share"]
+    assert values["size-224"] == "1 + 53.25: 54 rounded down, 55 rounded up"
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

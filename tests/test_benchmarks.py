@@ -1,0 +1,167 @@
+"""The benchmark scripts run, and measure what they say. No time is asserted."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNT = 192  # one batch and a half
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("cifar_training", ROOT / "benchmarks" / "cifar_training.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    threads = torch.get_num_threads()
+    yield module
+    torch.set_num_threads(threads)
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def folder(bench: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("batches")
+    pixels, labels, _ = bench.choose_pixels(COUNT)
+    bench.write_batches(path, pixels, labels)
+    return path
+
+
+def test_torchvision_reads_the_images_that_were_written(bench: ModuleType, folder: Path) -> None:
+    pixels, labels, description = bench.choose_pixels(COUNT)
+    dataset = bench.Batches(folder)
+    assert len(dataset) == COUNT
+    assert (dataset.data.transpose(0, 3, 1, 2) == pixels).all()
+    assert dataset.targets == labels.tolist()
+    assert f"{COUNT} images" in description
+
+
+def test_both_ways_feed_the_network_the_same_numbers(
+    bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: dict[int | None, list[torch.Tensor]] = {None: [], 0: []}
+    for workers, batches in fed.items():
+
+        class Recording(bench.FourLayerNet):
+            def forward(self, images: torch.Tensor, batches: list[torch.Tensor] = batches) -> torch.Tensor:
+                if self.training:
+                    batches.append(images.clone())
+                return super().forward(images)
+
+        net = Recording(bench.CifarNetConfig(init="scaled"))
+        monkeypatch.setattr(bench, "_network", lambda net=net: net)
+        bench.prepare_epoch(replace(bench.OURS, workers=workers), folder, 1)()
+    ours, usual = (torch.cat(batches) for batches in fed.values())
+    assert ours.shape == usual.shape == (COUNT, 3, 32, 32)
+
+    def in_order(batch: torch.Tensor) -> torch.Tensor:
+        """The images by an exact hash of their grey levels, since each way shuffles as it likes."""
+        grey = ((batch * bench.STD + bench.MEAN) * 255).round().long().flatten(1)
+        return batch[(grey * torch.arange(1, grey.shape[1] + 1)).sum(1).argsort()]
+
+    torch.testing.assert_close(in_order(ours), in_order(usual), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_layout_is_the_one_that_the_variant_names(
+    bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, channels_last: bool
+) -> None:
+    net = bench._network()
+    monkeypatch.setattr(bench, "_network", lambda: net)
+    seen: list[torch.Tensor] = []
+    net.features[0].register_forward_hook(lambda _, args, out: seen.extend([args[0], out]))
+    epoch = bench.prepare_epoch(replace(bench.OURS, channels_last=channels_last), folder, 1)
+    assert epoch() > 0
+    for tensor in (*seen, net.features[3].weight):
+        assert tensor.is_contiguous(memory_format=torch.channels_last) == channels_last
+        assert tensor.is_contiguous() == (not channels_last)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_allocator_is_set_only_where_the_variant_says_so(
+    bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(bench.train, "_keep_freed_memory", lambda: calls.append(True))
+    bench.prepare_epoch(replace(bench.OURS, keep_memory=keep), folder, 1)()
+    assert calls == [True] * keep
+
+
+def test_rounds_alternate_and_the_first_is_not_counted(bench: ModuleType) -> None:
+    order: list[str] = []
+
+    def asked(name: str, rate: float) -> Any:
+        def ask() -> float:
+            order.append(name)
+            return rate + len(order)
+
+        return ask
+
+    rates = bench.take_turns({"a": asked("a", 100), "b": asked("b", 200)}, rounds=2)
+    assert order == ["a", "b", "b", "a", "a", "b"]
+    assert rates == {"a": [104, 105], "b": [203, 206]}
+
+
+def test_ratios_are_medians_within_rounds(bench: ModuleType) -> None:
+    rates = {"ours": [300.0, 100.0, 900.0], "usual-2": [100.0, 100.0, 200.0], "usual-0": [50.0, 50.0, 50.0]}
+    assert bench.ratio_lines(rates) == [
+        "ratio ours_vs_usual_2_workers 3.00",
+        "ratio ours_vs_usual_0_workers 6.00",
+    ]
+
+
+def test_a_variant_answers_through_its_pipe_until_it_is_closed(bench: ModuleType, folder: Path) -> None:
+    pipe, theirs = multiprocessing.Pipe()
+    server = threading.Thread(target=bench._serve, args=(theirs, bench.USUAL_0, folder, 1))
+    server.start()
+    pipe.send("epoch")
+    assert pipe.recv() > 0
+    pipe.close()
+    server.join(timeout=30)
+    assert not server.is_alive()
+
+
+def test_the_whole_script_prints_a_table_and_its_ratios(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class InProcess:
+        """Stands for a process of its own, which would take seconds to start."""
+
+        def __init__(self, variant: Any, folder: Path, threads: int) -> None:
+            # A DataLoader's workers would have to be started too.
+            in_process = replace(variant, workers=variant.workers and 0)
+            self.variant, self.ask = variant, bench.prepare_epoch(in_process, folder, threads)
+
+        def close(self) -> None:
+            self.ask = None
+
+    monkeypatch.setattr(bench, "Child", InProcess)
+    bench.main(["--rounds", "1", "--images", "130", "--threads", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    variants, _ = bench.variants_here()
+    assert [line for line in lines if line.startswith("ours, as it comes")]
+    measured = {v.name for v in variants}
+    expected = [n for n, pair in bench.RATIOS.items() if {v.name for v in pair} <= measured]
+    last = [line.split() for line in lines[-len(expected) :]]
+    assert [(word, name) for word, name, _ in last] == [("ratio", name) for name in expected]
+    assert all(float(value) > 0 for _, _, value in last)
+
+
+def test_nonsense_arguments_are_refused(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        bench.main(["--rounds", "0"])
+    assert "must be at least 1, got 0" in capsys.readouterr().err

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "warn", "fail"]
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
 NEWEST_TRIED = (3, 13)
 DISK_NEEDED = 1.0  # GB: the CIFAR-10 archive, its unpacked batches and the pack, with room for runs
@@ -58,6 +59,16 @@ def examine() -> Iterator[Finding]:
     yield from check_widgets(_versions(WIDGET_PACKAGES), _widget_manager_version())
     yield from _kernel()
     yield check_scale(os.environ.get("ALEXNET_EDU_SCALE", ""))
+
+
+def report(findings: Iterable[Finding] | None = None) -> str:
+    """The findings as text that may be shown to others; by default those of this machine.
+
+    Folders are given from the checkout or the home folder on, so that a saved notebook does
+    not tell whose machine it was.
+    """
+    text = "\n".join(map(str, examine() if findings is None else findings))
+    return text.replace(f"{CHECKOUT}{os.sep}", "").replace(str(CHECKOUT), ".").replace(str(Path.home()), "~")
 
 
 def worst(findings: Iterable[Finding]) -> Level:

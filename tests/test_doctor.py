@@ -140,6 +140,18 @@ def test_this_machine() -> None:
     assert "quick, by ALEXNET_EDU_SCALE" in [f.text for f in findings if f.topic == "scale"]
 
 
+def test_a_report_tells_no_folder_of_this_machine() -> None:
+    found = [
+        doctor.check_disk(ROOT / "data", 50.0),
+        doctor.check_kernel(sys.executable, str(Path.home() / "env" / "python")),
+    ]
+    text = doctor.report(found)
+    assert str(ROOT) not in text
+    assert str(Path.home()) not in text
+    assert "50.0 GB free at data" in text
+    assert doctor.report([]) == ""
+
+
 def test_speaks_where_torch_is_broken(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open')\n")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"

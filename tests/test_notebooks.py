@@ -46,8 +46,8 @@ def test_notebook_is_as_it_should_be(pair: tool.Pair) -> None:
 @pytest.mark.parametrize("name", [p.name for p in PAIRS if "/" not in p.name])
 def test_every_notebook_with_exercises_has_solutions(name: str) -> None:
     cells = tool.read_source(tool.Pair(name).source).cells
-    if any("checks." in cell.source for cell in cells if cell.cell_type == "code"):
-        assert tool.Pair(f"solutions/{name}") in PAIRS
+    if any("check(" in cell.source for cell in cells if cell.cell_type == "code"):
+        assert tool.Pair(f"solutions/{name}_solutions") in PAIRS
 
 
 def test_no_pairing_that_jupyterlab_could_find() -> None:

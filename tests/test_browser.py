@@ -1,0 +1,217 @@
+"""A reader in JupyterLab: opens a notebook, runs all cells, moves a slider, sees the picture change."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
+NOTEBOOKS = ("00_start_here", "01_relu_vs_tanh")
+RUN_LIMIT = 300  # seconds for all cells of one notebook, at scale quick
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+]
+
+LAB_SETTINGS: dict[str, dict[str, Any]] = {
+    # Every cell is in the page, not only those on the screen.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium or Chrome on the PATH"),
+    # Playwright's own event loop and sockets are closed by its garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.3)
+    pytest.fail(f"the Jupyter server did not answer:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The notebooks without outputs in a folder of their own: what Lab saves leaves the checkout alone."""
+    folder = tmp_path_factory.mktemp("lab") / "notebooks"
+    shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns("src", ".ipynb_checkpoints"))
+    for path in folder.rglob("*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+        path.write_text(json.dumps(notebook), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Jupyter server on this machine only, with none of the user's settings."""
+    port, own = free_port(), tmp_path_factory.mktemp("jupyter")
+    settings = {name: str(own / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    for extension, values in LAB_SETTINGS.items():
+        path = own / "settings" / f"{extension}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values), encoding="utf-8")
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
+    command += [f"--ServerApp.root_dir={copies.parent}", "--allow-root"]
+    command += [f"--LabApp.user_settings_dir={own / 'settings'}"]
+    log = own / "server.log"
+    environment = {**os.environ, **settings, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": ""}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(f"{url}/api", process, log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+# The indicator says "idle" before there is a kernel at all, too.
+KERNEL_IS_READY = """() => {
+    const name = document.querySelector(".jp-Toolbar-kernelName");
+    const idle = document.querySelector(".jp-Notebook-ExecutionIndicator[data-status=idle]");
+    return idle !== null && name !== null && name.innerText.startsWith("Python 3");
+}"""
+
+
+@pytest.fixture
+def lab(browser: Any, server: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A function that opens a notebook in JupyterLab and gives its page.
+
+    Where ALEXNET_EDU_SCREENSHOTS names a folder, a picture of the page is left there.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+
+    def open_notebook(name: str) -> Any:
+        page.goto(f"{server}/lab/tree/notebooks/{name}.ipynb?reset")
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        page.wait_for_function(KERNEL_IS_READY)
+        return page
+
+    yield open_notebook
+    if folder := os.environ.get("ALEXNET_EDU_SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder, f"{request.node.name}.png")))
+    context.close()
+
+
+def saved_cells(page: Any, path: Path) -> list[dict[str, Any]]:
+    """The code cells that are not empty, as JupyterLab saves them now."""
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(500)
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+
+
+def run_all(page: Any, path: Path) -> list[dict[str, Any]]:
+    """Run → Run All Cells; returns the code cells once each has run or one has failed."""
+    page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+    page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+    deadline = time.monotonic() + RUN_LIMIT
+    cells: list[dict[str, Any]] = []
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(1000)
+        cells = saved_cells(page, path)
+        idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").count() > 0
+        if idle and (all(c["execution_count"] for c in cells) or errors(cells)):
+            return cells
+    missing = sum(not c["execution_count"] for c in cells)
+    pytest.fail(f"{missing} of {len(cells)} cells had not run after {RUN_LIMIT} s")
+
+
+def errors(cells: list[dict[str, Any]]) -> list[str]:
+    """What failed in cells that are not tagged to fail, one line for each."""
+    return [
+        f"In [{cell['execution_count']}] {output['ename']}: {output['evalue']}"
+        for cell in cells
+        for output in cell["outputs"]
+        if output["output_type"] == "error" and "raises-exception" not in cell["metadata"].get("tags", ())
+    ]
+
+
+PICTURE_OF_FIRST_SLIDER = """() => {
+    const slider = document.querySelector(".jp-OutputArea-output .widget-slider .noUi-handle");
+    const image = slider && slider.closest(".jp-OutputArea-output").querySelector("img[alt]");
+    return image && {alt: image.alt, bytes: image.src.length, drawn: image.naturalWidth};
+}"""
+
+
+def test_a_notebook_without_outputs_is_what_lab_starts_from(copies: Path) -> None:
+    for name in NOTEBOOKS:
+        cells = json.loads((copies / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        assert not [c for c in cells if c["cell_type"] == "code" and (c["outputs"] or c["execution_count"])]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_run_all_works_and_a_slider_moves_the_picture(name: str, lab: Any, copies: Path) -> None:
+    page = lab(name)
+    cells = run_all(page, copies / f"{name}.ipynb")
+    assert errors(cells) == []
+    slider = page.locator(".jp-OutputArea-output .widget-slider .noUi-handle").first
+    slider.scroll_into_view_if_needed()
+    before = page.evaluate(PICTURE_OF_FIRST_SLIDER)
+    assert before is not None, "the first slider has no picture beside it"
+    assert before["alt"].strip()
+    assert before["drawn"] > 0
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"alt => ({PICTURE_OF_FIRST_SLIDER})().alt !== alt", arg=before["alt"])
+    after = page.evaluate(PICTURE_OF_FIRST_SLIDER)
+    assert after["drawn"] > 0

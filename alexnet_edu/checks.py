@@ -1,6 +1,6 @@
 """Answers to the exercises are judged here, and the hints live here.
 
-    check("01.1", my_answer)   says whether it is right, and if not, what is off
+    check("01.1", my_answer)   whether it is right, and if not, what is off
     hint("01.1")               the next hint, a little more each time
 
 A judge looks at what an answer does, not at how it is written: functions are tried on
@@ -30,28 +30,38 @@ class Exercise:
     praise: str
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What `check` says: shown as its text in a notebook, true if the answer is right."""
+
+    right: bool
+    text: str
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 _given: dict[str, int] = {}
 
 
-def check(exercise_id: str, answer: Any) -> bool:
-    """Judges `answer`, prints the verdict and returns whether it is right.
+def check(exercise_id: str, answer: Any) -> Judgement:
+    """Judges `answer`. None stands for "not answered yet"; an error that it raises is shown.
 
-    None stands for "not answered yet". An answer that raises an error is shown the error.
     Raises ValueError for an unknown exercise.
     """
     exercise = _find(exercise_id)
     if answer is None:
-        print(f"Exercise {exercise_id}: not answered yet. hint({exercise_id!r}) helps.")
-        return False
+        return Judgement(False, f"Exercise {exercise_id}: not answered yet. hint({exercise_id!r}) helps.")
     try:
         fault = exercise.judge(answer)
     except Exception as error:
         fault = f"it raised {type(error).__name__}: {error}"
     if fault is None:
-        print(f"Exercise {exercise_id}: right. {exercise.praise}")
-        return True
-    print(f"Exercise {exercise_id}: not yet, {fault}. hint({exercise_id!r}) helps.")
-    return False
+        return Judgement(True, f"Exercise {exercise_id}: right. {exercise.praise}")
+    return Judgement(False, f"Exercise {exercise_id}: not yet, {fault}. hint({exercise_id!r}) helps.")
 
 
 def hint(exercise_id: str) -> None:

@@ -104,7 +104,9 @@ def draw_rate_search(ax: Axes, searches: Mapping[str, Sequence[Mapping[str, Any]
     ax.xaxis.set_major_locator(FixedLocator(sorted(ticks)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_major_locator(FixedLocator([2, 5, 10, 20, 50]))
+    heights_all = [r["epochs"] or r["epochs_run"] for rows in searches.values() for r in rows]
+    ax.set_ylim(0.6 * min(heights_all), 1.8 * max(heights_all))
+    ax.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50]))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.set_xlabel("learning rate ε")

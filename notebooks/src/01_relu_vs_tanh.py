@@ -1,0 +1,361 @@
+# %% [markdown]
+# # 01 · ReLU against tanh: where does the factor of six come from?
+#
+# **The claim** (§3.1, Figure 1). A four-layer convolutional network on CIFAR-10 reaches 25% *training*
+# error **six times faster** with rectified linear units than with tanh units. Each side has its own
+# learning rate. There is no regularization of any kind. The size of the effect varies with the
+# architecture, says §3.1, but networks with ReLUs learn consistently several times faster.
+#
+# **What to know first.** What a convolution and a gradient are.
+#
+# **What you will have at the end.** The factor, measured with error bars; and the reason for it, which is
+# not quite the one that most textbooks give.
+#
+# | scale | what runs in this notebook | time |
+# |---|---|---|
+# | `quick` | a toy run on the synthetic stand-in (this is what tests use) | seconds |
+# | `laptop` | ReLU and tanh live on real CIFAR-10, 8 and 12 epochs | about 4 minutes on two cores |
+# | `gpu`, `paper` | both to 25% | about 12 minutes on two cores |
+#
+# The scale is one word, `ALEXNET_EDU_SCALE`. Whatever the scale, the full experiment (many seeds, all
+# conditions) stands beside your own run. It was recorded earlier, and it is always labelled *recorded*.
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+from alexnet_edu import figure1, figure1_plots, paper
+from alexnet_edu.analysis import layer_statistics, slope
+from alexnet_edu.checks import check, hint
+from alexnet_edu.cifar_net import ACTIVATIONS, CifarNetConfig, FourLayerNet, activation_layers
+from alexnet_edu.claims import results_dir, verdict
+from alexnet_edu.data import data_dir, figure_note, load_cifar10
+from alexnet_edu.experiments import Bench
+from alexnet_edu.plots import STYLES
+from alexnet_edu.scales import current_scale
+from alexnet_edu.widgets import activation_explorer
+
+record = figure1.load_record(results_dir() / "figure1.json")
+
+# %% [markdown]
+# ## 1 · Predict
+#
+# Two networks are alike to the last weight. One has ReLU, the other tanh. You may choose the best learning
+# rate for each. **How many times as many epochs does tanh need to reach 25% training error?**
+# And a second question: **would you expect another number if the pixels were divided by 64 first?**
+#
+# Write your numbers down before you read on. They come back at the end.
+
+# %%
+my_factor_raw_pixels = None  # for example 3
+my_factor_scaled_pixels = None  # for example 3
+
+# %% [markdown]
+# ## 2 · Derive
+#
+# A unit computes $z = \sum_i w_i x_i + b$ and then $f(z)$. Backpropagation multiplies the gradient that
+# arrives at the unit by the slope there:
+#
+# $$\frac{\partial L}{\partial z} = \frac{\partial L}{\partial f}\, f'(z), \qquad
+# \tanh'(z) = 1 - \tanh^2(z), \qquad
+# \mathrm{ReLU}'(z) = \begin{cases} 1 & z > 0 \\ 0 & z \le 0. \end{cases}$$
+#
+# First naively, number by number, then for whole tensors at once.
+
+
+# %%
+def tanh_slope_naive(z):
+    return torch.tensor([1 - torch.tanh(value).item() ** 2 for value in z])
+
+
+def relu_slope_naive(z):
+    return torch.tensor([1.0 if value > 0 else 0.0 for value in z])
+
+
+slopes = {"tanh": lambda z: 1 - torch.tanh(z) ** 2, "relu": lambda z: (z > 0).float()}
+z = torch.linspace(-6, 6, 601)
+assert torch.allclose(tanh_slope_naive(z), slopes["tanh"](z), atol=1e-6)
+assert torch.equal(relu_slope_naive(z), slopes["relu"](z))
+
+# %% [markdown]
+# How large is $z$ in the first layer? In 2012 the input was raw pixels, 0–255, minus the mean image. On
+# CIFAR-10 these have a standard deviation $\sigma_x$ of about 63 grey levels. The weights are drawn from
+# $\mathcal N(0, 0.01^2)$, and a 5×5 kernel on three channels sees $5 \cdot 5 \cdot 3 = 75$ pixels. Over the draw of
+# the weights the variance of $z$ is $75 \cdot 0.01^2 \cdot \sigma_x^2$, however the pixels depend on each other:
+#
+# $$\sigma_z = 0.01 \cdot \sqrt{75} \cdot 63 \approx 5.5 .$$
+#
+# Where $|z| > 2.2$ the slope of tanh is below 0.05. That is most of a bell curve as wide as this.
+
+# %%
+sigma_z = 0.01 * 75**0.5 * 63
+z_first = sigma_z * torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+saturated = (slopes["tanh"](z_first) < 0.05).float().mean().item()
+print(f"sigma_z = {sigma_z:.1f}; tanh is flat (slope below 0.05) for {saturated:.0%} of the values")
+
+# %% [markdown]
+# And this is before pooling. The first layer keeps the *largest* of nine neighbours, which pushes $z$ still
+# further to the right. So in the first layer hardly any gradient passes tanh at the beginning. ReLU passes all
+# of it wherever $z > 0$, whatever the size of $z$: it does not saturate.
+#
+# The network itself, in ten lines (three convolutions, one classifier, as in the authors' CIFAR-10 files):
+
+
+# %%
+def four_layers(x, weights, biases, f, pools):
+    """x: (N, 3, 32, 32), pixels minus the mean -> (N, 10) logits."""
+    for w, b, pool in zip(weights[:3], biases[:3], pools, strict=True):
+        x = F.conv2d(x, w, b, padding=2)  # (N, C, h, w)
+        x = pool(f(x), kernel_size=3, stride=2, ceil_mode=True)  # (N, C, h/2, w/2)
+    return x.flatten(1) @ weights[3].T + biases[3]  # (N, 10)
+
+
+# %% [markdown]
+# ## 3 · Bridge
+#
+# These lines are the package's network, value by value. From here on the package is used, because it is
+# faster and tested.
+
+# %%
+x = 60 * torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+pools = (F.max_pool2d, F.avg_pool2d, F.avg_pool2d)
+for name in ("relu", "tanh", "sigmoid"):
+    net = FourLayerNet(CifarNetConfig(name), torch.Generator().manual_seed(2))
+    parameters = list(net.parameters())
+    by_hand = four_layers(x, parameters[0::2], parameters[1::2], ACTIVATIONS[name], pools)
+    assert torch.allclose(by_hand, net(x), atol=1e-5), name
+    assert torch.allclose(
+        slope(ACTIVATIONS[name], z), slopes.get(name, lambda z: slope(torch.sigmoid, z))(z), atol=1e-6
+    )
+print(f"equal for ReLU, tanh and sigmoid; {sum(p.numel() for p in net.parameters()):,} parameters")
+
+# %% [markdown]
+# ## 4 · Run
+#
+# **The learning rates.** The paper chose them independently for each network. So did we: rates on the grid
+# 1, 2, 5, 10 … are tried with one seed until the best has a worse one on either side. The figure shows this
+# search under the conditions of 2012. An open mark with an arrow is a rate that was given up: another one had
+# reached 25% by then.
+
+# %%
+search = {name: figure1.find_cell(record, "2012", name)["search"] for name in ("relu", "tanh")}
+figure, ax = plt.subplots(figsize=(7, 4))
+figure1_plots.draw_rate_search(ax, search, "Choosing ε for each activation (recorded, raw pixels, one seed)")
+plt.show()
+rates = {name: figure1.find_cell(record, "2012", name)["rate"] for name in ("relu", "tanh")}
+print("chosen:", ", ".join(f"{name} {rate:g}" for name, rate in rates.items()))
+
+# %% [markdown]
+# **Your own run.** Two networks train side by side, one on each core. Interrupt the kernel whenever you like
+# (■ in the toolbar): what was measured is kept, and running the cell again goes on from there. The training
+# error is measured twice an epoch, on 5,000 images of the training set.
+
+# %% tags=["nbval-ignore-output"]
+images = load_cifar10().train
+scale = current_scale()
+bench = Bench(images, runs_dir=None if scale == "quick" else data_dir() / "runs" / "figure1")
+live = figure1.run_live(bench, scale, rates)
+for name, run in live.items():
+    first, last = run.run.points[0], run.run.points[-1]
+    assert last.train_error < first.train_error + 0.05
+    print(f"{name}: {last.train_error:.1%} after {last.epoch:.1f} epochs, {last.seconds:.0f} s of training")
+
+# %% [markdown]
+# **The recorded runs.** The same, to the end, with five fresh seeds for each activation. None of them is the
+# seed that chose the learning rate.
+
+# %% tags=["nbval-ignore-output"]
+figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=(3, 2))
+for name in ("tanh", "relu"):
+    for i, run in enumerate(figure1.find_cell(record, "2012", name)["runs"]):
+        label = f"{STYLES[name].label}, our seeds" if i == 0 else None
+        curve = run["curve"]
+        figure1_plots.draw_learning_curve(
+            left, curve["epoch"], curve["train_error"], name, label=label, thin=True
+        )
+    points = live[name].run.points
+    figure1_plots.draw_learning_curve(
+        right, [p.epoch for p in points], [p.train_error for p in points], name, label=STYLES[name].label
+    )
+published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
+figure1_plots.mark_published(left, published, record["target_error"])
+figure1_plots.finish_learning_curves(left, record["target_error"], "Figure 1 on real CIFAR-10 (recorded)")
+figure1_plots.finish_learning_curves(
+    right, record["target_error"], f"Your run\n{figure_note(images)}".strip()
+)
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# **How to read it.** The dotted line is the 25% of the paper. The two rings are the only points of the
+# published curves that we know: they were read off the printed figure, so they are approximate. Our ReLU curves
+# pass through the first ring. Our tanh curves come down slowly and reach the line near the second one, a little
+# later. The factor of six is real.
+
+# %%
+print(figure1.origin(record))
+print()
+print(figure1.crossings_table({**record, "cells": [c for c in record["cells"] if c["condition"] == "2012"]}))
+print()
+print(figure1.ratios_table({**record, "summary": [r for r in record["summary"] if r["condition"] == "2012"]}))
+
+# %% [markdown]
+# The interval is a 95% bootstrap interval over the seeds. *Seconds* are processor seconds on one core. An epoch
+# costs nearly the same with either activation, so the two ratios agree.
+#
+# ## 5 · Look: which condition carries the factor?
+#
+# The paper's network differs from one that we would write today in two more ways than the activation: its
+# inputs are raw, and its weights all start at $\mathcal N(0, 0.01^2)$. Change one at a time, choose the learning
+# rates anew each time, and count again.
+
+# %%
+rows = [r for r in record["summary"] if r["numerator"] == "tanh"]
+figure, ax = plt.subplots(figsize=(9, 0.7 * len(rows) + 1.6))
+figure1_plots.draw_ratios(
+    ax, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded, real CIFAR-10)"
+)
+plt.tight_layout()
+plt.show()
+print(figure1.ratios_table(record))
+
+# %%
+print(figure1.crossings_table(record))
+
+# %% [markdown]
+# READING-OF-CONDITIONS
+#
+# **Why?** Look inside the first-seed runs while they train. On the left, the share of values at which the
+# slope is below 5% of its maximum (for ReLU: the share that is off). On the right, the norm of the gradient of
+# each layer's weights.
+
+# %%
+figure, axes = plt.subplots(2, 2, figsize=(12, 7.5), sharex="col")
+for row, condition in zip(axes, ("2012", "modern"), strict=True):
+    for name in ("relu", "tanh"):
+        run = figure1.find_cell(record, condition, name)["runs"][0]
+        epochs, layers = run["curve"]["epoch"], run["layers"]
+        figure1_plots.draw_layers(row[0], epochs, layers["saturated"], name, percent=True)
+        figure1_plots.draw_layers(row[1], epochs, layers["gradient_norm"], name, percent=False)
+    title = figure1.CONDITIONS[condition].title
+    row[0].set(title=title, ylabel="values on a flat part of f")
+    row[1].set(title=title, ylabel="gradient norm of the weights")
+    row[0].legend(frameon=False, fontsize=8, ncols=2)
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# READING-OF-LAYERS
+#
+# Now take the network apart yourself. Choose the activation, the scale of the input, the initialization, the
+# learning rate and how many steps have been taken. Start with tanh on raw pixels, then change *one* thing.
+# Which single change wakes the first layer up?
+
+# %% tags=["nbval-ignore-output"]
+activation_explorer(images.subset(torch.arange(250)))
+
+# %% [markdown]
+# ## 6 · What the 2012 code did
+#
+# The authors' source was released in 2025. Three things there are not in the paper.
+#
+# 1. **There is no tanh run.** No configuration, script or log with tanh is in the release, so Figure 1 cannot be
+#    checked against their own records. Our table's *2012 log* column says so.
+# 2. **Pooling comes before ReLU** in some files (`neuron=relu` stands on the pooling layer). For a monotone
+#    function the order makes no difference: $\max_i f(z_i) = f(\max_i z_i)$. It is cheaper, because $f$ is computed
+#    on a quarter of the values.
+# 3. **The first layer started at $\mathcal N(0, 0.0001^2)$**, not $0.01^2$, in the CIFAR-10 files (the others
+#    at 0.01). Then $\sigma_z \approx 0.055$, and tanh begins on its straight part.
+#
+# Both versions of 2 and 3, run side by side:
+
+# %% tags=["nbval-ignore-output"]
+batch = bench.prepare("raw")(images.pixels[:250])
+labels = images.labels[:250]
+z = F.conv2d(batch, 0.01 * torch.randn(32, 3, 5, 5, generator=torch.Generator().manual_seed(0)), padding=2)
+pool_last, pool_first = F.max_pool2d(torch.tanh(z), 3, 2), torch.tanh(F.max_pool2d(z, 3, 2))
+assert torch.equal(pool_last, pool_first)
+for init in ("gaussian-0.01", "cuda-convnet"):
+    net = FourLayerNet(CifarNetConfig("tanh", init), torch.Generator().manual_seed(3))
+    shares = [s.saturated for s in layer_statistics(net, activation_layers(net), batch, labels)]
+    print(f"{init:14} saturated at the start, layer by layer:", ", ".join(f"{s:.1%}" for s in shares))
+    if init == "cuda-convnet":
+        assert max(shares) < 0.05
+    else:
+        assert shares[0] > 0.5
+
+# %% [markdown]
+# ## 7 · Exercises
+#
+# Type your answer in place of `None` and run the cell. `hint("01.1")` gives a hint. Solutions are in
+# `notebooks/solutions/`.
+#
+# **01.1** (5 minutes, easy). The logistic sigmoid $\sigma(z) = 1/(1+e^{-z})$ was the other common choice. At
+# most which share of a gradient passes *three* layers of it, counting the slopes alone?
+
+# %%
+answer_1 = None
+check("01.1", answer_1)
+
+# %% [markdown]
+# **01.2** (10 minutes, easy). How many parameters has the four-layer network? 32, 32 and 64 kernels of 5×5, RGB
+# images of 32×32, ten classes; every pooling layer halves the size and rounds up.
+
+# %%
+answer_2 = None
+check("01.2", answer_2)
+
+# %% [markdown]
+# **01.3** (10 minutes, medium). Write the backward pass of ReLU: given the gradient with respect to $f(z)$ and
+# $z$ itself, return the gradient with respect to $z$.
+
+
+# %%
+def relu_backward(gradient, z): ...
+
+
+answer_3 = None  # relu_backward
+check("01.3", answer_3)
+
+# %% [markdown]
+# **01.4** (10 minutes, medium). Write a function that takes $z$ and returns the share (0 to 1) of values at which
+# the slope of tanh is below 0.05.
+
+# %%
+answer_4 = None
+check("01.4", answer_4)
+
+# %% [markdown]
+# **01.5** (15 minutes, harder). §3.1 mentions another function, $|\tanh(z)|$. Find two numbers $a$ and $b$ for
+# which pooling first and pooling last differ: $\max(|\tanh a|, |\tanh b|) \ne |\tanh(\max(a, b))|$.
+
+# %%
+answer_5 = None  # a pair, for example (1.0, 2.0)
+check("01.5", answer_5)
+
+# %% [markdown]
+# ## 8 · Verdict
+
+# %%
+verdict(
+    ["relu-6x", "relu-several", "relu-saturate"],
+    why={
+        "relu-6x": "w1",
+        "relu-several": "w2",
+        "relu-saturate": "w3",
+    },
+)
+
+# %%
+measured = {r["condition"]: r["epochs"] for r in record["summary"] if r["numerator"] == "tanh"}
+for mine, condition in ((my_factor_raw_pixels, "2012"), (my_factor_scaled_pixels, "standardized")):
+    if mine is not None and measured[condition]:
+        print(f"{condition}: you predicted {mine:g}, measured {measured[condition]['value']:.1f}")
+
+# %% [markdown]
+# **To repeat the record**: `alexnet-edu experiment figure1`. It trains all conditions, rates and seeds, can be
+# killed at any moment, goes on when called again, and writes `data/results/figure1.json`.
+#
+# **Next**: [02](02_local_response_normalization.ipynb), the normalization that ReLU does not need, and that
+# the authors used all the same.

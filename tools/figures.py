@@ -1,0 +1,51 @@
+"""Draws the pictures that the README and the guide show, from the recorded results.
+
+    python tools/figures.py     writes docs/figure1.png
+
+Nothing is measured here, and no number is typed in: without a record there is no picture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from alexnet_edu import figure1, figure1_plots, paper
+from alexnet_edu.measured import results_dir
+from alexnet_edu.plots import STYLES
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def draw_figure1(record: dict[str, Any]) -> plt.Figure:
+    """Learning curves under the conditions of 2012 beside the ratios under all conditions."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), width_ratios=(1, 1))
+    for name in ("tanh", "relu"):
+        for i, run in enumerate(figure1.find_cell(record, "2012", name)["runs"]):
+            curve, label = run["curve"], f"{STYLES[name].label}, our seeds" if i == 0 else None
+            figure1_plots.draw_learning_curve(
+                left, curve["epoch"], curve["train_error"], name, label=label, thin=True
+            )
+    published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
+    figure1_plots.mark_published(left, published, figure1.TARGET_ERROR)
+    figure1_plots.finish_learning_curves(left, figure1.TARGET_ERROR, "Figure 1 on real CIFAR-10 (recorded)")
+    rows = [r for r in record["summary"] if r["numerator"] == "tanh"]
+    figure1_plots.draw_ratios(right, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded)")
+    figure.tight_layout()
+    return figure
+
+
+def main() -> None:
+    record = figure1.load_record(results_dir() / "figure1.json")
+    draw_figure1(record).savefig(DOCS / "figure1.png", dpi=110, metadata={"Software": None})
+    print(f"wrote {DOCS / 'figure1.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -121,18 +121,19 @@ def _choice(label: str, options: list[tuple[str, Any]], value: Any, help_text: s
         description=label,
         tooltip=help_text,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="auto", min_width="11em", margin="2px 12px 2px 2px"),
+        layout=ipywidgets.Layout(width="auto", margin="2px 12px 2px 2px"),
     )
 
 
 def _slider(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
+    # Not a list: JupyterLab takes the up and down keys of a list for itself, those of a slider not.
     return ipywidgets.SelectionSlider(
         options=options,
         value=value,
         description=label,
         tooltip=help_text,
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="24em", margin="2px 12px 2px 2px"),
+        layout=ipywidgets.Layout(width="26em", margin="2px 12px 2px 2px"),
     )
 
 
@@ -161,11 +162,11 @@ def function_explorer(activation: str = "tanh", std: float = 1.0) -> PictureWidg
         min=SCALE_EXPONENTS[0],
         max=SCALE_EXPONENTS[1],
         step=0.05,
-        description="Scale of the inputs (standard deviation)",
+        description="Standard deviation of the inputs",
         tooltip="standard deviation of the inputs z",
         readout_format=".2f",
         style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="34em"),
+        layout=ipywidgets.Layout(width="42em"),
     )
     return PictureWidget({"activation": _activation_choice(activation), "std": slider}, _draw_function)
 

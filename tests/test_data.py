@@ -1,0 +1,370 @@
+"""Where data lives, the three-step policy, the download, and what the command line says."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import pickle
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PilImage
+from torchvision.datasets import CIFAR10
+
+from alexnet_edu import data
+from alexnet_edu.image_import import CIFAR10_CLASSES
+from alexnet_edu.images import DataError, Images, ImageSet, load_pack, save_pack
+
+TYPE_THIS = "`alexnet-edu data cifar10` (download) or `alexnet-edu data import PATH`"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder, and no memory of earlier failures."""
+    path = tmp_path / "data"
+    monkeypatch.setenv("ALEXNET_EDU_DATA", str(path))
+    monkeypatch.delenv("ALEXNET_EDU_OFFLINE", raising=False)
+    monkeypatch.setattr(data, "_failed_download", None)
+    return path
+
+
+def make_set(value: int = 1, classes: tuple[str, ...] = CIFAR10_CLASSES, source: str = "test") -> ImageSet:
+    def split(n: int) -> Images:
+        pixels = torch.full((n, 3, 32, 32), value, dtype=torch.uint8)
+        return Images(pixels, torch.arange(n) % len(classes), classes, source)
+
+    return ImageSet(split(20), split(10))
+
+
+def class_folders(root: Path, classes: tuple[str, ...] = CIFAR10_CLASSES, value: int = 90) -> Path:
+    for split, count in (("train", 2), ("test", 1)):
+        for label, name in enumerate(classes):
+            for i in range(count):
+                path = root / split / name / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                PilImage.new("RGB", (32, 32), (value, 10 * label, i)).save(path)
+    return root
+
+
+# --- where things are --------------------------------------------------------------------------
+
+
+def test_the_variable_chooses_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert data.data_dir() == folder
+    assert data.pack_path() == folder / "packs" / "cifar10.safetensors"
+    monkeypatch.delenv("ALEXNET_EDU_DATA")
+    monkeypatch.setattr(data, "CHECKOUT", folder / "checkout")
+    assert data.data_dir() == Path.home() / ".alexnet-edu"
+    (folder / "checkout" / "data").mkdir(parents=True)
+    (folder / "checkout" / "pyproject.toml").touch()
+    assert data.data_dir() == folder / "checkout" / "data"
+
+
+def test_a_variable_that_names_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ALEXNET_EDU_DATA", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"ALEXNET_EDU_DATA='.*file' is not a folder"):
+        data.data_dir()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "A B"])
+def test_a_pack_name_cannot_lead_elsewhere(name: str) -> None:
+    with pytest.raises(DataError, match="is not the name of a pack"):
+        data.pack_path(name)
+
+
+# --- the policy ---------------------------------------------------------------------------------
+
+
+def test_quick_is_the_same_with_and_without_real_data(capsys: pytest.CaptureFixture[str]) -> None:
+    without = data.load_cifar10("quick")
+    save_pack(make_set(), data.pack_path())
+    with_pack = data.load_cifar10()  # under pytest the scale is quick
+    assert without.train.fingerprint() == with_pack.train.fingerprint()
+    assert without.synthetic
+    assert (len(without.train), len(without.test)) == (2_000, 500)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_pack_is_taken_where_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    save_pack(make_set(7), data.pack_path())
+    images = data.load_cifar10("laptop")
+    assert images.train.pixels.unique().tolist() == [7]
+    assert data.figure_note(images) == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_damaged_pack_is_an_error_and_never_passed_over() -> None:
+    save_pack(make_set(), data.pack_path())
+    whole = data.pack_path().read_bytes()
+    data.pack_path().write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="damaged or was cut short"):
+        data.load_cifar10("laptop")
+
+
+def test_the_stand_in_says_why_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    images = data.load_cifar10("laptop")
+    assert images.synthetic
+    assert (len(images.train), len(images.test)) == (10_000, 2_000)
+    assert data.figure_note(images) == data.figure_note(images.train) == "synthetic stand-in, not CIFAR-10"
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("Using the synthetic stand-in: there is no CIFAR-10 in the data folder. ")
+    assert TYPE_THIS.split("`")[1] in err
+    assert "`alexnet-edu data import PATH`" in err
+
+
+def test_an_unknown_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match="'huge' is not a scale"):
+        data.load_cifar10("huge")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in that is generated in no time."""
+    monkeypatch.setitem(data.STAND_IN, "other", (20, 10))
+
+
+@pytest.mark.usefixtures("few")
+def test_nothing_is_downloaded_under_pytest_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "download_cifar10", lambda: pytest.fail("must not download"))
+    assert data.load_cifar10("laptop").synthetic
+    assert data.load_cifar10("laptop", allow_download=False).synthetic
+
+
+@pytest.mark.usefixtures("few")
+def test_a_failed_download_is_said_once_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = []
+
+    def fail() -> Path:
+        calls.append(1)
+        raise DataError("CIFAR-10 could not be downloaded (no connection: gone). Try again.")
+
+    monkeypatch.setattr(data, "download_cifar10", fail)
+    for asked in (True, None):
+        assert data.load_cifar10("laptop", allow_download=asked).synthetic
+        assert "stand-in: CIFAR-10 could not be downloaded (no connection: gone)." in capsys.readouterr().err
+    assert len(calls) == 1
+
+
+def test_other_packs_are_loaded_by_name() -> None:
+    save_pack(make_set(3, ("cat", "dog")), data.pack_path("pets"))
+    assert data.load_images("pets").train.classes == ("cat", "dog")
+    with pytest.raises(DataError, match="There is no pack 'cars'; there are: pets"):
+        data.load_images("cars")
+
+
+# --- the download, from a server on this machine --------------------------------------------------
+
+
+def batch(first: int, count: int) -> bytes:
+    pixels = np.arange(first, first + count, dtype=np.uint8)[:, None].repeat(3072, 1)
+    pixels[:, 1024:2048] = 0  # green: shows that channels are not mixed up
+    return pickle.dumps({"data": pixels, "labels": [i % 10 for i in range(first, first + count)]})
+
+
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A small file built like the official one, with torchvision told its hashes."""
+    members = {f"data_batch_{i + 1}": batch(10 * i, 10) for i in range(5)} | {"test_batch": batch(50, 10)}
+    members["batches.meta"] = pickle.dumps({"label_names": list(CIFAR10_CLASSES)})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    hashes = {name: hashlib.md5(content).hexdigest() for name, content in members.items()}
+    monkeypatch.setattr(CIFAR10, "train_list", [[n, h] for n, h in hashes.items() if n.startswith("data_")])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", hashes["test_batch"]]])
+    meta = {"filename": "batches.meta", "key": "label_names", "md5": hashes["batches.meta"]}
+    monkeypatch.setattr(CIFAR10, "meta", meta)
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(buffer.getvalue()).hexdigest())
+    return buffer.getvalue()
+
+
+class Server:
+    """Serves `content` at any address; `announced` may say that there is more of it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.announced, self.requests, self.code = content, len(content), 0, 200
+
+
+@pytest.fixture
+def server(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    state = Server(archive)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(state.code)
+            self.send_header("Content-Length", str(state.announced))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            state.requests += 1
+            self.do_HEAD()
+            self.wfile.write(state.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=served.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{served.server_port}/cifar-10-python.tar.gz")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield state
+    served.shutdown()
+    served.server_close()
+    thread.join()
+
+
+def test_a_download_ends_in_a_pack_and_nothing_else(server: Server, folder: Path) -> None:
+    path = data.download_cifar10()
+    images = load_pack(path)
+    assert (len(images.train), len(images.test)) == (50, 10)
+    assert images.train.classes == CIFAR10_CLASSES
+    assert images.source == "CIFAR-10, official batches"
+    assert images.train.pixels[:, 0, 5, 9].tolist() == list(range(50))
+    assert images.train.pixels[:, 1].max() == 0
+    assert images.train.labels.tolist() == [i % 10 for i in range(50)]
+    assert list((folder / "downloads").rglob("*")) == []
+    requests = server.requests
+    assert data.download_cifar10() == path
+    assert server.requests == requests
+    assert data.run_download().startswith(
+        "CIFAR-10 is there already: CIFAR-10, official batches; 50 training"
+    )
+    assert data.load_cifar10("laptop").train.fingerprint() == images.train.fingerprint()
+
+
+def test_load_cifar10_downloads_when_asked(server: Server) -> None:
+    assert not data.load_cifar10("laptop", allow_download=True).synthetic
+    assert server.requests > 0
+
+
+def download_fails() -> str:
+    with pytest.raises(DataError) as caught:
+        data.download_cifar10()
+    assert not data.pack_path().exists()
+    message = str(caught.value)
+    assert message.startswith("CIFAR-10 could not be downloaded (")
+    assert "type `alexnet-edu data import PATH`" in message
+    assert "http" not in message
+    return message
+
+
+def test_a_download_cut_short_is_noticed_and_can_be_repeated(server: Server, archive: bytes) -> None:
+    server.content = archive[: len(archive) // 2]
+    server.announced = len(server.content)
+    assert "what arrived is not the file it should be, or only part of it" in download_fails()
+    server.content, server.announced = archive, len(archive)
+    assert len(load_pack(data.download_cifar10()).train) == 50
+
+
+def test_a_file_with_another_hash_is_refused(server: Server, archive: bytes) -> None:
+    server.content = bytes([*archive[:-9], archive[-9] ^ 1, *archive[-8:]])
+    assert "what arrived is not the file it should be" in download_fails()
+
+
+def test_a_server_that_refuses(server: Server) -> None:
+    server.code = 503
+    assert "the server answered 503 Service Unavailable" in download_fails()
+
+
+def test_a_killed_unpacking_is_finished_without_a_second_download(
+    server: Server, archive: bytes, folder: Path
+) -> None:
+    (folder / "downloads" / "cifar-10-batches-py").mkdir(parents=True)
+    (folder / "downloads" / "cifar-10-python.tar.gz").write_bytes(archive)
+    (folder / "downloads" / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"half")
+    assert len(load_pack(data.download_cifar10()).train) == 50
+    assert server.requests == 0
+
+
+def test_no_network(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # not listening: a connection is refused
+        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{taken.getsockname()[1]}/x.tar.gz")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert "no connection: " in (message := download_fails())
+    assert "Until then everything runs on the synthetic stand-in." in message
+    assert socket.getdefaulttimeout() is None
+
+
+# --- what the command line says ---------------------------------------------------------------------
+
+
+def test_import_packs_cifar10_under_its_name(tmp_path: Path) -> None:
+    text = data.run_import(class_folders(tmp_path / "mine"), progress=False)
+    assert text.startswith("30 images in 10 classes, 32 × 32 pixels: 20 to train, 10 to test")
+    assert "results will not be comparable with the recorded ones" in text
+    assert f"Packed: {data.pack_path()} (0 MB); read by load_cifar10()." in text
+    assert data.load_cifar10("laptop").source == "images imported from mine"
+
+
+def test_other_classes_or_sizes_get_a_pack_of_their_own(tmp_path: Path) -> None:
+    pets = class_folders(tmp_path / "My Pets (2)", ("cat", "dog"))
+    assert "read by load_images('my-pets-2')." in data.run_import(pets, progress=False)
+    assert data.load_images("my-pets-2").train.classes == ("cat", "dog")
+    false_name = class_folders(tmp_path / "cifar10", ("cat", "dog"))
+    assert "load_images('cifar10-images')" in data.run_import(false_name, progress=False)
+    ten = class_folders(tmp_path / "ten")
+    assert "load_images('ten')" in data.run_import(ten, size=16, progress=False)
+    assert not data.pack_path().exists()
+
+
+def test_the_same_images_again_change_nothing_and_others_need_force(tmp_path: Path) -> None:
+    mine = class_folders(tmp_path / "mine")
+    data.run_import(mine, progress=False)
+    before = data.pack_path().stat().st_mtime_ns
+    assert "These images are packed already" in data.run_import(mine, progress=False)
+    assert data.pack_path().stat().st_mtime_ns == before
+    other = class_folders(tmp_path / "other", value=91)
+    with pytest.raises(DataError, match=r"holds other images \(images imported from mine; 20 .*Add --force"):
+        data.run_import(other, progress=False)
+    assert data.load_cifar10("laptop").source == "images imported from mine"
+    assert "Packed: " in data.run_import(other, force=True, progress=False)
+    assert data.load_cifar10("laptop").source == "images imported from other"
+
+
+def test_a_damaged_pack_gives_way_to_force(tmp_path: Path) -> None:
+    data.pack_path().parent.mkdir(parents=True)
+    data.pack_path().write_bytes(b"half a pack")
+    mine = class_folders(tmp_path / "mine")
+    with pytest.raises(DataError, match="damaged or was cut short"):
+        data.run_import(mine, progress=False)
+    data.run_import(mine, force=True, progress=False)
+    assert len(load_pack(data.pack_path()).train) == 20
+
+
+def test_status_of_an_empty_folder_says_what_to_type(folder: Path) -> None:
+    state = data.status()
+    assert (state.packs, state.problems, state.has_cifar10) == ((), (), False)
+    text = state.text()
+    assert text.startswith(f"Data folder: {folder} (ALEXNET_EDU_DATA; ")
+    assert "No CIFAR-10: experiments use the synthetic stand-in. Type `alexnet-edu data cifar10`" in text
+
+
+def test_status_lists_packs_damage_and_leftovers(folder: Path) -> None:
+    save_pack(make_set(source="CIFAR-10, official batches"), data.pack_path())
+    data.pack_path("broken").write_bytes(b"\0" * 20)
+    (folder / "packs" / "gone.safetensors.partial-77").write_bytes(b"half")
+    state = data.status()
+    assert state.has_cifar10
+    assert [p.path.stem for p in state.packs] == ["cifar10"]
+    assert "cifar10: CIFAR-10, official batches; 20 training and 10 test images, 10 classes" in state.text()
+    broken, partial = state.problems
+    assert "broken.safetensors is damaged or was cut short" in broken
+    assert "gone.safetensors.partial-77 (0 MB) is being written, or was left by a write that was" in partial
+    assert state.text().count("Problem: ") == 2

@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from alexnet_edu.image_decode import decode, fit_to_square
-from alexnet_edu.image_files import Files, UnreadableFile, open_files, some
+from alexnet_edu.image_files import SHOWN, Files, UnreadableFile, open_files, some
 from alexnet_edu.image_layout import Classes, find_layout
 from alexnet_edu.images import DataError, Images, ImageSet
 
@@ -303,13 +303,20 @@ def _source(files: Files, classes: tuple[str, ...], counts: tuple[int, int]) -> 
 
 
 def _listing(head: str, problems: Iterable[Problem]) -> str:
-    """`head`, then one line per problem, the first few of each kind of fault."""
-    by_fault: defaultdict[str, list[str]] = defaultdict(list)
+    """`head`, then one line per kind of fault with the first few of its files.
+
+    Faults that differ only in what stands in brackets ("… (51 bytes not processed)") are
+    one kind.
+    """
+    kinds: defaultdict[str, list[Problem]] = defaultdict(list)
     for name, why in problems:
-        by_fault[why].append(name)
+        kinds[why.split(" (")[0]].append((name, why))
     lines = [head]
-    for why, names in by_fault.items():
-        lines.append(
-            f"  {why}: {some(sorted(names))}" + (f" ({len(names):,} files)" if len(names) > 1 else "")
-        )
+    for kind, found in list(kinds.items())[:SHOWN]:
+        reasons = {why for _, why in found}
+        count = f" ({len(found):,} files)" if len(found) > 1 else ""
+        said = reasons.pop() if len(reasons) == 1 else kind
+        lines.append(f"  {said}: {some(sorted(name for name, _ in found))}{count}")
+    if len(kinds) > SHOWN:
+        lines.append(f"  and {len(kinds) - SHOWN:,} more kinds of fault")
     return "\n".join(lines)

@@ -340,6 +340,17 @@ def test_many_bad_files_are_counted_and_not_all_printed(build: Builder) -> None:
     assert "x10.jpg" not in text
 
 
+def test_faults_of_one_kind_share_a_line(build: Builder) -> None:
+    whole = jpeg(1, (64, 64))
+    cut = {f"train/cat/x{i}.jpg": whole[: 700 + 40 * i] for i in range(6)}
+    report = run(build(BOTH | cut))
+    assert len({why for _, why in report.problems}) > 1, "PIL says how much is missing"
+    assert report.text().split("Left out (6):\n")[1] == (
+        "  is damaged or cut short: train/cat/x0.jpg, train/cat/x1.jpg, train/cat/x2.jpg, train/cat/x3.jpg, "
+        "train/cat/x4.jpg, train/cat/x5.jpg (6 files)"
+    )
+
+
 def test_a_class_without_images_is_left_out_and_named(build: Builder) -> None:
     report = run(build(BOTH | {"train/ant/": b"", "test/ant/0.jpg": jpeg()}))
     assert report.images.train.classes == ("cat", "dog")

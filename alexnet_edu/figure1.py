@@ -13,9 +13,10 @@ import json
 import math
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +162,19 @@ STUDIES = (
     Study("modern", "relu", 0.01, seeds=3, max_epochs=25),
     Study("modern", "tanh", 0.01, seeds=3, max_epochs=25),
     Study("standardized", "relu", 0.05, seeds=3, max_epochs=25),
-    Study("standardized", "tanh", 0.05, seeds=3, max_epochs=30),
+    Study("standardized", "tanh", 0.05, seeds=3, max_epochs=25),
     Study("scaled-init", "relu", 0.0005, seeds=3, max_epochs=25),
-    Study("scaled-init", "tanh", 0.002, seeds=3, max_epochs=30),
+    Study("scaled-init", "tanh", 0.002, seeds=3, max_epochs=25),
+    Study("2012", "abs-tanh", 0.01, seeds=2, max_epochs=12),
+    Study("2012", "sigmoid", 0.02, seeds=2, max_epochs=6),
+    Study("modern", "abs-tanh", 0.01, seeds=2, max_epochs=12),
+    Study("modern", "sigmoid", 0.02, seeds=2, max_epochs=12),
+    Study("max-pooling", "relu", 0.002, seeds=3, max_epochs=30),
+    Study("max-pooling", "tanh", 0.01, seeds=3, max_epochs=50),
 )
+
+# One tanh run in float32, to show that bfloat16 convolutions do not make tanh slow.
+PRECISION_CHECK = (Spec("tanh", 0.01, 1, CONDITIONS["2012"], precision="float32"), 6.0)
 
 
 def record(
@@ -178,8 +188,8 @@ def record(
 ) -> None:
     """Runs the chosen `STUDIES` (all if None), `workers` at a time, each on one thread.
 
-    Everything already run is taken from `bench.runs_dir`; killing it loses at most half
-    an epoch of each run in progress.
+    With all studies goes PRECISION_CHECK. Everything already run is taken from
+    `bench.runs_dir`; killing it loses at most half an epoch of each run in progress.
     """
     chosen = choose_studies(conditions, activations)
     workers = max(1, min(len(chosen), workers or os.cpu_count() or 1))
@@ -193,9 +203,18 @@ def record(
         reached = [r.crossing(TARGET_ERROR) for r in repeats]
         say(f"finished {study.condition} {study.activation}: 25% training error after {reached} epochs")
 
+    def check_precision() -> None:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        spec, epochs = PRECISION_CHECK
+        bench.run(
+            spec, epochs, device=device, on_point=lambda r: say(_progress_line(spec, r)), stop=stop.is_set
+        )
+
     bench.warm_up()
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(work, study) for study in chosen]
+        if not conditions and not activations:
+            futures.append(pool.submit(check_precision))
         try:
             for future in futures:
                 future.result()
@@ -286,7 +305,9 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
     kept = [r for r in read_records(runs_dir) if fingerprint in (None, r.data["fingerprint"])]
     if len({r.data["fingerprint"] for r in kept}) > 1:
         raise ValueError(f"{runs_dir} holds runs on different data; say which by its fingerprint")
-    cells = [cell for study in STUDIES if (cell := _cell(study, kept)) is not None]
+    usual = Counter(r.spec.precision for r in kept).most_common(1)
+    of_one_kind = [r for r in kept if r.spec.precision == usual[0][0]]
+    cells = [cell for study in STUDIES if (cell := _cell(study, of_one_kind)) is not None]
     if not cells:
         raise ValueError(f"{runs_dir} holds no finished study; run `alexnet-edu experiment figure1` first")
     runs = [run for cell in cells for run in cell["runs"]]
@@ -295,6 +316,7 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
         "target_error": TARGET_ERROR,
         "cells": cells,
         "summary": summarize(cells),
+        "precision": compare_precisions(kept),
         "provenance": {
             "commits": sorted({r["provenance"]["commit"] for r in runs}),
             "dates": sorted({r["provenance"]["date"] for r in runs}),
@@ -307,10 +329,35 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
     }
 
 
+def compare_precisions(kept: Sequence[Record]) -> list[dict[str, Any]]:
+    """Runs that were made in float32 as well as in bfloat16, otherwise alike: their errors.
+
+    running_error is compared, which averages over half an epoch of images.
+    """
+    by_spec = {r.spec: r for r in kept}
+    found = []
+    for spec, exact in by_spec.items():
+        other = by_spec.get(replace(spec, precision="bfloat16"))
+        if spec.precision == "float32" and other is not None:
+            pairs = list(zip(exact.run.points, other.run.points, strict=False))
+            found.append(
+                {
+                    "activation": spec.activation,
+                    "condition": spec.condition.name,
+                    "learning_rate": spec.learning_rate,
+                    "seed": spec.seed,
+                    "epochs": [a.epoch for a, _ in pairs],
+                    "float32": [a.running_error for a, _ in pairs],
+                    "bfloat16": [b.running_error for _, b in pairs],
+                }
+            )
+    return found
+
+
 def _cell(study: Study, kept: Sequence[Record]) -> dict[str, Any] | None:
     """One study's part of the record; None if it was not searched and repeated yet."""
     condition = CONDITIONS[study.condition]
-    mine = [r for r in kept if r.spec.activation == study.activation and r.spec.condition == condition]
+    mine = [r for r in kept if (r.spec.activation, r.spec.condition) == (study.activation, condition)]
     search = [r for r in mine if r.spec.seed == SEARCH_SEED]
     if not search:
         return None

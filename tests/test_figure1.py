@@ -177,6 +177,8 @@ def test_a_study_from_search_to_summary(bench: Bench, monkeypatch: pytest.Monkey
     monkeypatch.setattr(figure1, "STUDIES", studies)
     monkeypatch.setattr(figure1, "MOST_RATES", 1)
     lines: list[str] = []
+    check = (spec(activation="tanh", learning_rate=0.01, batch_size=128), 1.0)
+    monkeypatch.setattr(figure1, "PRECISION_CHECK", check)
     figure1.record(bench, workers=2, say=lines.append)
     assert bench.runs_dir is not None
     made = figure1.assemble(bench.runs_dir)
@@ -192,6 +194,15 @@ def test_a_study_from_search_to_summary(bench: Bench, monkeypatch: pytest.Monkey
     figure1.record(bench, workers=1, say=lines.append)
     assert len(lines) == count + 2  # nothing trained again, only "finished …"
     assert figure1.assemble(bench.runs_dir) == made
+
+
+def test_precisions_are_compared_run_by_run(bench: Bench) -> None:
+    runs = [bench.run(spec(precision=p), 1) for p in ("float32", "bfloat16")]
+    alone = bench.run(spec(precision="float32", seed=2), 1)
+    (row,) = figure1.compare_precisions([*runs, alone])
+    assert (row["seed"], row["epochs"]) == (1, [0.5, 1.0])
+    assert row["float32"] == [p.running_error for p in runs[0].run.points]
+    assert row["bfloat16"] == [p.running_error for p in runs[1].run.points]
 
 
 def test_a_run_that_never_gets_there_gives_a_lower_bound() -> None:

@@ -253,7 +253,7 @@ plt.show()
 # Which single change wakes the first layer up?
 
 # %% tags=["nbval-ignore-output"]
-activation_explorer(images.subset(torch.arange(250)))
+activation_explorer(images)
 
 # %% [markdown]
 # ## 6 · What the 2012 code did
@@ -271,8 +271,8 @@ activation_explorer(images.subset(torch.arange(250)))
 # Both versions of 2 and 3, run side by side:
 
 # %% tags=["nbval-ignore-output"]
-batch = bench.prepare("raw")(images.pixels[:250])
-labels = images.labels[:250]
+some = images.subset(torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:250])
+batch, labels = bench.prepare("raw")(some.pixels), some.labels
 z = F.conv2d(batch, 0.01 * torch.randn(32, 3, 5, 5, generator=torch.Generator().manual_seed(0)), padding=2)
 pool_last, pool_first = F.max_pool2d(torch.tanh(z), 3, 2), torch.tanh(F.max_pool2d(z, 3, 2))
 assert torch.equal(pool_last, pool_first)

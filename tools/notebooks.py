@@ -20,6 +20,7 @@ import difflib
 import hashlib
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import time
@@ -261,7 +262,7 @@ def _execute_here(pair: Pair, scale: str) -> None:
     try:
         notebook = run_cells(read_notebook(pair.notebook), pair.notebook.parent, scale)
     except CellExecutionError as error:
-        print(error, file=sys.stderr)
+        print(re.sub(r"\x1b\[[0-9;]*m", "", str(error)), file=sys.stderr)  # without colours
         raise SystemExit(1) from None
     write_notebook(notebook, pair.notebook)
 

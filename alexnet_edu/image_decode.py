@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image as PilImage
 from PIL import ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -159,8 +158,7 @@ def _to_rgb(image: PilImage.Image) -> Decoded:
         changes.append("palette")
     elif mode != "RGB":
         changes.append(mode)
-    pixels = np.asarray(upright.convert("RGB"))
-    return Decoded(torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous(), tuple(changes))
+    return Decoded(_to_tensor(upright.convert("RGB")), tuple(changes))
 
 
 def _to_8_bit(image: PilImage.Image) -> PilImage.Image:
@@ -176,13 +174,20 @@ def _to_8_bit(image: PilImage.Image) -> PilImage.Image:
 def fit_to_square(pixels: Tensor, size: int) -> Tensor:
     """(3, H, W) uint8 -> (3, size, size) uint8: the square in the middle, brought to `size` (§2).
 
-    Bilinear with antialiasing. An image that has the size already is returned as it is.
+    Bilinear with antialiasing, by PIL: in integers, so alike on every machine, and on one
+    thread, which for small images is the fast way. An image that has the size already is
+    returned as it is.
     """
     height, width = pixels.shape[1:]
     if (height, width) == (size, size):
         return pixels
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = pixels[None, :, top : top + side, left : left + side].float()
-    resized = F.interpolate(square, (size, size), mode="bilinear", antialias=True)[0]
-    return resized.round().clamp(0, 255).to(torch.uint8)
+    image = PilImage.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    square = image.crop((left, top, left + side, top + side))  # before, or resizing looks past its edge
+    return _to_tensor(square.resize((size, size), PilImage.Resampling.BILINEAR))
+
+
+def _to_tensor(image: PilImage.Image) -> Tensor:
+    """An RGB image of PIL as (3, H, W) uint8."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()

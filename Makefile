@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 PYTHON ?=
 NAMES ?=
 LAB_FLAGS ?=
+# Jupyter refuses to run as root unless told; in a container there is often no one else.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: help setup lab test lint format sync notebooks clean
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ setup: $(STAMP) ## makes .venv and installs everything into it
 lab: $(STAMP) ## opens notebooks/00_start_here.ipynb in JupyterLab
 	@# A kernel called python3 that the user installed elsewhere must not stand in for ours.
 	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 \
-	  $(BIN)/jupyter lab $(LAB_FLAGS) notebooks/00_start_here.ipynb
+	  $(BIN)/jupyter lab $(ALLOW_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
 
 test: $(STAMP) ## lint, types, tests, then every notebook under nbval
 	@$(BIN)/python tools/run_checks.py

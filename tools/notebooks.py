@@ -285,6 +285,7 @@ def run_cells(notebook: NotebookNode, folder: Path, scale: str) -> NotebookNode:
             km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=own),
             timeout=None,
             startup_timeout=120,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only; it warns of its own socket
             record_timing=False,
             coalesce_streams=True,
             store_widget_state=False,

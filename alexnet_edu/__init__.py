@@ -1,0 +1,16 @@
+"""AlexNet, claim by claim: the code behind the notebooks.
+
+Where to look first:
+
+    paper, ledger, claims    what the paper says, what the 2012 notes say, what came out here
+    cifar_net, train         the four-layer network of Figure 1, and the loop that trains it
+    data                     real CIFAR-10 or the synthetic stand-in, as uint8 tensors
+    experiments, figure1     variants and seeds as resumable runs, and the study of Figure 1
+    analysis, plots          tensors in, numbers out; numbers in, pictures out
+    widgets, checks          the sliders and the exercises of the notebooks
+    doctor, cli              what works on this machine, and the command `alexnet-edu`
+
+`docs/architecture.md` has every module and which may import which. This file imports
+nothing, so that `alexnet-edu --help` need not wait for torch: import what you use from its
+module, as in `from alexnet_edu.data import load_cifar10`.
+"""

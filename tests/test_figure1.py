@@ -24,6 +24,7 @@ from alexnet_edu.experiments import (
 )
 from alexnet_edu.figure1 import CONDITIONS, Study, best_rate, next_rate, run_study, search_rate
 from alexnet_edu.images import Images
+from alexnet_edu.synthetic import synthetic_images
 from alexnet_edu.train import Point, Run
 
 TINY = Condition("tiny", "tiny", "standardized", "scaled", channels=(8, 8, 8))
@@ -194,6 +195,15 @@ def test_a_study_from_search_to_summary(bench: Bench, monkeypatch: pytest.Monkey
     figure1.record(bench, workers=1, say=lines.append)
     assert len(lines) == count + 2  # nothing trained again, only "finished …"
     assert figure1.assemble(bench.runs_dir) == made
+
+
+def test_the_quick_live_run_shows_relu_ahead_of_tanh() -> None:
+    found = figure1.run_live(
+        Bench(synthetic_images(2_000, 100).train, None), "quick", {"relu": 9.0, "tanh": 9.0}, progress=False
+    )
+    errors = {name: r.run.points[-1].train_error for name, r in found.items()}
+    assert errors["relu"] < 0.6 < errors["tanh"]
+    assert {r.spec.learning_rate for r in found.values()} == {0.0005, 0.002}  # not those passed in
 
 
 def test_precisions_are_compared_run_by_run(bench: Bench) -> None:

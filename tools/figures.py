@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 from alexnet_edu import figure1, figure1_plots, paper
 from alexnet_edu.measured import results_dir
@@ -23,7 +24,7 @@ from alexnet_edu.plots import STYLES
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def draw_figure1(record: dict[str, Any]) -> plt.Figure:
+def draw_figure1(record: dict[str, Any]) -> Figure:
     """Learning curves under the conditions of 2012 beside the ratios under all conditions."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), width_ratios=(1, 1))
     for name in ("tanh", "relu"):

@@ -40,7 +40,7 @@ class Condition:
     """What surrounds the activation: input, initialization, architecture.
 
     input_scale: "raw", 0–255 minus the mean image, as in 2012; "standardized", the same
-        divided by the standard deviation of all training pixels (one number, about 64).
+        divided by the standard deviation of all training pixels (one number, about 63 for CIFAR-10).
     """
 
     name: str

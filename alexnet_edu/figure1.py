@@ -317,7 +317,9 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
         raise ValueError(f"{runs_dir} holds runs on different data; say which by its fingerprint")
     usual = Counter(r.spec.precision for r in kept).most_common(1)
     of_one_kind = [r for r in kept if r.spec.precision == usual[0][0]]
-    cells = [cell for study in STUDIES if (cell := _cell(study, of_one_kind)) is not None]
+    order = [*CONDITIONS]
+    studies = sorted(STUDIES, key=lambda s: (order.index(s.condition), s.activation != "relu"))
+    cells = [cell for study in studies if (cell := _cell(study, of_one_kind)) is not None]
     if not cells:
         raise ValueError(f"{runs_dir} holds no finished study; run `alexnet-edu experiment figure1` first")
     runs = [run for cell in cells for run in cell["runs"]]

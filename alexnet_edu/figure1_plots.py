@@ -169,4 +169,4 @@ def draw_layers(
         ax.set_ylim(-0.03, 1.03)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     else:
-        ax.set_yscale("log")
+        ax.set_ylim(bottom=0)

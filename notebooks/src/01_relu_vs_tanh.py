@@ -32,18 +32,20 @@ from alexnet_edu.cifar_net import ACTIVATIONS, CifarNetConfig, FourLayerNet, act
 from alexnet_edu.claims import results_dir, verdict
 from alexnet_edu.data import data_dir, figure_note, load_cifar10
 from alexnet_edu.experiments import Bench
-from alexnet_edu.plots import STYLES
+from alexnet_edu.layer_probe import LayerProbe, Settings, flat_zones
+from alexnet_edu.plots import STYLES, draw_histogram
 from alexnet_edu.scales import current_scale
 from alexnet_edu.widgets import activation_explorer
 
 record = figure1.load_record(results_dir() / "figure1.json")
+images = load_cifar10().train
 
 # %% [markdown]
 # ## 1 · Predict
 #
 # Two networks are alike to the last weight. One has ReLU, the other tanh. You may choose the best learning
 # rate for each. **How many times as many epochs does tanh need to reach 25% training error?**
-# And a second question: **would you expect another number if the pixels were divided by 64 first?**
+# And a second question: **would you expect another number if the pixels were divided by 63 first?**
 #
 # Write your numbers down before you read on. They come back at the end.
 
@@ -152,7 +154,6 @@ print("chosen:", ", ".join(f"{name} {rate:g}" for name, rate in rates.items()))
 # error is measured twice an epoch, on 5,000 images of the training set.
 
 # %% tags=["nbval-ignore-output"]
-images = load_cifar10().train
 scale = current_scale()
 bench = Bench(images, runs_dir=None if scale == "quick" else data_dir() / "runs" / "figure1")
 live = figure1.run_live(bench, scale, rates)
@@ -189,10 +190,10 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# **How to read it.** The dotted line is the 25% of the paper. The two rings are the only points of the
+# **How to read it.** The dotted line is the 25% of the paper. The two large open marks are the only points of the
 # published curves that we know: they were read off the printed figure, so they are approximate. Our ReLU curves
-# pass through the first ring. Our tanh curves come down slowly and reach the line near the second one, a little
-# later. The factor of six is real.
+# end at the first mark or a little before it. Our tanh curves come down slowly and reach the line around the
+# second one. The factor of six is real.
 
 # %%
 print(figure1.origin(record))
@@ -225,15 +226,63 @@ print(figure1.ratios_table(record))
 print(figure1.crossings_table(record))
 
 # %% [markdown]
-# READING-OF-CONDITIONS
+# **How to read it.** Follow the two columns of epochs. ReLU hardly notices what is done to the inputs: it takes five
+# to seven epochs whether they are raw or standardized. tanh does notice. Divide the pixels by their standard
+# deviation, about 63, change nothing else, and most of the factor is gone. The initialization does not carry
+# it: scaled to the fan-in, on raw pixels, it makes $z$ larger still, and then *neither* network reaches 25% in
+# the epochs that it was given. **The scale of the inputs carries the factor of six.** What is left after it is taken away, less
+# than a factor of two, is what you would see in a network of today.
 #
-# **Why?** Look inside the first-seed runs while they train. On the left, the share of values at which the
-# slope is below 5% of its maximum (for ReLU: the share that is off). On the right, the norm of the gradient of
-# each layer's weights.
+# Why does ReLU not notice? It is positively homogeneous: $\mathrm{ReLU}(c z) = c\,\mathrm{ReLU}(z)$ for $c > 0$. Inputs 63
+# times as large are first-layer weights 63 times as large, and another learning rate; the bends stay where
+# they are. For tanh the same change moves all units from the bend out to the flat parts.
+
+# %%
+epochs = {
+    (c, name): figure1.mean_crossing(figure1.find_cell(record, c, name))
+    for c in ("2012", "standardized", "modern")
+    for name in ("relu", "tanh")
+}
+relu_epochs = [e for (_, name), e in epochs.items() if name == "relu"]
+assert max(relu_epochs) < 1.3 * min(relu_epochs)  # ReLU hardly notices
+assert epochs["2012", "tanh"] > 3 * epochs["standardized", "tanh"]  # tanh does
+print(
+    f"tanh: {epochs['2012', 'tanh']:.1f} epochs on raw pixels, {epochs['standardized', 'tanh']:.1f} on standardized ones"
+)
+print(f"ReLU: {epochs['2012', 'relu']:.1f} and {epochs['standardized', 'relu']:.1f}")
+
+# %% [markdown]
+# **Why?** Look at the inputs $z$ of each tanh layer, before training and after 100 steps, on raw and on
+# standardized pixels. Grey marks where tanh is flat (slope below 0.05).
+
+# %% tags=["nbval-ignore-output"]
+probe = LayerProbe(images)
+moments = [(inputs, steps) for inputs in ("raw", "standardized") for steps in (0, 100)]
+figure, axes = plt.subplots(4, 3, figsize=(12, 9))
+for row, (inputs, steps) in zip(axes, moments, strict=True):
+    layers = probe.view(Settings("tanh", 0.01, "gaussian-0.01", inputs), steps).layers
+    for ax, layer in zip(row, layers, strict=True):
+        z = layer.inputs
+        draw_histogram(ax, z.counts, z.edges, activation="tanh", shaded=flat_zones("tanh"))
+        flat = f"{layer.statistics.saturated:.0%} flat"
+        ax.set_title(f"{inputs}, {steps} steps, {layer.statistics.name}: {flat}", fontsize=10)
+        ax.set_xlabel("input z of tanh")
+figure.suptitle(f"Where the inputs of tanh lie\n{figure_note(images)}".strip())
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# **How to read it.** On raw pixels most of the first layer is flat before the first step, and more of it after
+# a hundred. The layer is a switch: its units say $-1$ or $+1$ and little between. On standardized pixels it
+# starts on the straight part of tanh.
+#
+# Does it recover later? Look inside the recorded first-seed runs while they train. On the left, the share of
+# values at which the slope is below 5% of its maximum (for ReLU: the share that is off). On the right, the norm
+# of the gradient of each layer's weights.
 
 # %%
 figure, axes = plt.subplots(2, 2, figsize=(12, 7.5), sharex="col")
-for row, condition in zip(axes, ("2012", "modern"), strict=True):
+for row, condition in zip(axes, ("2012", "standardized"), strict=True):
     for name in ("relu", "tanh"):
         run = figure1.find_cell(record, condition, name)["runs"][0]
         epochs, layers = run["curve"]["epoch"], run["layers"]
@@ -247,11 +296,19 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# READING-OF-LAYERS
+# **How to read it.** It does not recover. Under the conditions of 2012 the first tanh layer (solid) is saturated
+# from the first half-epoch to the last: the weights grow, and $z$ grows with them. On standardized pixels it
+# works on the steep part of tanh, and saturates slowly as it learns. ReLU units are off for half of the images or more, under either
+# condition, and that does no harm: the other units pass the whole gradient.
+#
+# One thing is *not* what the textbooks lead you to expect. The gradient norm of the saturated layer does not vanish.
+# Few values pass a gradient, but each of them is multiplied by raw pixels, which are large. So the first
+# layer is not asleep. It learns from the few places that happen to lie on the bend, which is a poor and noisy
+# sample of what the images could teach it.
 #
 # Now take the network apart yourself. Choose the activation, the scale of the input, the initialization, the
 # learning rate and how many steps have been taken. Start with tanh on raw pixels, then change *one* thing.
-# Which single change wakes the first layer up?
+# Which single change brings the first layer back to the bend?
 
 # %% tags=["nbval-ignore-output"]
 activation_explorer(images)
@@ -342,9 +399,10 @@ check("01.5", answer_5)
 verdict(
     ["relu-6x", "relu-several", "relu-saturate"],
     why={
-        "relu-6x": "w1",
-        "relu-several": "w2",
-        "relu-saturate": "w3",
+        "relu-6x": "It holds under the conditions of 2012: raw pixels hold tanh's first layer on its flat parts. "
+        "Standardized inputs take most of it away.",
+        "relu-several": "The scale of the inputs decides, more than the network.",
+        "relu-saturate": "Multiplying its inputs by a number moves no bend of ReLU, so it does not care.",
     },
 )
 

@@ -164,13 +164,15 @@ STUDIES = (
     Study("standardized", "relu", 0.05, seeds=3, max_epochs=25),
     Study("standardized", "tanh", 0.05, seeds=3, max_epochs=25),
     Study("scaled-init", "relu", 0.0005, seeds=2, max_epochs=25),
-    Study("scaled-init", "tanh", 0.002, seeds=2, max_epochs=25),
-    Study("2012", "abs-tanh", 0.01, seeds=2, max_epochs=12),
+    Study("scaled-init", "tanh", 0.002, seeds=2, max_epochs=15),
+    Study("cuda-convnet", "relu", 0.001, seeds=2, max_epochs=30),
+    Study("cuda-convnet", "tanh", 0.01, seeds=2, max_epochs=50),
+    Study("2012", "abs-tanh", 0.001, seeds=2, max_epochs=12),
     Study("2012", "sigmoid", 0.02, seeds=2, max_epochs=6),
     Study("modern", "abs-tanh", 0.01, seeds=2, max_epochs=12),
     Study("modern", "sigmoid", 0.02, seeds=2, max_epochs=12),
-    Study("max-pooling", "relu", 0.002, seeds=2, max_epochs=30),
-    Study("max-pooling", "tanh", 0.01, seeds=2, max_epochs=50),
+    Study("max-pooling", "relu", 0.002, seeds=3, max_epochs=30),
+    Study("max-pooling", "tanh", 0.01, seeds=3, max_epochs=50),
 )
 
 # One tanh run in float32, to show that bfloat16 convolutions do not make tanh slow.

@@ -198,7 +198,7 @@ RELU = (
     Claim(
         "relu-several",
         "3.1",
-        "How much faster depends on the architecture, but ReLU is always several times faster.",
+        "How much faster depends on the architecture, but ReLU is consistently several times faster.",
         "several times",
         NO_TANH,
         ("small",),
@@ -365,7 +365,7 @@ AUGMENTATION = (
     ),
     Claim(
         "ten-crop",
-        "4.1, footnote",
+        "4.1, 6",
         "Averaging the predictions on ten patches of a test image lowers the error (top-1 / top-5).",
         f"{p.CNN_2010} with {p.TEST_PATCHES} patches, {p.WITHOUT_TEN_PATCHES} without",
         f"145-2010: {RUNS_2012['145-2010']} with, {RUNS_2012['145-2010 centre']} without",

@@ -131,7 +131,7 @@ ONE_GPU_LAYERS = (  # §3.2: half as many kernels, except in the last convolutio
 # --- §4.1: augmentation ---------------------------------------------------------------------
 AUGMENTATION_FACTOR = 2048  # §4.1: crops and reflections
 TEST_PATCHES = 10  # §4.1
-WITHOUT_TEN_PATCHES = Errors(39.0, 18.3)  # §4.1, footnote; with them: CNN_2010
+WITHOUT_TEN_PATCHES = Errors(39.0, 18.3)  # §6, footnote on the ten patches of §4.1; with them: CNN_2010
 COLOR_PCA_STD = 0.1  # §4.1: of the random factor on each eigenvalue
 COLOR_PCA_GAIN_TOP1 = 1.0  # §4.1: over
 

@@ -2,7 +2,7 @@
 # # 00 · Start here: the paper in ten minutes
 #
 # In 2012 Alex Krizhevsky, Ilya Sutskever and Geoffrey Hinton trained a convolutional network on 1.2 million
-# photographs and won the ImageNet contest with 15.3% top-5 error; the runner-up had 26.2%. The paper,
+# photographs and won the ImageNet contest: seven such networks together made 15.3% top-5 errors, the runner-up 26.2%. The paper,
 # *ImageNet Classification with Deep Convolutional Neural Networks*, started modern deep learning. These
 # notebooks rebuild it claim by claim. Every number stands in three columns: what the **paper** says, what the
 # authors' own **2012 log** says (their source and notes were released in 2025), and what came out **here**.
@@ -131,8 +131,8 @@ plt.show()
 
 # %% [markdown]
 # **How to read it.** The parameters sit in the fully connected layers, the work is in the convolutions: conv2 alone
-# does a third of it with half a percent of the parameters. This is why the paper splits the convolutions over two
-# GPUs. The dotted line is §1's statement that no convolution holds more than 1% of the parameters. conv3 and conv4
+# does a third of it with half a percent of the parameters. (The paper
+# splits the network over two GPUs for another reason, their memory: §3.2 and notebook 05.) The dotted line is §1's statement that no convolution holds more than 1% of the parameters. conv3 and conv4
 # do hold more.
 
 # %%
@@ -154,11 +154,11 @@ function_explorer()
 # %% [markdown]
 # ## 5 · What the 2012 code did
 #
-# The paper's own numbers do not quite fit together, and the source explains why.
+# The paper's own numbers do not quite fit together. The source says what was really computed.
 #
 # - **224 or 227?** $(224 - 11)/4 = 53.25$ does not come out even. The code rounds **up** (`layer.py`), to 55 places
-#   instead of 54; the last window hangs over the edge by three pixels, which are read as zeros. Nobody padded, and
-#   nobody used 227.
+#   instead of 54; the last window hangs over the edge by three pixels, which count as
+#   zeros. No padding is configured, and no 227 appears.
 # - **253,440 neurons** in the first layer are $55 \cdot 48 \cdot 96$, but the layer has $55 \cdot 55 \cdot 96 = 290{,}400$. It looks
 #   like a slip. With the right number the sum is 659,272, near the 650,000 of the abstract.
 
@@ -208,7 +208,7 @@ print(ratios_table(record))
 # ### Your machine
 #
 # One word, `ALEXNET_EDU_SCALE`, says how much work a notebook does: `quick` (seconds), `laptop` (minutes on two cores,
-# the default), `gpu`, `paper`. Nothing needs a GPU, except full ImageNet training. Nothing needs a network: without
+# the default), `gpu`, `paper`. Nothing needs a GPU, except full ImageNet training. Nothing needs the internet: without
 # CIFAR-10 a synthetic stand-in takes its place, and every figure made from it says so. The doctor looks at what
 # you have:
 
@@ -224,7 +224,7 @@ print(report())
 # **00.1** (3 minutes, easy). Write ReLU for a tensor without calling `torch.relu`.
 
 # %%
-answer_1 = None
+answer_1 = None  # a function: lambda z: ...
 check("00.1", answer_1)
 
 # %% [markdown]
@@ -236,12 +236,19 @@ answer_2 = None
 check("00.2", answer_2)
 
 # %% [markdown]
-# **00.3** (2 minutes, easy). “Six times faster” (§3.1): if ReLU reaches 25% training error after 5 epochs, how many
-# does tanh need?
+# **00.3** (5 minutes, easy). How many parameters would conv2 have if each of its kernels saw both columns?
 
 # %%
 answer_3 = None
 check("00.3", answer_3)
+
+# %% [markdown]
+# **00.4** (5 minutes, medium). Images of 256×256 go into conv1 as it is. What is the side of its output, by the
+# rule of the 2012 code?
+
+# %%
+answer_4 = None
+check("00.4", answer_4)
 
 # %% [markdown]
 # ## 8 · Verdict
@@ -270,7 +277,8 @@ for mine, values, what in (
         print(f"most {what}: {best}; you said {mine}")
 
 # %% [markdown]
-# The whole ledger, all claims of the paper: `alexnet-edu claims` in a terminal, or:
+# The whole ledger, all claims of the paper: `alexnet-edu claims` in a terminal, or `print(table())`. One section of
+# it:
 
 # %%
 print(table(section="3.1"))

@@ -35,7 +35,13 @@ ax.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# **00.3.** Six times as many: 30 epochs.
+# **00.3.** 256 kernels of 5×5 on 96 channels, and a bias for each.
 
 # %%
-check("00.3", 6 * 5)
+check("00.3", 256 * (5 * 5 * 96 + 1))
+
+# %% [markdown]
+# **00.4.** $1 + \lceil (256 - 11)/4 \rceil = 1 + \lceil 61.25 \rceil = 63$.
+
+# %%
+check("00.4", 63)

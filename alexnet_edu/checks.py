@@ -200,7 +200,7 @@ EXERCISES = {
             same_function(lambda z: z.clamp(min=0), _grey_levels()),
             (
                 "ReLU keeps what is positive and replaces the rest.",
-                "torch.where(condition, a, b) chooses element by element; z.clamp(min=0) does it in one call.",
+                "torch.where(condition, a, b) chooses element by element; z.clamp(min=0) is shorter.",
             ),
             "One comparison per value: no exponential anywhere.",
         ),

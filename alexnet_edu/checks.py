@@ -91,9 +91,12 @@ def _find(exercise_id: str) -> Exercise:
 def _as_number(answer: Any) -> float:
     """`answer` as a float; Fault if it is not one number."""
     try:
-        return float(answer)
+        value = float(answer)
     except (TypeError, ValueError):
         raise Fault(f"a number is asked for, not {answer!r}") from None
+    if not math.isfinite(value):
+        raise Fault(f"a finite number is asked for, not {answer!r}")
+    return value
 
 
 def number(expected: float, tolerance: float = 0.01, faults: dict[float, str] | None = None) -> Judge:

@@ -125,8 +125,10 @@ def _figure1(options: argparse.Namespace) -> int:
     _check_names("condition", options.condition, {s.condition for s in figure1.STUDIES})
     _check_names("activation", options.activation, {s.activation for s in figure1.STUDIES})
     _check_device(options.device)
+    if options.output is not None and options.output.is_dir():
+        raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
     images = data.load_cifar10(options.scale).train
-    runs = data.data_dir() / "runs" / ("figure1-synthetic" if images.synthetic else "figure1")
+    runs = data.runs_dir() / ("figure1-synthetic" if images.synthetic else "figure1")
     bench = Bench(images, runs)
     if not options.assemble:
         figure1.record(
@@ -168,11 +170,18 @@ def _place_for_record(bench: Bench, record: dict[str, Any], runs: Path) -> Path:
     if bench.images.synthetic:
         return own
     if published.exists():
-        there = {(c["condition"], c["activation"]) for c in figure1.load_record(published)["cells"]}
-        missing = there - {(c["condition"], c["activation"]) for c in record["cells"]}
-        if missing:
-            names = ", ".join("/".join(cell) for cell in sorted(missing))
-            print(f"{published} is left as it is: it also holds {names}.")
+        there = figure1.load_record(published)
+        if there["provenance"]["data"]["fingerprint"] != bench.data["fingerprint"]:
+            print(f"{published} is left as it is: it was made on other images.")
+            return own
+        seeds = {(c["condition"], c["activation"]): len(c["runs"]) for c in record["cells"]}
+        more = [
+            f"{c['condition']}/{c['activation']} ({len(c['runs'])} seeds)"
+            for c in there["cells"]
+            if len(c["runs"]) > seeds.get((c["condition"], c["activation"]), 0)
+        ]
+        if more:
+            print(f"{published} is left as it is: it holds more, {', '.join(sorted(more))}.")
             return own
     return published
 
@@ -217,14 +226,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--size", type=_size, default=32, help='height and width in pixels (default 32); "keep" to leave them'
     )
     command.add_argument(
-        "--seed", type=int, default=0, help="of the split, where one has to be made (default 0)"
+        "--seed", type=_seed, default=0, help="of the split, where one has to be made (default 0)"
     )
     command.add_argument("--force", action="store_true", help="replace a pack that holds other images")
     command.set_defaults(run=_data_import, kept="No pack was written.")
 
 
 def _size(text: str) -> int | None:
-    return None if text == "keep" else int(text)
+    return None if text == "keep" else _positive(text)
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -249,8 +258,17 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**63 - 1, got {text!r}")
+    return int(text)
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
     return number

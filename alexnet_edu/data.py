@@ -39,6 +39,7 @@ from alexnet_edu.scales import check_scale, current_scale
 from alexnet_edu.synthetic import synthetic_images
 
 FOLDER_VARIABLE = "ALEXNET_EDU_DATA"
+RUNS_VARIABLE = "ALEXNET_EDU_RUNS"
 OFFLINE_VARIABLE = "ALEXNET_EDU_OFFLINE"
 CHECKOUT = Path(__file__).resolve().parent.parent
 CIFAR10_NAME = "cifar10"
@@ -67,6 +68,20 @@ def data_dir() -> Path:
     if (CHECKOUT / "pyproject.toml").exists() and (CHECKOUT / "data").is_dir():
         return CHECKOUT / "data"
     return Path.home() / ".alexnet-edu"
+
+
+def runs_dir() -> Path:
+    """The folder for runs and checkpoints: ALEXNET_EDU_RUNS, else one of this user's own.
+
+    That is the checkout's `data/runs` where it can be written, else one in the home folder;
+    never ALEXNET_EDU_DATA, which a whole class may share. It need not exist yet.
+    """
+    if chosen := os.environ.get(RUNS_VARIABLE, ""):
+        return Path(chosen).expanduser()
+    own = CHECKOUT / "data"
+    if (CHECKOUT / "pyproject.toml").exists() and os.access(own, os.W_OK):
+        return own / "runs"
+    return Path.home() / ".alexnet-edu" / "runs"
 
 
 def pack_path(name: str = CIFAR10_NAME) -> Path:
@@ -271,11 +286,18 @@ class DataStatus:
         """Whether experiments at laptop scale and above will see real images."""
         return any(p.path.stem == CIFAR10_NAME for p in self.packs)
 
+    @property
+    def damaged_cifar10(self) -> bool:
+        """Whether there is a pack of CIFAR-10 that cannot be read, so that experiments stop."""
+        return not self.has_cifar10 and (self.folder / "packs" / f"{CIFAR10_NAME}.safetensors").exists()
+
     def text(self) -> str:
         """For a terminal: several lines, no line break at the end."""
         lines = [f"Data folder: {self.folder} ({self.reason}; {self.free / 1e9:.1f} GB free)"]
         lines.extend(f"  {p.path.stem}: {_describe(p)}" for p in self.packs)
-        if not self.has_cifar10:
+        if self.damaged_cifar10:
+            lines.append("  The CIFAR-10 that is here is damaged: experiments stop until it is mended.")
+        elif not self.has_cifar10:
             lines.append(
                 "  No CIFAR-10: experiments use the synthetic stand-in. Type `alexnet-edu data cifar10` "
                 "(download, 170 MB) or `alexnet-edu data import PATH`."

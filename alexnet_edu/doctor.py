@@ -68,7 +68,9 @@ def report(findings: Iterable[Finding] | None = None) -> str:
     not tell whose machine it was.
     """
     text = "\n".join(map(str, examine() if findings is None else findings))
-    return text.replace(f"{CHECKOUT}{os.sep}", "").replace(str(CHECKOUT), ".").replace(str(Path.home()), "~")
+    text = text.replace(f"{CHECKOUT}{os.sep}", "").replace(str(CHECKOUT), ".")
+    home = str(Path.home())
+    return text if home == os.sep else text.replace(home, "~")  # some containers live in the root
 
 
 def worst(findings: Iterable[Finding]) -> Level:
@@ -262,7 +264,13 @@ def check_data(found: DataStatus) -> list[Finding]:
         )
         for pack in found.packs
     ]
-    if not found.has_cifar10:
+    if found.damaged_cifar10:
+        text = f"the CIFAR-10 in {found.folder} ({found.reason}) is damaged: experiments stop"
+        advice = (
+            "delete the file named below, then `alexnet-edu data cifar10` or `alexnet-edu data import PATH`"
+        )
+        lines.append(Finding("fail", "data", text, advice))
+    elif not found.has_cifar10:
         text = f"no CIFAR-10 in {found.folder} ({found.reason}): experiments use the synthetic stand-in"
         advice = "`alexnet-edu data cifar10` (download, 170 MB) or `alexnet-edu data import PATH`"
         lines.append(Finding("warn", "data", text, advice))

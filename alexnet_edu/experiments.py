@@ -7,6 +7,7 @@ costs nothing. Studies made of many runs (`figure1.py`) build on this module.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -31,6 +32,7 @@ from alexnet_edu.provenance import provenance
 from alexnet_edu.train import Point, Prepare, Run, TrainConfig, fit, resolve_precision
 
 INPUT_SCALES = ("raw", "standardized")
+FINISHED = ("reached", "limit", "diverged")  # states of a run that will not go on by itself
 EVALUATED_IMAGES = 5_000  # training images on which the training error is measured
 PROBED_IMAGES = 250  # of these, the ones on which saturation and gradients are measured
 
@@ -151,11 +153,13 @@ class Bench:
         config = spec.net(self.images.pixels.shape[-1], len(self.images.classes))
         return FourLayerNet(config, generator)
 
-    def path(self, spec: Spec) -> Path | None:
+    def path(self, spec: Spec, device: str = "cpu") -> Path | None:
         """Where the curve of a run is kept; None if nothing is to be kept."""
         if self.runs_dir is None:
             return None
-        identity = asdict(replace(spec, precision=resolve_precision(spec.precision)))
+        identity = asdict(replace(spec, precision=resolve_precision(spec.precision, device)))
+        if (kind := torch.device(device).type) != "cpu":  # another device rounds in another way
+            identity["device"] = kind
         for words in ("name", "title"):  # words for people: they do not change the curve
             del identity["condition"][words]
         text = json.dumps([identity, self.data["fingerprint"]], sort_keys=True)
@@ -176,12 +180,29 @@ class Bench:
         """Trains one network, or goes on where an earlier call stopped.
 
         max_epochs counts from the start of the run, so a run that is asked for again with
-        the same or a smaller number returns at once. Arguments as in `train.fit`.
+        the same or a smaller number returns at once, and so does one that diverged.
+        Arguments as in `train.fit`. Raises CheckpointError or ValueError, with the file's
+        name, for a damaged checkpoint or curve.
         """
         spec = replace(spec, precision=resolve_precision(spec.precision, device))
-        path = self.path(spec)
+        path = self.path(spec, device)
+        before = read_record(path) if path is not None and path.exists() else None
+        if before is not None and before.run.status == "diverged":
+            before.run.resumed_at = before.run.points[-1].iteration
+            return before
         chosen = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(spec.seed))
         prepare = self.prepare(spec.condition.input_scale)
+        origin = provenance(device)
+        record = Record(spec, Run(), self.data, origin)
+
+        def keep(run: Run) -> None:
+            record.run = run
+            record.provenance = _with_earlier(origin, before) if run.resumed_at and before else origin
+            if path is not None:
+                write_json(path, to_json(record))
+            if on_point is not None:
+                on_point(run)
+
         probe = chosen[:PROBED_IMAGES]
         x, y = prepare(self.images.pixels[probe]).to(device), self.images.labels[probe].to(device)
         run = fit(
@@ -195,18 +216,25 @@ class Bench:
             evaluate_on=chosen[:EVALUATED_IMAGES],
             device=device,
             checkpoint=path.with_suffix(".safetensors") if path else None,
-            on_point=on_point,
+            on_point=keep,
             measure=lambda model: _layer_numbers(model, x, y),
             stop=stop,
         )
-        trained = run.last is not None and run.last.iteration > run.resumed_at
-        if path is not None and path.exists() and not trained:
+        if before is not None and not record.run.points:
             # Nothing new: the record keeps saying when and where the numbers were made.
-            return replace(from_json(json.loads(path.read_text())), run=run)
-        record = Record(spec, run, self.data, provenance(device))
+            record = before
+        record.run = run
         if path is not None and run.points:
             write_json(path, to_json(record))
         return record
+
+
+def _with_earlier(now: dict[str, Any], before: Record) -> dict[str, Any]:
+    """Where a resumed run comes from: `now`, and what differs of its earlier parts."""
+    parts = [*before.provenance.get("earlier", []), before.provenance]
+    parts = [{k: v for k, v in part.items() if k != "earlier"} for part in parts]
+    different = [p for i, p in enumerate(parts) if p != now and p not in parts[:i]]
+    return {**now, "earlier": different} if different else now
 
 
 def _layer_numbers(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, list[float]]:
@@ -258,16 +286,36 @@ def from_json(value: dict[str, Any]) -> Record:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `value` so that the file is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes `value` so that the file is either whole or as before; ValueError if it cannot."""
     partial = path.with_name(path.name + f".partial-{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=None, separators=(",", ":")) + "\n")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(value, indent=None, separators=(",", ":")) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise ValueError(f"could not write {path}: {error}. What was there before is kept.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> Record:
+    """One run that was kept. Raises ValueError, with the file's name, if it is damaged."""
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}). Delete it and run the same thing again: "
+            "the checkpoint beside it holds the curve."
+        ) from error
 
 
 def read_records(runs_dir: Path) -> list[Record]:
     """All runs kept in a folder, whole or not, in the order of their names."""
-    return [from_json(json.loads(p.read_text())) for p in sorted(runs_dir.glob("*.json"))]
+    return [read_record(p) for p in sorted(runs_dir.glob("*.json"))]
 
 
 # --- several runs at once ---------------------------------------------------------------
@@ -298,7 +346,7 @@ def run_together(
     threads_before = torch.get_num_threads()
 
     def work(i: int) -> Record:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        torch.set_num_threads(1)  # of this worker; processor seconds are counted by the thread then
         spec, epochs = jobs[i]
         return bench.run(
             spec,

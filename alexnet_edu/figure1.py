@@ -15,7 +15,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import torch
 
 from alexnet_edu import analysis, paper
 from alexnet_edu.experiments import (
+    FINISHED,
     Bench,
     Condition,
     Record,
@@ -198,7 +199,7 @@ def record(
     stop = threading.Event()
 
     def work(study: Study) -> None:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        torch.set_num_threads(1)  # of this worker; processor seconds are counted by the thread then
         _, repeats = run_study(
             bench, study, device=device, on_point=lambda s, r: say(_progress_line(s, r)), stop=stop.is_set
         )
@@ -206,7 +207,7 @@ def record(
         say(f"finished {study.condition} {study.activation}: 25% training error after {reached} epochs")
 
     def check_precision() -> None:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        torch.set_num_threads(1)
         spec, epochs = PRECISION_CHECK
         bench.run(
             spec, epochs, device=device, on_point=lambda r: say(_progress_line(spec, r)), stop=stop.is_set
@@ -218,7 +219,7 @@ def record(
         if not conditions and not activations:
             futures.append(pool.submit(check_precision))
         try:
-            for future in futures:
+            for future in as_completed(futures):  # so that a failure is told at once
                 future.result()
         except BaseException:
             stop.set()
@@ -325,6 +326,7 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
     if not cells:
         raise ValueError(f"{runs_dir} holds no finished study; run `alexnet-edu experiment figure1` first")
     runs = [run for cell in cells for run in cell["runs"]]
+    origins = [o for run in runs for o in (run["provenance"], *run["provenance"].get("earlier", []))]
     return {
         "experiment": "figure1",
         "target_error": TARGET_ERROR,
@@ -332,12 +334,12 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
         "summary": summarize(cells),
         "precision": compare_precisions(kept),
         "provenance": {
-            "commits": sorted({r["provenance"]["commit"] for r in runs}),
-            "dates": sorted({r["provenance"]["date"] for r in runs}),
-            "hardware": sorted({r["provenance"]["hardware"] for r in runs}),
-            "torch": sorted({r["provenance"]["torch"] for r in runs}),
+            "commits": sorted({o["commit"] for o in origins}),
+            "dates": sorted({o["date"] for o in origins}),
+            "hardware": sorted({o["hardware"] for o in origins}),
+            "torch": sorted({o["torch"] for o in origins}),
             "precision": sorted({r["spec"]["precision"] for r in runs}),
-            "threads": sorted({r["provenance"]["threads"] for r in runs}),
+            "threads": sorted({o["threads"] for o in origins}),
             "data": runs[0]["data"],
         },
     }
@@ -369,16 +371,17 @@ def compare_precisions(kept: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _cell(study: Study, kept: Sequence[Record]) -> dict[str, Any] | None:
-    """One study's part of the record; None if it was not searched and repeated yet."""
+    """One study's part of the record; None if it was not searched and repeated in full yet."""
     condition = CONDITIONS[study.condition]
     mine = [r for r in kept if (r.spec.activation, r.spec.condition) == (study.activation, condition)]
+    mine = [r for r in mine if r.run.status in FINISHED]
     search = [r for r in mine if r.spec.seed == SEARCH_SEED]
     if not search:
         return None
     rate = best_rate(search)
     seeds = range(1, study.seeds + 1)
     repeats = [r for r in mine if r.spec.learning_rate == rate and r.spec.seed in seeds]
-    if len(repeats) < 2 or any(r.run.status not in ("reached", "limit", "diverged") for r in repeats):
+    if len(repeats) < study.seeds:
         return None
     return {
         "condition": condition.name,
@@ -460,8 +463,9 @@ def load_record(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not there; `git checkout data/results` brings it back") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}); `git checkout data/results` mends it") from error
-    if record.get("experiment") != "figure1":
-        raise ValueError(f"{path} is not a record of Figure 1 (experiment {record.get('experiment')!r})")
+    parts = {"experiment", "cells", "summary", "provenance"}
+    if not isinstance(record, dict) or record.get("experiment") != "figure1" or not parts <= record.keys():
+        raise ValueError(f"{path} is not a record of Figure 1; `git checkout data/results` brings it back")
     return record
 
 

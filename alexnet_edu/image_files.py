@@ -90,8 +90,11 @@ def _open_folder(path: Path) -> Files:
     def read(name: str) -> bytes:
         file = root / name
         try:
-            if (size := file.stat().st_size) > MAX_FILE_BYTES:
-                raise UnreadableFile(_too_large(size))
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                raise UnreadableFile("is no regular file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise UnreadableFile(_too_large(status.st_size))
             return file.read_bytes()
         except OSError as error:
             raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error

@@ -126,7 +126,12 @@ def import_images(
     files = open_files(Path(path))
     try:
         tally = _Tally(problems=list(files.problems))
-        train, test = find_layout(files, tally.notes)
+        try:
+            train, test = find_layout(files, tally.notes)
+        except DataError as error:
+            if not files.problems:
+                raise
+            raise DataError(_listing(f"{error} Left out:", files.problems)) from error
         _check_memory(files.label, train, test, size)
         images = _read_splits(files, train, test, size, (seed, test_share), tally, progress)
     finally:
@@ -252,7 +257,7 @@ def _split(pile: _Pile, seed: int, share: float, notes: list[str]) -> tuple[_Pil
         for_test[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     notes.append(
         f"No test split was found: made one, stratified, seed {seed}, {int(for_test.sum()):,} of "
-        f"{len(for_test):,} images ({share:.0%} of each class)."
+        f"{len(for_test):,} images ({for_test.double().mean():.0%})."
     )
     return (
         _Pile(pile.pixels[~for_test], pile.labels[~for_test]),

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 Prepare = Callable[[Tensor], Tensor]
 PRECISIONS = ("auto", "float32", "bfloat16")
 CHECKPOINT_FORMAT = "alexnet-edu-run-1"
+CHECKPOINT_PARTS = {"config", "iteration", "seconds", "cpu_seconds", "points"}
 DIVERGED_LOSS = 1e4  # nats; ln(10) = 2.3 is chance, so this is far beyond any bad luck
 
 
@@ -375,8 +376,8 @@ class _Trainer:
             partial.replace(path)
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
-                f"Could not write the checkpoint {path}: {error}. What was measured before is kept; "
-                "free some disk space and run the same thing again to go on."
+                f"Could not write the checkpoint {path}: {error}. What was measured before is kept. "
+                "Make room or choose a folder that can be written, and run the same thing again to go on."
             ) from error
         finally:
             partial.unlink(missing_ok=True)
@@ -391,17 +392,22 @@ class _Trainer:
             raise CheckpointError(
                 f"{path} is damaged or was cut short ({error}). Delete it to start that run anew."
             ) from error
-        same = metadata.get("format") == CHECKPOINT_FORMAT and json.loads(metadata["config"]) == asdict(
-            self.config
-        )
-        if not same:
+        if metadata.get("format") != CHECKPOINT_FORMAT or not metadata.keys() >= CHECKPOINT_PARTS:
+            raise CheckpointError(
+                f"{path} is no checkpoint of a training run. Delete it or choose another file."
+            )
+        if json.loads(metadata["config"]) != asdict(self.config):
             raise CheckpointError(
                 f"{path} belongs to a run with another configuration ({metadata.get('config')}), "
                 f"not to {json.dumps(asdict(self.config))}. Delete it or choose another file."
             )
-        self.model.load_state_dict(
-            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        )
+        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        try:
+            self.model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"The weights in {path} do not fit the network ({error}). Delete it to start that run anew."
+            ) from error
         for name, parameter in self.model.named_parameters():
             if f"momentum.{name}" in tensors:
                 buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])

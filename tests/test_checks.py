@@ -55,6 +55,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("01.5", 3.0, "a pair of numbers is asked for"),
     ("01.5", "10", "a pair of numbers is asked for"),
     ("01.5", (1.0, "x"), "a number is asked for"),
+    ("01.5", (float("nan"), 1.0), "a finite number"),
 ]
 
 

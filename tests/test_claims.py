@@ -470,7 +470,10 @@ def test_bytes_that_are_no_text(write: Write) -> None:
 def test_the_published_record_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(measured.RESULTS_VARIABLE, raising=False)
     for claim_id, (file, _) in measured.READERS.items():
-        assert (claims.ours(claim_id) is None) or (claims.results_dir() / file).exists()
+        assert (claims.results_dir() / file).exists()
+        found = claims.ours(claim_id)
+        assert found is not None
+        assert found.provenance
 
 
 def test_unknown_claims() -> None:

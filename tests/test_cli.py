@@ -24,6 +24,7 @@ Capture = pytest.CaptureFixture[str]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty data folder of this test's own."""
     monkeypatch.setenv("ALEXNET_EDU_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ALEXNET_EDU_RUNS", str(tmp_path / "data" / "runs"))
     monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path / "results"))
     return tmp_path
 
@@ -160,8 +161,16 @@ def test_claims_shows_any_single_claim(claim: Any, capsys: Capture) -> None:
     assert "\nours      " in text
 
 
-def fake_record(cells: list[tuple[str, str]]) -> dict[str, Any]:
-    return {"experiment": "figure1", "cells": [{"condition": c, "activation": a} for c, a in cells]}
+def fake_record(
+    cells: list[tuple[str, str]], seeds: int = 2, fingerprint: str | None = None
+) -> dict[str, Any]:
+    fingerprint = data.load_cifar10("quick").train.fingerprint() if fingerprint is None else fingerprint
+    return {
+        "experiment": "figure1",
+        "cells": [{"condition": c, "activation": a, "runs": [{}] * seeds} for c, a in cells],
+        "summary": [],
+        "provenance": {"data": {"fingerprint": fingerprint}},
+    }
 
 
 def test_the_record_of_the_stand_in_never_enters_the_results(
@@ -181,21 +190,57 @@ def test_the_record_of_the_stand_in_never_enters_the_results(
     assert str(written) in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("mine", "replaced"), [(["relu"], False), (["relu", "tanh"], True)])
+@pytest.mark.parametrize(
+    ("mine", "seeds", "there", "why"),
+    [
+        (["relu"], 2, None, "it holds more, 2012/tanh (2 seeds)"),
+        (["relu", "tanh"], 1, None, "it holds more, 2012/relu (2 seeds), 2012/tanh (2 seeds)"),
+        (["relu", "tanh"], 2, "0123", "it was made on other images"),
+        (["relu", "tanh"], 2, None, None),
+    ],
+)
 def test_a_smaller_record_does_not_replace_a_larger_one(
-    mine: list[str], replaced: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    mine: list[str],
+    seeds: int,
+    there: str | None,
+    why: str | None,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
 ) -> None:
     small = data.load_cifar10("quick")
     real = type(small.train)(small.train.pixels, small.train.labels, small.train.classes, "photographs")
     monkeypatch.setattr(data, "load_cifar10", lambda scale: type(small)(real, real))
     cells = [("2012", name) for name in mine]
-    monkeypatch.setattr(figure1, "assemble", lambda runs, fingerprint: fake_record(cells))
+    monkeypatch.setattr(figure1, "assemble", lambda runs, fingerprint: fake_record(cells, seeds))
     published = folder / "results" / "figure1.json"
-    figure1.write_record(published, fake_record([("2012", "relu"), ("2012", "tanh")]))
+    figure1.write_record(published, fake_record([("2012", "relu"), ("2012", "tanh")], 2, there))
     before = published.stat().st_mtime_ns
     assert cli.main(["experiment", "figure1", "--assemble"]) == 0
-    assert (published.stat().st_mtime_ns != before) == replaced
-    assert ("it also holds 2012/tanh" in capsys.readouterr().out) != replaced
+    assert (published.stat().st_mtime_ns != before) == (why is None)
+    assert (why or str(published)) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment", "figure1", "--jobs", "two"], "must be a whole number, got 'two'"),
+        (["experiment", "figure1", "--jobs", "0"], "must be at least 1, got 0"),
+        (["data", "import", "x", "--size", "abc"], "must be a whole number, got 'abc'"),
+        (["data", "import", "x", "--seed", "9" * 20], "from 0 to 2**63 - 1"),
+    ],
+)
+def test_numbers_that_are_none_are_quoted(arguments: list[str], message: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_folder_is_refused_before_anything_runs(
+    folder: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert cli.main(["experiment", "figure1", "--scale", "quick", "--output", str(tmp_path)]) == 2
+    assert "is a folder; name a file in it" in capsys.readouterr().err
 
 
 def test_doctor_exits_1_only_for_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

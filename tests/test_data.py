@@ -356,6 +356,27 @@ def test_status_of_an_empty_folder_says_what_to_type(folder: Path) -> None:
     assert "No CIFAR-10: experiments use the synthetic stand-in. Type `alexnet-edu data cifar10`" in text
 
 
+def test_a_damaged_cifar10_is_no_missing_one(folder: Path) -> None:
+    data.pack_path().parent.mkdir(parents=True)
+    data.pack_path().write_bytes(b"half a pack")
+    state = data.status()
+    assert (state.has_cifar10, state.damaged_cifar10) == (False, True)
+    assert "is damaged: experiments stop" in state.text()
+    assert "stand-in" not in state.text()
+
+
+def test_runs_are_never_kept_in_a_shared_data_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(data.RUNS_VARIABLE, raising=False)
+    assert data.runs_dir() == data.CHECKOUT / "data" / "runs"
+    assert folder not in data.runs_dir().parents
+    monkeypatch.setattr(data.os, "access", lambda path, mode: False)  # a checkout that others own
+    assert data.runs_dir() == Path.home() / ".alexnet-edu" / "runs"
+    monkeypatch.setenv(data.RUNS_VARIABLE, str(tmp_path / "mine"))
+    assert data.runs_dir() == tmp_path / "mine"
+
+
 def test_status_lists_packs_damage_and_leftovers(folder: Path) -> None:
     save_pack(make_set(source="CIFAR-10, official batches"), data.pack_path())
     data.pack_path("broken").write_bytes(b"\0" * 20)

@@ -122,6 +122,20 @@ def test_data_without_cifar10_says_what_to_type(tmp_path: Path) -> None:
     assert problem.text == "a pack is damaged"
 
 
+def test_a_damaged_cifar10_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs" / "cifar10.safetensors").write_bytes(b"half a pack")
+    found = data.DataStatus(tmp_path, "ALEXNET_EDU_DATA", 10**10, (), ("a pack is damaged",))
+    damaged, problem = doctor.check_data(found)
+    assert (damaged.level, problem.level) == ("fail", "warn")
+    assert "experiments stop" in damaged.text
+
+
+def test_a_home_in_the_root_keeps_the_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))
+    assert "a/b" in doctor.report([doctor.Finding("ok", "disk", "free at a/b")])
+
+
 def test_worst() -> None:
     def findings(*levels: doctor.Level) -> list[doctor.Finding]:
         return [doctor.Finding(level, "topic", "text") for level in levels]

@@ -50,6 +50,16 @@ def test_every_notebook_with_exercises_has_solutions(name: str) -> None:
         assert tool.Pair(f"solutions/{name}_solutions") in PAIRS
 
 
+@pytest.mark.parametrize("pair", [p for p in PAIRS if "solutions/" in p.name], ids=lambda pair: pair.name)
+def test_every_solution_is_judged_right(pair: tool.Pair) -> None:
+    # nbval compares these outputs with what the cells give; here they are held to be "right".
+    checks = [c for c in tool.read_notebook(pair.notebook).cells if "\ncheck(" in f"\n{c.source}"]
+    assert len(checks) >= 3
+    for cell in checks:
+        texts = [o.get("data", {}).get("text/plain", "") for o in cell.outputs]
+        assert any(": right." in text for text in texts), cell.source
+
+
 def test_no_pairing_that_jupyterlab_could_find() -> None:
     assert not list(tool.ROOT.glob("jupytext.*"))
     assert not list(tool.NOTEBOOKS.rglob("jupytext.*"))

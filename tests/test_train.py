@@ -176,7 +176,7 @@ def test_an_unwritable_checkpoint_says_what_to_do(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("alexnet_edu.train.save_file", full)
-    with pytest.raises(CheckpointError, match=r"No space left.*free some disk space"):
+    with pytest.raises(CheckpointError, match=r"No space left.*Make room or choose a folder"):
         train(small_model(), 1, checkpoint=tmp_path / "run.safetensors")
     assert list(tmp_path.iterdir()) == []
 
@@ -195,6 +195,8 @@ def test_bad_configurations_are_quoted(options: dict[str, float], message: str) 
         TrainConfig(**options)  # type: ignore[arg-type]
 
 
-def test_auto_precision_is_one_of_the_two() -> None:
-    assert resolve_precision("auto") in ("float32", "bfloat16")
+def test_auto_precision_is_what_the_hardware_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    for fast, expected in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr("alexnet_edu.train.has_fast_bfloat16", lambda device, fast=fast: fast)
+        assert resolve_precision("auto") == expected
     assert resolve_precision("float32") == "float32"

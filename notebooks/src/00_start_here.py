@@ -190,6 +190,7 @@ for number, title in NOTEBOOKS.items():
     claims = [c.id for c in CLAIMS if c.notebook == number]
     ready = "ready" if any(name.startswith(number) for name in here) else "to come"
     print(f"{number}  {title:<50} {ready:<8} {', '.join(claims)}")
+assert "00_start_here" in here
 
 # %% [markdown]
 # ### What *recorded* means
@@ -213,7 +214,9 @@ print(ratios_table(record))
 # you have:
 
 # %% tags=["nbval-ignore-output"]
-print(report())
+findings = report()
+assert "torch" in findings
+print(findings)
 
 # %% [markdown]
 # ## 7 · Exercises

@@ -29,7 +29,7 @@ from alexnet_edu.analysis import layer_statistics, slope
 from alexnet_edu.checks import check, hint
 from alexnet_edu.cifar_net import ACTIVATIONS, CifarNetConfig, FourLayerNet, activation_layers
 from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import data_dir, figure_note, load_cifar10
+from alexnet_edu.data import figure_note, load_cifar10, runs_dir
 from alexnet_edu.experiments import Bench
 from alexnet_edu.layer_probe import LayerProbe, Settings, flat_zones
 from alexnet_edu.plots import STYLES, draw_histogram
@@ -165,13 +165,15 @@ print("chosen:", ", ".join(f"{name} {rate:g}" for name, rate in rates.items()))
 
 # %% [markdown]
 # **Your own run.** Two networks train side by side, one on each core. Interrupt the kernel whenever you like
-# (■ in the toolbar): what was measured is kept, and running the cell again goes on from there. The training
+# (■ in the toolbar): what was measured is kept, and running the cell again goes on from there. To start from
+# nothing, empty `data/runs`. The training
 # error is measured twice an epoch, on 5,000 images of the training set.
 
 # %% tags=["nbval-ignore-output"]
 scale = current_scale()
-bench = Bench(images, runs_dir=None if scale == "quick" else data_dir() / "runs" / "figure1")
-live = figure1.run_live(bench, scale, rates)
+bench = Bench(images, None if scale == "quick" else runs_dir() / "figure1")
+device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
+live = figure1.run_live(bench, scale, rates, device=device)
 for name, run in live.items():
     if not run.run.points:
         print(f"{name}: interrupted before the first measurement; run the cell again")
@@ -179,7 +181,8 @@ for name, run in live.items():
     first, last = run.run.points[0], run.run.points[-1]
     assert last.train_error <= first.train_error
     print(f"{name}, ε = {run.spec.learning_rate:g}: {last.train_error:.1%} training error after", end=" ")
-    print(f"{last.epoch:.1f} epochs, {last.seconds:.0f} s of training")
+    made = run.provenance["date"] + ", taken up from the disk" if run.run.resumed_at else "now"
+    print(f"{last.epoch:.1f} epochs, {last.seconds:.0f} s of training ({made})")
 
 # %% [markdown]
 # **The recorded runs.** The same, to the end, with five fresh seeds for each activation. None of them is the
@@ -198,6 +201,7 @@ for name in ("tanh", "relu"):
     figure1_plots.draw_learning_curve(
         right, [p.epoch for p in points], [p.train_error for p in points], name, label=STYLES[name].label
     )
+    assert len(right.lines[-1].get_xdata()) == len(points)
 published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
 figure1_plots.mark_published(left, published, record["target_error"])
 figure1_plots.finish_learning_curves(left, record["target_error"], "Figure 1 on real CIFAR-10 (recorded)")
@@ -231,6 +235,7 @@ print(figure1.ratios_table({**record, "summary": [r for r in record["summary"] i
 # error over each half-epoch of training images, for both.
 
 # %%
+assert record["precision"]
 for row in record["precision"]:
     print(
         f"{row['activation']}, ε = {row['learning_rate']:g}, seed {row['seed']}, {row['condition']} conditions"
@@ -304,6 +309,7 @@ for row, (inputs, steps) in zip(axes, moments, strict=True):
         flat = f"{layer.statistics.saturated:.0%} flat"
         ax.set_title(f"{inputs}, {steps} steps, {layer.statistics.name}: {flat}", fontsize=10)
         ax.set_xlabel("input z of tanh")
+    assert (layers[0].statistics.saturated > 0.5) == (inputs == "raw")
 figure.suptitle(f"Where the inputs of tanh lie\n{figure_note(images)}".strip())
 plt.tight_layout()
 plt.show()
@@ -349,7 +355,9 @@ plt.show()
 # thing. Which single change keeps the first layer on the steep part of tanh?
 
 # %% tags=["nbval-ignore-output"]
-activation_explorer(images)
+explorer = activation_explorer(images)
+assert "tanh" in explorer.alt
+explorer
 
 # %% [markdown]
 # ## 6 · What the 2012 code did
@@ -456,5 +464,4 @@ for mine, condition in ((my_factor_raw_pixels, "2012"), (my_factor_scaled_pixels
 # **To repeat the record**: `alexnet-edu experiment figure1`. It trains all conditions, rates and seeds, can be
 # killed at any moment, goes on when called again, and writes `data/results/figure1.json`.
 #
-# **Next**: [02](02_local_response_normalization.ipynb), the normalization that ReLU does not need, and that
-# the authors used all the same.
+# **Next**: notebook 02, the normalization that ReLU does not need, and that the authors used all the same.

@@ -168,7 +168,7 @@ STUDIES = (
     Study("scaled-init", "tanh", 0.002, seeds=2, max_epochs=15),
     Study("cuda-convnet", "relu", 0.001, seeds=2, max_epochs=30),
     Study("cuda-convnet", "tanh", 0.01, seeds=2, max_epochs=50),
-    Study("2012", "abs-tanh", 0.001, seeds=2, max_epochs=12),
+    Study("2012", "abs-tanh", 0.01, seeds=2, max_epochs=12),
     Study("2012", "sigmoid", 0.02, seeds=2, max_epochs=6),
     Study("modern", "abs-tanh", 0.01, seeds=2, max_epochs=12),
     Study("modern", "sigmoid", 0.02, seeds=2, max_epochs=12),

@@ -264,3 +264,16 @@ def test_the_command_line_reports_and_fails(
     shutil.rmtree(pair.source.parent)
     assert tool.main(["sync"]) == 1
     assert "has no text" in capsys.readouterr().err
+
+
+def test_a_saved_widget_is_its_picture_and_a_saved_bar_is_nothing() -> None:
+    def shown(**data: str) -> NotebookNode:
+        return nbformat.v4.new_output("display_data", {tool.WIDGET_VIEW: {}, **data})
+
+    cell = nbformat.v4.new_code_cell("explorer()", metadata={"collapsed": True})
+    picture, bar = shown(**{"image/png": "aGk=", "text/plain": "a curve"}), shown(**{"text/plain": "0 of 5"})
+    cell.outputs = [bar, picture, nbformat.v4.new_output("stream", text="done")]
+    (cleaned,) = tool.clean_notebook([cell]).cells
+    assert [o.output_type for o in cleaned.outputs] == ["display_data", "stream"]
+    assert set(cleaned.outputs[0].data) == {"image/png", "text/plain"}
+    assert cleaned.metadata == {}

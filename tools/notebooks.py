@@ -122,11 +122,21 @@ def clean_notebook(cells: Sequence[NotebookNode]) -> NotebookNode:
         tags = cell.metadata.get("tags")
         cell.id = name
         cell.metadata = nbformat.from_dict({"tags": list(tags)} if tags else {})
+        if cell.get("outputs"):
+            cell.outputs = [output for output in cell.outputs if not _dead_widget(output)]
         for output in cell.get("outputs", []):
-            # The model behind a saved view died with its kernel: only its picture is of use.
-            if len(output.get("data", {})) > 1:
-                output.data.pop(WIDGET_VIEW, None)
+            output.get("data", {}).pop(WIDGET_VIEW, None)
     return notebook
+
+
+def _dead_widget(output: NotebookNode) -> bool:
+    """Whether an output is a widget without a picture, such as a progress bar.
+
+    The model behind a saved view died with its kernel: only its picture is of use, and the
+    text of a bar is that of its beginning.
+    """
+    data = output.get("data", {})
+    return WIDGET_VIEW in data and not any(kind.startswith(("image/", "text/html")) for kind in data)
 
 
 def cell_ids(cells: Iterable[NotebookNode]) -> list[str]:

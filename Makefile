@@ -25,8 +25,9 @@ setup: $(STAMP) ## makes .venv and installs everything into it
 
 lab: $(STAMP) ## opens notebooks/00_start_here.ipynb in JupyterLab
 	@# A kernel called python3 that the user installed elsewhere must not stand in for ours.
-	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 \
-	  $(BIN)/jupyter lab $(ALLOW_ROOT) $(LAB_FLAGS) notebooks/00_start_here.ipynb
+	@# As the default URL, 00 also opens where the URL is copied into a browser elsewhere.
+	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab $(ALLOW_ROOT) \
+	  --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb $(LAB_FLAGS)
 
 test: $(STAMP) ## lint, types, tests, then every notebook under nbval
 	@$(BIN)/python tools/run_checks.py

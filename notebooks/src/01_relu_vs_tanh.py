@@ -307,7 +307,30 @@ assert epochs_of("tanh", "standardized") < 2 * epochs_of("relu", "standardized")
 assert epochs_of("tanh", "max-pooling") < 0.6 * epochs_of("tanh", "2012")  # the architecture matters, too
 
 # %% [markdown]
-# **Why?** Look at the inputs $z$ of each tanh layer, before training and after 100 steps, on raw and on
+# **Two more functions.** The logistic sigmoid was the other common choice, and §3.1 mentions $|\tanh z|$. Each has its
+# own learning rate, searched like the others.
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
+for ax, condition in zip(axes, ("2012", "modern"), strict=True):
+    for name in ("relu", "tanh", "sigmoid", "abs-tanh"):
+        for i, run in enumerate(figure1.find_cell(record, condition, name)["runs"]):
+            label = STYLES[name].label if i == 0 else None
+            curve = run["curve"]
+            figure1_plots.draw_learning_curve(
+                ax, curve["epoch"], curve["train_error"], name, label=label, thin=True
+            )
+    figure1_plots.finish_learning_curves(ax, record["target_error"], figure1.CONDITIONS[condition].title)
+    ax.set_xlim(0, 12)
+    ax.set_ylim(0, 1)
+figure.suptitle("Four activations, two or more seeds each (recorded)")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# READING-OF-FOUR
+#
+# **Why is tanh slow?** Look at the inputs $z$ of each tanh layer, before training and after 100 steps, on raw and on
 # standardized pixels. Grey marks where tanh is flat (slope below 0.05).
 
 # %% tags=["nbval-ignore-output"]

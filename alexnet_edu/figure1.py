@@ -171,7 +171,7 @@ STUDIES = (
     Study("2012", "abs-tanh", 0.01, seeds=2, max_epochs=12),
     Study("2012", "sigmoid", 0.02, seeds=2, max_epochs=6),
     Study("modern", "abs-tanh", 0.01, seeds=2, max_epochs=12),
-    Study("modern", "sigmoid", 0.02, seeds=2, max_epochs=12),
+    Study("modern", "sigmoid", 0.05, seeds=2, max_epochs=8),
     Study("max-pooling", "relu", 0.002, seeds=3, max_epochs=30),
     Study("max-pooling", "tanh", 0.01, seeds=3, max_epochs=50),
 )

@@ -327,6 +327,19 @@ figure.suptitle("Four activations, two or more seeds each (recorded)")
 plt.tight_layout()
 plt.show()
 
+
+# %%
+def mean_error(name, condition, epoch):
+    curves = [run["curve"] for run in figure1.find_cell(record, condition, name)["runs"]]
+    return sum(c["train_error"][c["epoch"].index(epoch)] for c in curves) / len(curves)
+
+
+for condition in ("2012", "modern"):
+    at_4 = {name: mean_error(name, condition, 4.0) for name in ("relu", "tanh", "sigmoid", "abs-tanh")}
+    texts = ", ".join(f"{STYLES[name].label} {error:.0%}" for name, error in at_4.items())
+    print(f"training error after 4 epochs, {figure1.CONDITIONS[condition].title}: {texts}")
+    assert min(at_4, key=at_4.get) == "relu"
+
 # %% [markdown]
 # READING-OF-FOUR
 #
@@ -414,6 +427,9 @@ kernels = 0.01 * torch.randn(32, 3, 5, 5, generator=torch.Generator().manual_see
 z_raw = F.conv2d(bench.prepare("raw")(some.pixels), kernels, padding=2)
 pool_last, pool_first = F.max_pool2d(torch.tanh(z_raw), 3, 2), torch.tanh(F.max_pool2d(z_raw, 3, 2))
 assert torch.equal(pool_last, pool_first)
+near_one = (F.max_pool2d(torch.tanh(z_raw).abs(), 3, 2) > 0.95).float().mean().item()
+print(f"|tanh|: {near_one:.0%} of the first layer's pooled outputs are above 0.95 before the first step")
+assert near_one > 0.8
 flat = {}
 for init in ("gaussian-0.01", "cuda-convnet"):
     for steps in (0, 10, 100):

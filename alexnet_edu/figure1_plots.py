@@ -80,6 +80,7 @@ def draw_rate_search(ax: Axes, searches: Mapping[str, Sequence[Mapping[str, Any]
         heights = [row["epochs"] if row["epochs"] is not None else row["epochs_run"] for row in rows]
         rates = [row["learning_rate"] for row in rows]
         ax.plot(rates, heights, color=style.color, linestyle=style.line, linewidth=0.8, alpha=0.6)
+        labelled = next((row for row in rows if row["epochs"] is not None), rows[0])
         for row, rate, height in zip(rows, rates, heights, strict=True):
             reached = row["epochs"] is not None
             ax.plot(
@@ -90,7 +91,7 @@ def draw_rate_search(ax: Axes, searches: Mapping[str, Sequence[Mapping[str, Any]
                 color=style.color,
                 markerfacecolor=style.color if reached else "white",
                 linestyle="none",
-                label=style.label if reached else None,
+                label=style.label if row is labelled else None,
             )
             if not reached:
                 ax.annotate(
@@ -112,8 +113,7 @@ def draw_rate_search(ax: Axes, searches: Mapping[str, Sequence[Mapping[str, Any]
     ax.set_xlabel("learning rate ε")
     ax.set_ylabel("epochs to 25% training error")
     ax.set_title(title)
-    unique = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.legend(unique.values(), unique.keys(), frameon=False)
+    ax.legend(frameon=False)
 
 
 def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, title: str) -> None:
@@ -169,4 +169,5 @@ def draw_layers(
         ax.set_ylim(-0.03, 1.03)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     else:
+        ax.autoscale(axis="y")  # a limit set by an earlier call would cut this one's curves
         ax.set_ylim(bottom=0)

@@ -391,6 +391,7 @@ for row, condition in zip(axes, ("2012", "standardized"), strict=True):
     row[0].set(title=title, ylabel="values on a flat part of f")
     row[1].set(title=title, ylabel="gradient norm of the weights")
     row[0].legend(frameon=False, fontsize=8, ncols=2)
+figure.suptitle("Inside the first-seed networks while they train (recorded)")
 plt.tight_layout()
 plt.show()
 

@@ -92,8 +92,9 @@ def draw_slope_over_inputs(
     ax.plot(z, slope, linewidth=2, **style)
     ax.axhline(0, color=NEUTRAL, linewidth=0.6)
     ax.margins(x=0)
-    ax.set_ylim(-1.1 if np.min(slope) < -0.01 else -0.05, 1.45)  # room for the legend
-    ax.set_yticks([-1, -0.5, 0, 0.5, 1] if np.min(slope) < -0.01 else [0, 0.25, 0.5, 0.75, 1])
+    falls = bool((np.asarray(slope) < -0.01).any())
+    ax.set_ylim(-1.1 if falls else -0.05, 1.45)  # room for the legend
+    ax.set_yticks([-1, -0.5, 0, 0.5, 1] if falls else [0, 0.25, 0.5, 0.75, 1])
     ax.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left", handlelength=2.4)
 
 

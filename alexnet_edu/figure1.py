@@ -165,7 +165,7 @@ STUDIES = (
     Study("standardized", "relu", 0.05, seeds=3, max_epochs=25),
     Study("standardized", "tanh", 0.05, seeds=3, max_epochs=25),
     Study("scaled-init", "relu", 0.0005, seeds=2, max_epochs=25),
-    Study("scaled-init", "tanh", 0.002, seeds=2, max_epochs=15),
+    Study("scaled-init", "tanh", 0.002, seeds=2, max_epochs=25),
     Study("cuda-convnet", "relu", 0.001, seeds=3, max_epochs=30),
     Study("cuda-convnet", "tanh", 0.01, seeds=3, max_epochs=50),
     Study("2012", "abs-tanh", 0.01, seeds=2, max_epochs=12),
@@ -174,6 +174,8 @@ STUDIES = (
     Study("modern", "sigmoid", 0.05, seeds=2, max_epochs=8),
     Study("max-pooling", "relu", 0.002, seeds=3, max_epochs=30),
     Study("max-pooling", "tanh", 0.01, seeds=3, max_epochs=50),
+    Study("narrow", "relu", 0.002, seeds=3, max_epochs=50),
+    Study("narrow", "tanh", 0.01, seeds=3, max_epochs=100),
 )
 
 # One tanh run in float32, to show that bfloat16 convolutions do not make tanh slow.

@@ -52,6 +52,10 @@ class Condition:
     pools: tuple[str, str, str] = ("max", "avg", "avg")
     channels: tuple[int, int, int] = (32, 32, 64)
 
+    def is_same(self, other: Condition) -> bool:
+        """Whether the two give the same curve: name and title are words for people."""
+        return replace(self, name="", title="") == replace(other, name="", title="")
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -87,12 +91,16 @@ class Spec:
 
 @dataclass
 class Record:
-    """A finished or half-finished run with what is needed to judge it."""
+    """A finished or half-finished run with what is needed to judge it.
+
+    device: the kind of device that it ran on, "cpu" or "cuda"; each rounds in its own way.
+    """
 
     spec: Spec
     run: Run
     data: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
 
     def crossing(self, level: float, axis: str = "epoch") -> float | None:
         """Where the training error first reaches `level`, in units of `axis` of `Point`."""
@@ -193,7 +201,7 @@ class Bench:
         chosen = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(spec.seed))
         prepare = self.prepare(spec.condition.input_scale)
         origin = provenance(device)
-        record = Record(spec, Run(), self.data, origin)
+        record = Record(spec, Run(), self.data, origin, torch.device(device).type)
 
         def keep(run: Run) -> None:
             record.run = run
@@ -222,7 +230,7 @@ class Bench:
         )
         if before is not None and not record.run.points:
             # Nothing new: the record keeps saying when and where the numbers were made.
-            record = before
+            record = replace(before, spec=spec)
         record.run = run
         if path is not None and run.points:
             write_json(path, to_json(record))
@@ -260,6 +268,7 @@ def to_json(record: Record) -> dict[str, Any]:
         "curve": columns,
         "layers": extra,
         "data": record.data,
+        "device": record.device,
         "provenance": record.provenance,
     }
 
@@ -282,6 +291,7 @@ def from_json(value: dict[str, Any]) -> Record:
         Run(points, value["status"]),
         value["data"],
         value["provenance"],
+        value.get("device", "cpu"),  # curves from before there was a choice
     )
 
 

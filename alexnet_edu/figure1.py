@@ -40,6 +40,7 @@ TARGET_ERROR = paper.TARGET_TRAINING_ERROR  # §3.1: where the paper compares
 RATE_STEPS = (1.0, 2.0, 5.0)  # learning rates are searched on 1, 2, 5, 10, 20, 50 …
 SEARCH_SEED = 0  # the seed that chose the rate is not one of the seeds that are reported
 MOST_RATES = 7  # a search that has tried so many rates stops
+LEARNED_NOTHING = 0.85  # a training error above this is chance: it says nothing of other rates
 
 CONDITIONS = {
     c.name: c
@@ -89,8 +90,9 @@ def search_rate(study: Study, run: Callable[[Spec, float], Record]) -> list[Reco
     """Runs rates around `start_rate` until the best one has a worse one on each side.
 
     The best is the one that reaches the target in the fewest epochs or, where none does,
-    the one with the lowest final error. A rate is given up as soon as it has used as many
-    epochs as the best so far needed. Every run uses SEARCH_SEED. Returns all runs.
+    the one with the lowest error on its way. A rate is given up as soon as it has used as
+    many epochs as the best so far needed. While no rate has learned anything, smaller ones
+    are tried, MOST_RATES in all. Every run uses SEARCH_SEED. Returns all runs.
     """
     condition = CONDITIONS[study.condition]
     records: dict[float, Record] = {}
@@ -107,6 +109,8 @@ def search_rate(study: Study, run: Callable[[Spec, float], Record]) -> list[Reco
     while True:
         best = best_rate(records.values())
         missing = [r for r in (next_rate(best, 1), next_rate(best, -1)) if r not in records]
+        if not missing and min(_lowest_error(r) for r in records.values()) > LEARNED_NOTHING:
+            missing = [next_rate(min(records), -1)]
         if not missing or len(records) >= MOST_RATES:
             return list(records.values())
         measure(missing[0])
@@ -119,10 +123,13 @@ def best_rate(records: Iterable[Record]) -> float:
         crossing = record.crossing(TARGET_ERROR)
         if crossing is not None:
             return (False, False, crossing)
-        errors = [p.train_error for p in record.run.points]
-        return (True, record.run.status == "diverged", min(errors, default=1.0))
+        return (True, record.run.status == "diverged", _lowest_error(record))
 
     return min(records, key=merit).spec.learning_rate
+
+
+def _lowest_error(record: Record) -> float:
+    return min((p.train_error for p in record.run.points), default=1.0)
 
 
 def run_study(
@@ -175,7 +182,7 @@ STUDIES = (
     Study("max-pooling", "relu", 0.002, seeds=3, max_epochs=30),
     Study("max-pooling", "tanh", 0.01, seeds=3, max_epochs=50),
     Study("narrow", "relu", 0.002, seeds=3, max_epochs=50),
-    Study("narrow", "tanh", 0.01, seeds=3, max_epochs=100),
+    Study("narrow", "tanh", 0.01, seeds=3, max_epochs=60),
 )
 
 # One tanh run in float32, to show that bfloat16 convolutions do not make tanh slow.
@@ -315,13 +322,15 @@ def assemble(runs_dir: Path, fingerprint: str | None = None) -> dict[str, Any]:
     """All that was run for the studies, as one record; nothing is trained here.
 
     fingerprint: take only runs on these data; needed if the folder holds several.
+    Runs on another kind of device or in another precision are not mixed: those of the
+    kind with most runs are taken.
     Raises ValueError when there is nothing to assemble.
     """
     kept = [r for r in read_records(runs_dir) if fingerprint in (None, r.data["fingerprint"])]
     if len({r.data["fingerprint"] for r in kept}) > 1:
         raise ValueError(f"{runs_dir} holds runs on different data; say which by its fingerprint")
-    usual = Counter(r.spec.precision for r in kept).most_common(1)
-    of_one_kind = [r for r in kept if r.spec.precision == usual[0][0]]
+    usual = Counter((r.device, r.spec.precision) for r in kept).most_common(1)
+    of_one_kind = [r for r in kept if (r.device, r.spec.precision) == usual[0][0]]
     order = [*CONDITIONS]
     studies = sorted(STUDIES, key=lambda s: (order.index(s.condition), s.activation != "relu"))
     cells = [cell for study in studies if (cell := _cell(study, of_one_kind)) is not None]
@@ -352,10 +361,10 @@ def compare_precisions(kept: Sequence[Record]) -> list[dict[str, Any]]:
 
     running_error is compared, which averages over half an epoch of images.
     """
-    by_spec = {r.spec: r for r in kept}
+    by_spec = {(r.spec, r.device): r for r in kept}
     found = []
-    for spec, exact in by_spec.items():
-        other = by_spec.get(replace(spec, precision="bfloat16"))
+    for (spec, device), exact in by_spec.items():
+        other = by_spec.get((replace(spec, precision="bfloat16"), device))
         if spec.precision == "float32" and other is not None:
             pairs = list(zip(exact.run.points, other.run.points, strict=False))
             found.append(
@@ -375,7 +384,11 @@ def compare_precisions(kept: Sequence[Record]) -> list[dict[str, Any]]:
 def _cell(study: Study, kept: Sequence[Record]) -> dict[str, Any] | None:
     """One study's part of the record; None if it was not searched and repeated in full yet."""
     condition = CONDITIONS[study.condition]
-    mine = [r for r in kept if (r.spec.activation, r.spec.condition) == (study.activation, condition)]
+    mine = [
+        replace(r, spec=replace(r.spec, condition=condition))  # in the words that it has now
+        for r in kept
+        if r.spec.activation == study.activation and r.spec.condition.is_same(condition)
+    ]
     mine = [r for r in mine if r.run.status in FINISHED]
     search = [r for r in mine if r.spec.seed == SEARCH_SEED]
     if not search:
@@ -397,7 +410,7 @@ def _cell(study: Study, kept: Sequence[Record]) -> dict[str, Any] | None:
                 "status": r.run.status,
                 "epochs": r.crossing(TARGET_ERROR),
                 "epochs_run": r.run.points[-1].epoch,
-                "lowest_error": min(p.train_error for p in r.run.points),
+                "lowest_error": _lowest_error(r),
             }
             for r in sorted(search, key=lambda r: r.spec.learning_rate)
         ],
@@ -431,11 +444,11 @@ def _ratio(cell: dict[str, Any], relu: dict[str, Any]) -> dict[str, Any]:
     slow, fast = crossings(cell, "epoch"), crossings(relu, "epoch")
     known_fast = [x for x in fast if x is not None]
     if len(known_fast) < len(fast):
-        return {"epochs": None, "seconds": None, "at_least": None}
+        return {"epochs": None, "seconds": None, "at_least": None, "relu_not_within": relu["max_epochs"]}
     if None in slow:
         bounded = [x if x is not None else cell["max_epochs"] for x in slow]
         least = (sum(bounded) / len(bounded)) / (sum(known_fast) / len(known_fast))
-        return {"epochs": None, "seconds": None, "at_least": round(least, 2)}
+        return {"epochs": None, "seconds": None, "at_least": math.floor(10 * least) / 10}  # never up
     ratios = {}
     for name, axis in (("epochs", "epoch"), ("seconds", "cpu_seconds")):
         top, bottom = crossings(cell, axis), crossings(relu, axis)
@@ -513,9 +526,9 @@ def ratios_table(record: Mapping[str, Any]) -> str:
     lines = [head, "-" * len(head)]
     for row in record["summary"]:
         if row["at_least"] is not None:
-            epochs, seconds = f"more than {row['at_least']:.1f}", "–"
+            epochs, seconds = f"at least {row['at_least']:.1f}", "–"
         elif row["epochs"] is None:
-            epochs, seconds = "ReLU never", "–"
+            epochs, seconds = f"ReLU not within {row['relu_not_within']:g}", "–"
         else:
             epochs, seconds = (
                 f"{x['value']:.1f} [{x['low']:.1f}, {x['high']:.1f}]" for x in (row["epochs"], row["seconds"])

@@ -120,7 +120,7 @@ def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, t
     """How many times as many epochs tanh needs as ReLU, one line per condition.
 
     rows: as in the record's summary: `title`, `epochs` (value, low, high) or None, and
-    `at_least`, drawn as an arrow to the right.
+    `at_least`, drawn as an arrow to the right, or else `relu_not_within`, said in words.
     """
     color = STYLES["tanh"].color
     for place, row in enumerate(rows):
@@ -132,9 +132,9 @@ def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, t
             text, end = f"{value:.1f}", max(interval["high"], value)
         elif least is not None:
             ax.plot(least, place, marker=">", markersize=9, color=color)
-            text, end = f"more than {least:.1f}", least
+            text, end = f"at least {least:.1f}", least
         else:
-            text, end = "ReLU does not get there", 1.0
+            text, end = f"no ratio: ReLU not within {row['relu_not_within']:g} epochs", 1.0
         ax.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center")
     ax.axvline(published, color=NEUTRAL, linestyle="--", linewidth=1, label=f"the paper: {published:g}")
     ax.axvline(1, color=NEUTRAL, linewidth=0.8)

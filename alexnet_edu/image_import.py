@@ -149,7 +149,9 @@ def import_images(
 
 def _check_memory(label: str, train: Classes, test: Classes | None, size: int | None) -> None:
     count = sum(len(names) for split in (train, test or {}) for names in split.values())
-    need = count * 3 * (size or 32) ** 2
+    if size is None:  # as many pixels as the first image has: `_Reader.pile` looks then
+        return
+    need = count * 3 * size**2
     if need > MAX_PACK_BYTES:
         raise DataError(
             f"{label} holds {count:,} files; at {size} × {size} pixels they would take {need / 1e9:.0f} "
@@ -211,11 +213,22 @@ class _Reader:
                 if image is None:
                     continue
                 if kept == 0:  # only now is the size known
+                    self._check_memory(name, image, count)
                     pixels = torch.empty(count, *image.shape, dtype=torch.uint8)
                 if image.shape == pixels.shape[1:]:
                     pixels[kept], labels[kept] = image, label
                     kept += 1
         return _Pile(pixels[:kept], labels[:kept])
+
+    def _check_memory(self, name: str, image: Tensor, count: int) -> None:
+        need = count * image.numel()
+        if need > MAX_PACK_BYTES:
+            width, height = image.shape[2], image.shape[1]
+            raise DataError(
+                f"{self.files.label}: {name} has {width:,} × {height:,} pixels; {count:,} files of that size "
+                f"would take {need / 1e9:.0f} GB of memory, more than the {MAX_PACK_BYTES / 1e9:.0f} GB "
+                "allowed. Choose a --size."
+            )
 
     def _image(self, name: str) -> Tensor | None:
         """(3, H, W) uint8, or None with the reason noted."""

@@ -228,6 +228,18 @@ def test_the_search_walks_to_the_fastest_rate_and_gives_up_slower_ones() -> None
     assert allowed == [(0.001, 50), (0.002, 30), (0.005, 20), (0.01, 12)]
 
 
+def test_a_search_goes_down_while_no_rate_has_learned_anything() -> None:
+    tried: list[float] = []
+
+    def run(s: Spec, max_epochs: float) -> Record:
+        tried.append(s.learning_rate)
+        return made_up(s.learning_rate, None, 0.4 if s.learning_rate <= 0.001 else 0.9, "limit")
+
+    found = search_rate(Study("2012", "abs-tanh", 0.01, seeds=1, max_epochs=5), run)
+    assert best_rate(found) == 0.001
+    assert tried == [0.01, 0.02, 0.005, 0.002, 0.001, 0.0005]
+
+
 def test_the_best_rate_is_the_fastest_then_the_lowest_then_not_the_diverged() -> None:
     assert best_rate([made_up(0.1, 8), made_up(0.2, 7), made_up(0.5, None, 0.26)]) == 0.2
     assert best_rate([made_up(0.1, None, 0.4), made_up(0.2, None, 0.3)]) == 0.2
@@ -285,8 +297,52 @@ def test_a_run_that_never_gets_there_gives_a_lower_bound() -> None:
 
     (row,) = figure1.summarize([cell("relu", [5, 5]), cell("tanh", [30, None])])
     assert (row["epochs"], row["at_least"]) == (None, 7.0)
+    assert "at least 7.0" in figure1.ratios_table({"summary": [row]})
+    (row,) = figure1.summarize([cell("relu", [5.6, 5.6]), cell("tanh", [30, None])])
+    assert row["at_least"] == 6.2  # 35 / 5.6 = 6.25: a bound is never rounded up
     (row,) = figure1.summarize([cell("relu", [5, None]), cell("tanh", [30, 30])])
-    assert (row["epochs"], row["at_least"]) == (None, None)
+    assert (row["epochs"], row["at_least"], row["relu_not_within"]) == (None, None, 40)
+    assert "ReLU not within 40" in figure1.ratios_table({"summary": [row]})
+
+
+def _made_up_study(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    """The runs of one study of ReLU with three seeds."""
+    monkeypatch.setattr(figure1, "STUDIES", (Study("2012", "relu", 0.01, 3, 40),))
+    data = {"fingerprint": "f", "source": "made up", "synthetic": True, "images": 1}
+    made = {"commit": "c", "date": "d", "hardware": "h", "torch": "t", "threads": 1}
+    runs = [made_up(0.01, 5 + seed) for seed in range(4)]
+    condition = CONDITIONS["2012"]
+    return [
+        replace(r, spec=Spec("relu", 0.01, i, condition, "float32"), data=data, provenance=made)
+        for i, r in enumerate(runs)
+    ]
+
+
+def _keep(folder: Path, records: list[Record]) -> None:
+    for i, record in enumerate(records):
+        experiments.write_json(folder / f"{i}.json", to_json(record))
+
+
+def test_a_condition_with_a_new_title_keeps_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _keep(tmp_path, _made_up_study(monkeypatch))
+    retitled = replace(CONDITIONS["2012"], title="new words")
+    monkeypatch.setitem(figure1.CONDITIONS, "2012", retitled)
+    (cell,) = figure1.assemble(tmp_path)["cells"]
+    assert {cell["title"], *(run["spec"]["condition"]["title"] for run in cell["runs"])} == {"new words"}
+    monkeypatch.setitem(figure1.CONDITIONS, "2012", replace(retitled, init="scaled"))
+    with pytest.raises(ValueError, match="no finished study"):
+        figure1.assemble(tmp_path)
+
+
+def test_runs_on_two_kinds_of_devices_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = _made_up_study(monkeypatch)
+    elsewhere = [replace(r, device="cuda") for r in records]
+    _keep(tmp_path, records[:3] + elsewhere[1:2])  # three seeds, but one of them twice
+    with pytest.raises(ValueError, match="no finished study"):
+        figure1.assemble(tmp_path)
+    _keep(tmp_path, records + elsewhere[1:3])
+    (cell,) = figure1.assemble(tmp_path)["cells"]
+    assert [(run["spec"]["seed"], run["device"]) for run in cell["runs"]] == [(s, "cpu") for s in (1, 2, 3)]
 
 
 def test_studying_an_unknown_condition_names_the_known_ones() -> None:

@@ -82,14 +82,14 @@ def test_ratios_say_when_there_is_none(ax: Axes) -> None:
         {"title": "measured", "epochs": {"value": 6.7, "low": 6.3, "high": 7.3}, "at_least": None},
         {"title": "far off", "epochs": {"value": 20.0, "low": 15.0, "high": 30.0}, "at_least": None},
         {"title": "given up", "epochs": None, "at_least": 2.2},
-        {"title": "neither", "epochs": None, "at_least": None},
+        {"title": "neither", "epochs": None, "at_least": None, "relu_not_within": 25.0},
     ]
     figure1_plots.draw_ratios(ax, rows, 6, "ratios")
     assert [text.get_text() for text in ax.texts] == [
         "6.7",
         "20.0",
-        "more than 2.2",
-        "ReLU does not get there",
+        "at least 2.2",
+        "no ratio: ReLU not within 25 epochs",
     ]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == [row["title"] for row in rows]
     assert ax.get_xlim()[1] > 30

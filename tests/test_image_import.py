@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import sys
 import zipfile
@@ -274,6 +275,15 @@ def test_more_than_memory_should_hold(build: Builder, monkeypatch: pytest.Monkey
     message = refused(build(BOTH), size=512)
     assert "holds 10 files; at 512 × 512 pixels they would take 0 GB" in message
     assert "Choose a smaller --size." in message
+
+
+def test_more_than_memory_should_hold_at_the_size_that_the_images_have(
+    build: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alexnet_edu.image_import.MAX_PACK_BYTES", 10_000)
+    message = refused(build(BOTH), size=None)
+    assert re.search(r"train/\S+ has 32 × 32 pixels; 6 files of that size .* GB of memory", message)
+    assert "Choose a --size." in message
 
 
 # --- bad files among good ones -------------------------------------------------------------------

@@ -27,13 +27,14 @@ def draw_learning_curve(
 ) -> None:
     """One training error curve (errors 0–1); `thin` for one seed among several."""
     style = STYLES[activation]
+    dots = style.line == ":"  # hard to see when they are thin and pale
     ax.plot(
         epochs,
         errors,
         color=style.color,
         linestyle=style.line,
-        linewidth=0.9 if thin else 2,
-        alpha=0.55 if thin else 1,
+        linewidth=(1.5 if dots else 0.9) if thin else 2,
+        alpha=(0.9 if dots else 0.55) if thin else 1,
         label=label,
     )
 

@@ -168,6 +168,8 @@ def draw_gradients(
     ax.stairs(leaving / top, edges, fill=True, color=color, alpha=0.55, label="after f′")
     ax.stairs(arriving / top, edges, color="black", linewidth=1.3, label="before f′")
     _bare_frequency_axis(ax, float(edges[0]), float(edges[-1]))
+    # Without ticks at the ends, whose labels would run into those of the neighbouring picture.
+    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
     ax.xaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
     if legend:
         ax.legend(fontsize=FONT_SIZE - 1, frameon=False, loc="upper left", handlelength=1.2)

@@ -2,9 +2,9 @@
 # # 00 · Start here: the paper in ten minutes
 #
 # In 2012 Alex Krizhevsky, Ilya Sutskever and Geoffrey Hinton trained a convolutional network on 1.2 million
-# photographs and won the ImageNet contest: seven such networks together made 15.3% top-5 errors, the runner-up 26.2%. The paper,
-# *ImageNet Classification with Deep Convolutional Neural Networks*, started modern deep learning. These
-# notebooks rebuild it claim by claim. Every number stands in three columns: what the **paper** says, what the
+# photographs and won the ImageNet contest: seven such networks together, two of them pre-trained on a larger
+# collection, made 15.3% top-5 errors, the runner-up 26.2%. The paper, *ImageNet Classification with Deep Convolutional
+# Neural Networks*, started modern deep learning. These notebooks rebuild it claim by claim. Every number stands in three columns: what the **paper** says, what the
 # authors' own **2012 log** says (their source and notes were released in 2025), and what came out **here**.
 #
 # **The claims of this notebook** are about size (abstract, §1, §3.5): 60 million parameters, 650,000 neurons,
@@ -197,8 +197,8 @@ assert "00_start_here" in here
 #
 # Some experiments take hours on a laptop. They were run once, with several seeds, by the same code that runs here, and
 # their results are files in `data/results`, with the commit, the hardware and the date. A figure made from them says
-# **recorded** in its title. Everything else was computed when the cell ran. No measured number in these notebooks was
-# typed by hand. Here is one record:
+# **recorded** in its title. Everything else was computed when the cell ran. No result of an experiment was typed by
+# hand. Here is one record:
 
 # %%
 record = load_record(results_dir() / "figure1.json")

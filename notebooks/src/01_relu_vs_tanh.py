@@ -384,13 +384,15 @@ for condition in ("2012", "modern"):
     print(f"training error after 4 epochs, {figure1.CONDITIONS[condition].title}: {texts}")
     assert min(at_4, key=at_4.get) == "relu"
 tried = figure1.find_cell(record, "2012", "abs-tanh")["search"]
-print("|tanh|, 2012, lowest error by ε:", {t["learning_rate"]: round(t["lowest_error"], 2) for t in tried})
+rates_tried = ", ".join(f"{t['learning_rate']:g}: {t['lowest_error']:.0%}" for t in tried)
+print(f"|tanh| on raw pixels, lowest training error by ε: {rates_tried}")
 
 # %% [markdown]
-# **How to read it.** ReLU is first on both sides. On raw pixels the sigmoid is slower than tanh, and $|\tanh z|$ learns
-# nothing in the epochs it was given, at any of the rates listed above. A plausible reading: it throws the sign of $z$
-# away, and the size says little where $z$ is large. After pooling nearly all outputs of the first layer lie close to
-# 1, whatever the image (section 6 counts them). With standardized inputs and scaled weights $|\tanh z|$ learns, but stays behind tanh.
+# **How to read it.** ReLU is first on both sides. On raw pixels the sigmoid is slower than tanh, and $|\tanh z|$ hardly
+# leaves chance in the epochs it was given, and at few of the rates in the list. A plausible reading: it throws the
+# sign of $z$ away, and the size says little where $z$ is large. After pooling nearly all outputs of the first layer
+# lie close to 1, whatever the image (section 6 counts them). With standardized inputs and scaled weights $|\tanh z|$
+# learns, but stays behind tanh.
 #
 # **Why is tanh slow?** Look at the inputs $z$ of each tanh layer, before training and after 100 steps, on raw and on
 # standardized pixels. Grey marks where tanh is flat (slope below 0.05).

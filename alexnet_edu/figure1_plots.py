@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, Scala
 from alexnet_edu.plots import NEUTRAL, STYLES
 
 LAYER_STYLES = ("-", "--", ":")  # from the input up
+BEHIND_WORDS = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
 
 def draw_learning_curve(
@@ -135,12 +136,12 @@ def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, t
             ax.plot(least, place, marker=">", markersize=9, color=color)
             text, end = f"at least {least:.1f}", least
         else:
-            text, end = f"no ratio: ReLU not within {row['relu_not_within']:g} epochs", 1.0
-        ax.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center")
+            text, end = f"ReLU not within {row['relu_not_within']:g} epochs", 1.0
+        ax.annotate(text, (end, place), (8, 0), textcoords="offset points", va="center", bbox=BEHIND_WORDS)
     ax.axvline(published, color=NEUTRAL, linestyle="--", linewidth=1, label=f"the paper: {published:g}")
     ax.axvline(1, color=NEUTRAL, linewidth=0.8)
     ax.set_yticks(range(len(rows)), [row["title"] for row in rows])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_ylim(len(rows) + 0.2, -0.6)  # from the top down, with room for the legend
     ax.set_xlim(0, max(9.0, ax.get_xlim()[1] * 1.15))
     ax.set_xlabel("epochs of tanh / epochs of ReLU to 25% training error")
     ax.set_title(title)

@@ -89,7 +89,7 @@ def test_ratios_say_when_there_is_none(ax: Axes) -> None:
         "6.7",
         "20.0",
         "at least 2.2",
-        "no ratio: ReLU not within 25 epochs",
+        "ReLU not within 25 epochs",
     ]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == [row["title"] for row in rows]
     assert ax.get_xlim()[1] > 30

@@ -1,0 +1,235 @@
+"""The normalization layers of the paper and of its code: across maps, and within one map.
+
+§3.3 divides each activity by a power of the summed squares of its neighbours, the same
+place in the adjacent kernel maps of its column. The network that the authors ran also
+normalized within each map (`rnorm` in `layers-145.cfg`), which the paper does not mention.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet_edu import paper
+
+CONVENTIONS = ("paper", "code")
+MAP_NORM_ALPHA = 1e-3  # `scale` of cnorm2 at the end of layer-params-145.cfg
+MAP_NORM_SIZE = 5  # layers-145.cfg
+
+
+def local_response_norm(
+    x: Tensor,
+    n: int = paper.LRN_N,
+    k: float = paper.LRN_K,
+    alpha: float = paper.LRN_ALPHA,
+    beta: float = paper.LRN_BETA,
+    *,
+    convention: str = "paper",
+    columns: int = 1,
+) -> Tensor:
+    """b_i = a_i / (k + α Σ_j a_j²)^β over the maps j next to map i (§3.3).
+
+    x: (N, C, *) of any floating type, at least one dimension after the channels; the
+        result has its shape, type and memory layout. Half precision is computed in float32.
+    convention: "paper", the formula as printed: α times the plain sum, over the maps
+        i − n/2 … i + n/2. "code", what the authors ran and what `torch.nn.LocalResponseNorm`
+        computes: α/n times the sum, over n maps. For odd n the windows are the same; for
+        even n the printed one holds n + 1 maps, and the other ends one map earlier above.
+    columns: how many equal parts the maps have that do not see each other: 2 where the
+        network of two GPUs lies on one device.
+
+    The sum is clipped at the first and last map of a column, also where n exceeds C.
+    The gradient is the closed form, and can be differentiated again.
+    Source: `layer.py` 1183 (α/n), `layers-145.cfg` (the window stays in the column).
+    Raises ValueError or TypeError, with the value, for what is none of this.
+    """
+    _check(x, n, k, alpha, beta, columns)
+    if convention not in CONVENTIONS:
+        raise ValueError(f"unknown convention {convention!r}; choose one of {', '.join(CONVENTIONS)}")
+    before, after = (n // 2, n // 2) if convention == "paper" else (n // 2, (n - 1) // 2)
+    scale = alpha if convention == "paper" else alpha / n
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    out, _ = _AcrossMaps.apply(wide, (before, after), k, scale, beta, columns)
+    return out.to(x.dtype)
+
+
+def map_response_norm(
+    x: Tensor,
+    size: int = MAP_NORM_SIZE,
+    k: float = 1.0,
+    alpha: float = MAP_NORM_ALPHA,
+    beta: float = paper.LRN_BETA,
+) -> Tensor:
+    """The same within one map: a / (k + α/size² Σ a²)^β over size × size neighbours.
+
+    x: (N, C, H, W) of any floating type; outside the map there are zeros. size: odd.
+    Not in the paper: `rnorm` after the other norm of layer 2 in `layers-145.cfg`, with α/size²
+    by `layer.py` 1183. k = 1 is not in the release; older code of the authors fixed it so.
+    """
+    _check(x, size, k, alpha, beta, 1)
+    if x.dim() != 4:
+        raise ValueError(f"expected maps of shape (N, C, H, W), got {tuple(x.shape)}")
+    if size % 2 == 0:
+        raise ValueError(f"size must be odd, so that the window has a middle, got {size}")
+    if x.numel() == 0:
+        return x.clone()
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    mean = F.avg_pool2d(wide * wide, size, stride=1, padding=size // 2)
+    return (wide * _power(k + alpha * mean, beta)).to(x.dtype)
+
+
+class LocalResponseNorm(nn.Module):
+    """`local_response_norm` as a layer; the arguments are those of the function."""
+
+    def __init__(
+        self,
+        n: int = paper.LRN_N,
+        k: float = paper.LRN_K,
+        alpha: float = paper.LRN_ALPHA,
+        beta: float = paper.LRN_BETA,
+        *,
+        convention: str = "paper",
+        columns: int = 1,
+    ) -> None:
+        super().__init__()
+        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
+        self.convention, self.columns = convention, columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        return local_response_norm(
+            x, self.n, self.k, self.alpha, self.beta, convention=self.convention, columns=self.columns
+        )
+
+    def extra_repr(self) -> str:
+        numbers = f"n={self.n}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
+        return f"{numbers}, convention={self.convention!r}, columns={self.columns}"
+
+
+class MapResponseNorm(nn.Module):
+    """`map_response_norm` as a layer; the arguments are those of the function."""
+
+    def __init__(
+        self,
+        size: int = MAP_NORM_SIZE,
+        k: float = 1.0,
+        alpha: float = MAP_NORM_ALPHA,
+        beta: float = paper.LRN_BETA,
+    ) -> None:
+        super().__init__()
+        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        return map_response_norm(x, self.size, self.k, self.alpha, self.beta)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
+
+
+# --- the arithmetic ------------------------------------------------------------------------
+
+
+class _AcrossMaps(torch.autograd.Function):
+    """y = x d^−β with d = k + c Σ x². Keeps x and d alone, where autograd would keep more.
+
+    With q = g d^−β the gradient is q − 2cβ x Σ(q x / d), the sum over the maps whose window
+    holds this one: the same window, turned round.
+    """
+
+    @staticmethod
+    def forward(
+        x: Tensor, window: tuple[int, int], k: float, c: float, beta: float, columns: int
+    ) -> tuple[Tensor, Tensor]:
+        d = _window_sum(x * x, window, columns).mul_(c).add_(k)
+        return _power(d, beta).mul_(x), d
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        x, *ctx.settings = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(x, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        x, d = ctx.saved_tensors
+        window, k, c, beta, columns = ctx.settings
+        back = (window[1], window[0])
+        if torch.is_grad_enabled():  # for a second derivative d must be seen to depend on x
+            d = k + c * _window_sum(x * x, window, columns)
+            q = g * _power(d, beta)
+            return q - 2 * c * beta * x * _window_sum(q * x / d, back, columns), *[None] * 5
+        q = _power(d, beta).mul_(g)
+        total = _window_sum((q * x).div_(d), back, columns)
+        return q.sub_(total.mul_(x).mul_(2 * c * beta)), *[None] * 5
+
+
+def _window_sum(squares: Tensor, window: tuple[int, int], columns: int) -> Tensor:
+    """Sums over the maps from i − window[0] to i + window[1], inside each column."""
+    maps = squares.shape[1] // columns
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():  # nothing may be done in place
+        parts = []
+        for column in squares.split(maps, dim=1) if columns > 1 else (squares,):
+            padded = F.pad(column, (0, 0) * (squares.dim() - 2) + window)
+            total = padded[:, :maps]
+            for i in range(1, 1 + sum(window)):
+                total = total + padded[:, i : i + maps]
+            parts.append(total)
+        return torch.cat(parts, dim=1) if columns > 1 else parts[0]
+    total = squares.clone(memory_format=torch.preserve_format)
+    for start in range(0, columns * maps, max(maps, 1)):
+        into, of = total.narrow(1, start, maps), squares.narrow(1, start, maps)
+        for distance in range(1, min(window[0], maps - 1) + 1):
+            into[:, distance:] += of[:, :-distance]
+        for distance in range(1, min(window[1], maps - 1) + 1):
+            into[:, :-distance] += of[:, distance:]
+    return total
+
+
+def _power(d: Tensor, beta: float) -> Tensor:
+    """d^−β; for the paper's 3/4 by two square roots, many times quicker than `pow`."""
+    if beta == 0.75:
+        root = d.rsqrt()
+        return root * root.sqrt()
+    return d.pow(-beta)
+
+
+def _check(x: Tensor, n: int, k: float, alpha: float, beta: float, columns: int) -> None:
+    if not x.is_floating_point():
+        raise TypeError(f"expected a floating-point tensor, got {x.dtype}; convert it with .float()")
+    if x.dim() < 3:
+        raise ValueError(f"expected maps of shape (N, C, …) with at least 3 dimensions, got {tuple(x.shape)}")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"the window must hold a whole number of maps, at least 1; got {n!r}")
+    if not (math.isfinite(k) and k > 0):
+        raise ValueError(f"k must be positive, or a place where all is zero divides by zero; got {k!r}")
+    if not (math.isfinite(alpha) and alpha >= 0):
+        raise ValueError(f"alpha must be 0 or more, or the base of the power can be negative; got {alpha!r}")
+    if not math.isfinite(beta):
+        raise ValueError(f"beta must be a finite number, got {beta!r}")
+    if columns < 1 or x.shape[1] % columns:
+        raise ValueError(f"{x.shape[1]} maps cannot be split into {columns!r} equal columns")
+
+
+class Dropout(nn.Module):
+    """§4.2 as written: half of the outputs are 0 in training, all are multiplied by 0.5 in test.
+
+    `nn.Dropout` doubles what is left in training instead and does nothing in test. The outputs
+    agree in the mean, but what the next layer sees in training is half as large here, and with
+    §5's weights and rates it then learns at another scale.
+    keep: the share that is left. Source: `HiddenSexLayer` in `layer.cu`.
+    """
+
+    def __init__(self, keep: float = 1 - paper.DROPOUT) -> None:
+        super().__init__()
+        if not 0 < keep <= 1:
+            raise ValueError(f"the share that is kept must lie above 0 and up to 1, got {keep!r}")
+        self.keep = keep
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.bernoulli(torch.full_like(x, self.keep)) if self.training else x * self.keep
+
+    def extra_repr(self) -> str:
+        return f"keep={self.keep:g}"

@@ -5,6 +5,7 @@ Where to look first:
     paper, ledger, claims    what the paper says, what the 2012 notes say, what came out here
     cifar_net, train         the four-layer network of Figure 1, and the loop that trains it
     layers, model            the paper's normalization, and its network of eight layers
+    two_gpu, two_processes   the same network as two columns on two devices
     data                     real CIFAR-10 or the synthetic stand-in, as uint8 tensors
     experiments, figure1     variants and seeds as resumable runs, and the study of Figure 1
     analysis, plots          tensors in, numbers out; numbers in, pictures out

@@ -19,18 +19,30 @@ ROOT = Path(__file__).resolve().parent.parent
 COUNT = 192  # one batch and a half
 
 
-@pytest.fixture(scope="module")
-def bench() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("cifar_training", ROOT / "benchmarks" / "cifar_training.py")
+def script(name: str) -> Iterator[ModuleType]:
+    """A benchmark as a module, which its own processes can import, too."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.append(str(ROOT / "benchmarks"))
     spec.loader.exec_module(module)
     threads = torch.get_num_threads()
     yield module
+    sys.path.remove(str(ROOT / "benchmarks"))
     torch.set_num_threads(threads)
     del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    yield from script("cifar_training")
+
+
+@pytest.fixture(scope="module")
+def lrn() -> Iterator[ModuleType]:
+    yield from script("lrn")
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +177,50 @@ def test_nonsense_arguments_are_refused(bench: ModuleType, capsys: pytest.Captur
     with pytest.raises(SystemExit):
         bench.main(["--rounds", "0"])
     assert "must be at least 1, got 0" in capsys.readouterr().err
+
+
+# --- lrn.py -------------------------------------------------------------------------------------
+
+
+def test_ratios_are_medians_within_a_round(lrn: ModuleType) -> None:
+    assert lrn.ratio({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b") == 3.0
+    order: list[str] = []
+    times = lrn.in_turns({name: lambda name=name: order.append(name) for name in "ab"}, 2)
+    assert order == ["b", "a", "a", "b", "b", "a"]  # the first round warms up
+    assert [len(t) for t in times.values()] == [2, 2]
+
+
+def test_the_normalizations_that_are_compared_are_equal(lrn: ModuleType) -> None:
+    x = 50 * torch.randn(2, 12, 5, 5)
+    torch.testing.assert_close(lrn.ours(x), lrn.pytorchs(x))
+    gradients = [lrn.both_ways(norm, x)()[0] for norm in (lrn.ours, lrn.pytorchs)]
+    torch.testing.assert_close(*gradients)
+    assert lrn.pytorchs(x.bfloat16()).dtype == torch.bfloat16
+    maps = 50 * torch.randn(1, 96, 5, 5)
+    norms = [lrn.network(name).stages["conv1"].lrn for name in ("ours", "torch.nn")]
+    torch.testing.assert_close(norms[0](maps), norms[1](maps))
+
+
+def test_a_training_step_moves_the_weights(lrn: ModuleType) -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
+    before = model[1].weight.detach().clone()
+    lrn.training_step(model, torch.randn(2, 3, 2, 2), torch.bfloat16, torch.channels_last)()
+    assert not torch.equal(model[1].weight, before)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process its peak like this")
+def test_memory_is_that_of_a_process_of_its_own(lrn: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    found = lrn.measure_memory(2)
+    assert set(found) == {"peak_96x55x55_float32", "peak_256x27x27_float32"}
+    assert all(value > 0 for value in found.values())
+    assert "96x55x55" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--part", "speed"]])
+def test_bad_arguments_of_the_lrn_benchmark(
+    lrn: ModuleType, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        lrn.main(arguments)
+    assert "at least 1" in (error := capsys.readouterr().err) or "invalid choice" in error

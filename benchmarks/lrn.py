@@ -1,0 +1,231 @@
+"""Local response normalization and the whole network: time and memory against PyTorch's own.
+
+    python benchmarks/lrn.py [--rounds 5] [--batch 32] [--threads 2] [--part layer network memory]
+
+The layers and the networks take turns, one call of each a round, in one process; memory is
+measured in processes of its own, as what the process grew by at its peak.
+See `benchmarks/README.md` for what the variants are.
+
+The last lines are `ratio NAME VALUE`: the median over the rounds of the ratio of two times
+from the same round, or the ratio of two peaks. Above 1 means that the first one named is
+faster or leaner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import alexnet  # type: ignore[import-untyped]
+
+from alexnet_edu.architecture import variant
+from alexnet_edu.layers import local_response_norm
+from alexnet_edu.model import AlexNet
+
+SHAPES = {"96x55x55": (96, 55, 55), "256x27x27": (256, 27, 27)}  # the paper's two
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PARTS = ("layer", "network", "memory")
+Call = Callable[[], object]
+
+
+def pytorchs(x: Tensor) -> Tensor:
+    """PyTorch's own, with the constants of §3.3 and the authors' α/n; on a processor in float32 only."""
+    return F.local_response_norm(x.float(), 5, 1e-4, 0.75, 2.0).to(x.dtype)
+
+
+def ours(x: Tensor) -> Tensor:
+    return local_response_norm(x, convention="code")
+
+
+def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call in each round; a first round warms up and is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        names = list(calls) if turn % 2 else list(reversed(calls))
+        for name in names:
+            start = time.perf_counter()
+            calls[name]()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
+    return statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
+
+
+# --- the layer alone --------------------------------------------------------------------------
+
+
+def forward(norm: Callable[[Tensor], Tensor], x: Tensor) -> Call:
+    def call() -> object:
+        with torch.no_grad():
+            return norm(x)
+
+    return call
+
+
+def both_ways(norm: Callable[[Tensor], Tensor], x: Tensor) -> Call:
+    x, g = x.clone().requires_grad_(), torch.ones_like(x)
+    return lambda: torch.autograd.grad(norm(x), x, g)
+
+
+def time_layers(batch: int, rounds: int) -> dict[str, float]:
+    """Ratios for each shape, type, layout and direction; a table of times on the way."""
+    found: dict[str, float] = {}
+    norms = {"torch.nn": pytorchs, "ours": ours, "ours, compiled": torch.compile(ours, dynamic=False)}
+    print(f"{'milliseconds':46}" + "".join(f"{name:>16}" for name in norms))
+    for shape_name, shape in SHAPES.items():
+        for dtype_name, dtype in DTYPES.items():
+            for layout_name, layout in LAYOUTS.items():
+                x = 50 * torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
+                x = x.to(dtype).to(memory_format=layout)
+                for way, make in (("forward", forward), ("forward+backward", both_ways)):
+                    torch.compiler.reset()
+                    times = in_turns({name: make(norm, x) for name, norm in norms.items()}, rounds)
+                    row = f"{shape_name} {dtype_name} {layout_name} {way}"
+                    cells = "".join(f"{1e3 * statistics.median(times[n]):>16.1f}" for n in norms)
+                    print(f"{row:<46}{cells}", flush=True)
+                    key = row.replace(" ", "_").replace("+", "_")
+                    found[f"eager_{key}"] = ratio(times, "torch.nn", "ours")
+                    found[f"compiled_{key}"] = ratio(times, "torch.nn", "ours, compiled")
+    return found
+
+
+# --- the whole network --------------------------------------------------------------------------
+
+
+def network(norm: str) -> AlexNet:
+    """The paper's network with "ours" or "torch.nn" as its normalization."""
+    model = AlexNet(replace(variant("paper"), lrn="code"), generator=torch.Generator().manual_seed(0))
+    if norm == "torch.nn":  # per column, as ours: on half of the maps each
+        for name in ("conv1", "conv2"):
+            model.stages[name].lrn = _PerColumn()
+    return model
+
+
+class _PerColumn(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([pytorchs(half) for half in x.chunk(2, dim=1)], dim=1)
+
+
+def training_step(model: nn.Module, images: Tensor, dtype: torch.dtype, layout: torch.memory_format) -> Call:
+    """One step of SGD with momentum on the same batch, again and again."""
+    model = model.train().to(memory_format=layout)  # type: ignore[call-overload]
+    images = images.contiguous(memory_format=layout)
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-6, momentum=0.9, weight_decay=5e-4)
+
+    def call() -> object:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            loss = F.cross_entropy(model(images).float(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        return optimizer.step()
+
+    return call
+
+
+def time_networks(batch: int, rounds: int) -> dict[str, float]:
+    """Ratios of whole training steps; the images per second on the way."""
+    images = 60 * torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    fast, last = torch.bfloat16, torch.channels_last
+    calls = {
+        "ours, channels-last bfloat16": training_step(network("ours"), images, fast, last),
+        "torch.nn's norm, plain float32": training_step(
+            network("torch.nn"), images, torch.float32, torch.contiguous_format
+        ),
+        "torch.nn's norm, channels-last bfloat16": training_step(network("torch.nn"), images, fast, last),
+        "torchvision's alexnet (no norm), channels-last bfloat16": training_step(
+            alexnet(), images, fast, last
+        ),
+    }
+    times = in_turns(calls, rounds)
+    print(f"\n{'images per second of training':<60}{'median':>8}")
+    for name, seconds in times.items():
+        print(f"{name:<60}{batch / statistics.median(seconds):>8.1f}")
+    first, plain, same, torchvision = calls
+    return {
+        "step_vs_plain_float32": ratio(times, plain, first),
+        "step_vs_torch_nn_same_type": ratio(times, same, first),
+        "step_vs_torchvision_same_type": ratio(times, torchvision, first),
+    }
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def _grown(norm: str, shape: tuple[int, ...], batch: int, answer: multiprocessing.SimpleQueue[int]) -> None:
+    """What the peak of this process grows by in one forward and backward pass, in bytes."""
+    torch.set_num_threads(1)
+    function = {"ours": ours, "torch.nn": pytorchs}[norm]
+    both_ways(function, torch.randn(1, 8, 4, 4))()
+    x = torch.randn(batch, *shape).requires_grad_()
+    g = torch.ones_like(x)
+    before = _peak()
+    torch.autograd.grad(function(x), x, g)
+    answer.put(_peak() - before)
+
+
+def _peak() -> int:
+    import resource  # not on Windows
+
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def measure_memory(batch: int) -> dict[str, float]:
+    """Ratios of the peaks at both shapes, in float32."""
+    context, found = multiprocessing.get_context("spawn"), {}
+    print("\npeak beyond input and its gradient's seed, in sizes of the input")
+    for name, shape in SHAPES.items():
+        grown = {}
+        for norm in ("torch.nn", "ours"):
+            answer = context.SimpleQueue()
+            process = context.Process(target=_grown, args=(norm, shape, batch, answer))
+            process.start()
+            process.join()
+            if process.exitcode != 0:
+                raise SystemExit(f"measuring the memory of {norm} failed with {process.exitcode}")
+            grown[norm] = answer.get()
+        size = 4 * batch * shape[0] * shape[1] * shape[2]
+        print(f"{name:12}" + "".join(f"{norm}: {grown[norm] / size:.1f}   " for norm in grown))
+        found[f"peak_{name}_float32"] = grown["torch.nn"] / grown["ours"]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5, help="calls counted per variant")
+    parser.add_argument("--batch", type=int, default=32, help="images per batch")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="which parts to measure")
+    chosen = parser.parse_args(arguments)
+    if min(chosen.rounds, chosen.batch, chosen.threads) < 1:
+        parser.error("--rounds, --batch and --threads must be at least 1")
+    torch.set_num_threads(chosen.threads)
+    python = sys.version.split()[0]
+    print(f"batch {chosen.batch}, {chosen.threads} threads, torch {torch.__version__}, Python {python}")
+    ratios: dict[str, float] = {}
+    if "memory" in chosen.part:
+        ratios |= measure_memory(chosen.batch)
+    if "layer" in chosen.part:
+        ratios |= time_layers(chosen.batch, chosen.rounds)
+    if "network" in chosen.part:
+        ratios |= time_networks(chosen.batch, chosen.rounds)
+    for name, value in ratios.items():
+        print(f"ratio {name} {value:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -211,7 +211,7 @@ def test_a_training_step_moves_the_weights(lrn: ModuleType) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process its peak like this")
 def test_memory_is_that_of_a_process_of_its_own(lrn: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    found = lrn.measure_memory(2)
+    found = lrn.measure_memory(4)
     assert set(found) == {"peak_96x55x55_float32", "peak_256x27x27_float32"}
     assert all(value > 0 for value in found.values())
     assert "96x55x55" in capsys.readouterr().out

@@ -104,7 +104,7 @@ def _open_folder(path: Path) -> Files:
 
 def _open_zip(path: Path) -> Files:
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(path)  # NotImplementedError: a newer kind of zip than it knows
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise DataError(f"{path} is a damaged zip ({error}). Fetch or make it again.") from error
     try:
@@ -119,7 +119,7 @@ def _open_zip(path: Path) -> Files:
         if info.flag_bits & 1:
             raise UnreadableFile("is encrypted: unpack the zip with its password and give the folder")
         try:
-            return archive.read(info)
+            return archive.read(info)  # NotImplementedError: a compression that it does not know
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
             raise UnreadableFile(f"is damaged inside the zip ({error})") from error
         except (NotImplementedError, RuntimeError) as error:

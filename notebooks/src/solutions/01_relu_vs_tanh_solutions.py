@@ -55,7 +55,7 @@ ax.semilogx(scales, [100 * share_saturated(s * noise).item() for s in scales], c
 ax.axvline(0.01 * 75**0.5 * 63, color="0.3", linestyle="--", label="raw pixels, N(0, 0.01)")
 ax.axvline(0.01 * 75**0.5, color="0.3", linestyle=":", label="standardized pixels, N(0, 0.01)")
 ax.set(xlabel="standard deviation of z", ylabel="saturated values (%)", title="tanh, before pooling")
-ax.legend(frameon=False)
+ax.legend(loc="center left", bbox_to_anchor=(0.12, 0.7), frameon=False)
 plt.show()
 
 # %% [markdown]

@@ -52,9 +52,8 @@ def local_response_norm(
         raise ValueError(f"unknown convention {convention!r}; choose one of {', '.join(CONVENTIONS)}")
     before, after = (n // 2, n // 2) if convention == "paper" else (n // 2, (n - 1) // 2)
     scale = alpha if convention == "paper" else alpha / n
-    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    out, _ = _AcrossMaps.apply(wide, (before, after), k, scale, beta, columns)
-    return out.to(x.dtype)
+    out: Tensor = _AcrossMaps.apply(x, (before, after), k, scale, beta, columns)[0]
+    return out
 
 
 def map_response_norm(
@@ -77,7 +76,7 @@ def map_response_norm(
         raise ValueError(f"size must be odd, so that the window has a middle, got {size}")
     if x.numel() == 0:
         return x.clone()
-    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    wide = _wide(x)
     mean = F.avg_pool2d(wide * wide, size, stride=1, padding=size // 2)
     return (wide * _power(k + alpha * mean, beta)).to(x.dtype)
 
@@ -143,8 +142,16 @@ class _AcrossMaps(torch.autograd.Function):
     def forward(
         x: Tensor, window: tuple[int, int], k: float, c: float, beta: float, columns: int
     ) -> tuple[Tensor, Tensor]:
-        d = _window_sum(x * x, window, columns).mul_(c).add_(k)
-        return _power(d, beta).mul_(x), d
+        if _in_one_piece(x):
+            wide = _wide(x)
+            d = _window_sum(wide * wide, window, columns).mul_(c).add_(k)
+            return _power(d, beta).mul_(wide).to(x.dtype), d
+        out, d = torch.empty_like(x), torch.empty_like(x, dtype=_wide(x[:0]).dtype)
+        for part, x_part, d_part in zip(*(_parts(t, x) for t in (out, x, d)), strict=True):
+            wide = _wide(x_part)
+            d_part.copy_(_window_sum(wide * wide, window, columns).mul_(c).add_(k))
+            part.copy_(_power(d_part, beta).mul_(wide))
+        return out, d
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -158,12 +165,48 @@ class _AcrossMaps(torch.autograd.Function):
         window, k, c, beta, columns = ctx.settings
         back = (window[1], window[0])
         if torch.is_grad_enabled():  # for a second derivative d must be seen to depend on x
-            d = k + c * _window_sum(x * x, window, columns)
+            wide = _wide(x)
+            d = k + c * _window_sum(wide * wide, window, columns)
             q = g * _power(d, beta)
-            return q - 2 * c * beta * x * _window_sum(q * x / d, back, columns), *[None] * 5
-        q = _power(d, beta).mul_(g)
-        total = _window_sum((q * x).div_(d), back, columns)
-        return q.sub_(total.mul_(x).mul_(2 * c * beta)), *[None] * 5
+            return (q - 2 * c * beta * wide * _window_sum(q * wide / d, back, columns)).to(x.dtype), *[None] * 5
+        if _in_one_piece(x):
+            return _gradient(g, x, d, back, c, beta, columns).to(x.dtype), *[None] * 5
+        out = torch.empty_like(x)
+        for part, *pieces in zip(*(_parts(t, x) for t in (out, g, x, d)), strict=True):
+            part.copy_(_gradient(*pieces, back, c, beta, columns))
+        return out, *[None] * 5
+
+
+def _gradient(
+    g: Tensor, x: Tensor, d: Tensor, back: tuple[int, int], c: float, beta: float, columns: int
+) -> Tensor:
+    wide = _wide(x)
+    q = _power(d, beta).mul_(g)
+    total = _window_sum((q * wide).div_(d), back, columns)
+    return q.sub_(total.mul_(wide).mul_(2 * c * beta))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+PART_BYTES = 1 << 21  # 2 MiB: what fits into a core's own cache, with the sums beside it
+
+
+def _in_one_piece(x: Tensor) -> bool:
+    """Whether to compute the whole batch at once.
+
+    On a processor a dozen passes over tens of megabytes wait for the memory; image by image
+    the same passes find their numbers in the cache, in half the time. A compiler fuses the
+    passes, and a GPU wants the whole batch.
+    """
+    return torch.compiler.is_compiling() or x.device.type != "cpu" or len(x) < 2
+
+
+def _parts(t: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    """A tensor of x's shape, cut into groups of images that fit into the cache."""
+    image = x[0].numel() * 4
+    return t.split(max(1, PART_BYTES // max(image, 1)))
 
 
 def _window_sum(squares: Tensor, window: tuple[int, int], columns: int) -> Tensor:

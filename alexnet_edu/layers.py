@@ -147,9 +147,11 @@ class _AcrossMaps(torch.autograd.Function):
             d = _window_sum(wide * wide, window, columns).mul_(c).add_(k)
             return _power(d, beta).mul_(wide).to(x.dtype), d
         out, d = torch.empty_like(x), torch.empty_like(x, dtype=_wide(x[:0]).dtype)
-        for part, x_part, d_part in zip(*(_parts(t, x) for t in (out, x, d)), strict=True):
+        sums, constant = _PaddedSums(x, window, columns), torch.tensor(k, dtype=d.dtype)
+        for part, x_part, d_part in zip(*(_parts(t) for t in (out, x, d)), strict=True):
             wide = _wide(x_part)
-            d_part.copy_(_window_sum(wide * wide, window, columns).mul_(c).add_(k))
+            torch.mul(*[sums.by_column(wide)] * 2, out=sums.inside(len(wide)))
+            torch.add(constant, sums.total(len(wide)), alpha=c, out=sums.by_column(d_part))
             part.copy_(_power(d_part, beta).mul_(wide))
         return out, d
 
@@ -168,29 +170,30 @@ class _AcrossMaps(torch.autograd.Function):
             wide = _wide(x)
             d = k + c * _window_sum(wide * wide, window, columns)
             q = g * _power(d, beta)
-            return (q - 2 * c * beta * wide * _window_sum(q * wide / d, back, columns)).to(x.dtype), *[None] * 5
+            return (q - 2 * c * beta * wide * _window_sum(q * wide / d, back, columns)).to(x.dtype), *[
+                None
+            ] * 5
         if _in_one_piece(x):
-            return _gradient(g, x, d, back, c, beta, columns).to(x.dtype), *[None] * 5
-        out = torch.empty_like(x)
-        for part, *pieces in zip(*(_parts(t, x) for t in (out, g, x, d)), strict=True):
-            part.copy_(_gradient(*pieces, back, c, beta, columns))
+            wide = _wide(x)
+            q = _power(d, beta).mul_(g)
+            total = _window_sum((q * wide).div_(d), back, columns)
+            return q.sub_(total.mul_(wide).mul_(2 * c * beta)).to(x.dtype), *[None] * 5
+        out, sums = torch.empty_like(x), _PaddedSums(x, back, columns)
+        for part, g_part, x_part, d_part in zip(*(_parts(t) for t in (out, g, x, d)), strict=True):
+            wide = _wide(x_part)
+            q = _power(d_part, beta).mul_(_wide(g_part))
+            by_column = (sums.by_column(t) for t in (q * wide, d_part))
+            torch.div(*by_column, out=sums.inside(len(wide)))
+            sums.by_column(q).addcmul_(sums.total(len(wide)), sums.by_column(wide), value=-2 * c * beta)
+            part.copy_(q)
         return out, *[None] * 5
-
-
-def _gradient(
-    g: Tensor, x: Tensor, d: Tensor, back: tuple[int, int], c: float, beta: float, columns: int
-) -> Tensor:
-    wide = _wide(x)
-    q = _power(d, beta).mul_(g)
-    total = _window_sum((q * wide).div_(d), back, columns)
-    return q.sub_(total.mul_(wide).mul_(2 * c * beta))
 
 
 def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-PART_BYTES = 1 << 21  # 2 MiB: what fits into a core's own cache, with the sums beside it
+PART_BYTES = 1 << 20  # 1 MiB: a core's own cache holds a few tensors of this size
 
 
 def _in_one_piece(x: Tensor) -> bool:
@@ -200,35 +203,79 @@ def _in_one_piece(x: Tensor) -> bool:
     the same passes find their numbers in the cache, in half the time. A compiler fuses the
     passes, and a GPU wants the whole batch.
     """
-    return torch.compiler.is_compiling() or x.device.type != "cpu" or len(x) < 2
+    return torch.compiler.is_compiling() or x.device.type != "cpu" or x.numel() == 0
 
 
-def _parts(t: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-    """A tensor of x's shape, cut into groups of images that fit into the cache."""
-    image = x[0].numel() * 4
-    return t.split(max(1, PART_BYTES // max(image, 1)))
+def _images_at_once(x: Tensor) -> int:
+    return max(1, PART_BYTES // (4 * x[0].numel()))
+
+
+def _parts(x: Tensor) -> tuple[Tensor, ...]:
+    return x.split(_images_at_once(x))
+
+
+class _PaddedSums:
+    """Sums over neighbouring maps, for part after part of a batch.
+
+    The numbers go into `inside` a buffer that has zeros on either side of each column.
+    """
+
+    def __init__(self, x: Tensor, window: tuple[int, int], columns: int) -> None:
+        self.columns, self.maps = columns, x.shape[1] // columns
+        low, high = (min(side, self.maps - 1) for side in window)
+        self.low, self.width = low, low + 1 + high
+        shape = (min(len(x), _images_at_once(x)), columns * (low + self.maps + high), *x.shape[2:])
+        buffer = torch.empty(shape, dtype=_wide(x[:0]).dtype, memory_format=_layout(x)).zero_()
+        self.flat = buffer.as_strided((buffer.numel(),), (1,))
+        self.buffer = buffer.unflatten(1, (columns, -1))
+        self.step = self.buffer.stride(2)  # from a map to the next
+
+    def by_column(self, t: Tensor) -> Tensor:
+        return t.unflatten(1, (self.columns, self.maps))
+
+    def inside(self, images: int) -> Tensor:
+        """(images, columns, maps, …), to be written."""
+        return self.buffer[:images].narrow(2, self.low, self.maps)
+
+    def total(self, images: int) -> Tensor:
+        """(images, columns, maps, …): the sum over each map's window.
+
+        The buffer is added to itself, shifted by one map, then by two, four, eight …; as one
+        long row, for what runs over the end of a column ends up in its zeros.
+        """
+        part, size, start = self.flat, 1, 0
+        total: Tensor | None = None
+        while True:
+            if self.width & size:
+                here = part[start * self.step :]
+                total = here if total is None else total[: len(here)] + here[: len(total)]
+                start += size
+            if 2 * size > self.width:
+                assert total is not None
+                shape = (images, self.columns, self.maps, *self.buffer.shape[3:])
+                return total.as_strided(shape, self.buffer.stride())
+            part = part[: -size * self.step] + part[size * self.step :]
+            size *= 2
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    for dims, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        if x.dim() == dims and not x.is_contiguous() and x.is_contiguous(memory_format=layout):
+            return layout
+    return torch.contiguous_format
 
 
 def _window_sum(squares: Tensor, window: tuple[int, int], columns: int) -> Tensor:
     """Sums over the maps from i − window[0] to i + window[1], inside each column."""
     maps = squares.shape[1] // columns
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():  # nothing may be done in place
-        parts = []
-        for column in squares.split(maps, dim=1) if columns > 1 else (squares,):
-            padded = F.pad(column, (0, 0) * (squares.dim() - 2) + window)
-            total = padded[:, :maps]
-            for i in range(1, 1 + sum(window)):
-                total = total + padded[:, i : i + maps]
-            parts.append(total)
-        return torch.cat(parts, dim=1) if columns > 1 else parts[0]
-    total = squares.clone(memory_format=torch.preserve_format)
-    for start in range(0, columns * maps, max(maps, 1)):
-        into, of = total.narrow(1, start, maps), squares.narrow(1, start, maps)
-        for distance in range(1, min(window[0], maps - 1) + 1):
-            into[:, distance:] += of[:, :-distance]
-        for distance in range(1, min(window[1], maps - 1) + 1):
-            into[:, :-distance] += of[:, distance:]
-    return total
+    parts = []
+    for column in squares.split(maps, dim=1) if columns > 1 else (squares,):
+        padded = F.pad(column, (0, 0) * (squares.dim() - 2) + window)
+        total = padded[:, :maps]
+        for i in range(1, 1 + sum(window)):
+            total = total + padded[:, i : i + maps]
+        parts.append(total)
+    return torch.cat(parts, dim=1) if columns > 1 else parts[0]
 
 
 def _power(d: Tensor, beta: float) -> Tensor:

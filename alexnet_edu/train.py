@@ -149,7 +149,7 @@ def fit(
     KeyboardInterrupt ends the run early with everything measured kept. Raises
     CheckpointError where the checkpoint is damaged, of another run, or cannot be written.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     device = torch.device(device)
     state = _Trainer(model, pixels, labels, config, prepare, evaluate_on, device, measure)
     if checkpoint is not None and checkpoint.exists():
@@ -418,17 +418,19 @@ class _Trainer:
         self.run.points = [Point(**p) for p in json.loads(metadata["points"])]
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Asks glibc to keep freed blocks instead of returning them to the system.
 
     Every step frees and asks again for activations of several MB. By default glibc maps
     and unmaps such blocks each time, and the page faults cost about a quarter of the
-    training time on a CPU (`benchmarks/cifar_training.py` measures it).
+    training time on a CPU (`benchmarks/cifar_training.py` measures it), and more with the
+    paper's network, whose largest activations lie above the 32 MiB up to which blocks can be
+    told to come from the heap: so no block at all is mapped.
     """
     if platform.system() != "Linux":
         return
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: up to 32 MiB (its maximum), use the heap
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block is mapped, so all come from the heap
         libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: do not shrink the heap
         libc.mallopt(-2, 256 << 20)  # M_TOP_PAD: grow it by 256 MiB at a time

@@ -8,6 +8,7 @@ normalized within each map (`rnorm` in `layers-145.cfg`), which the paper does n
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu import paper
+
+Window = tuple[int, int]  # maps before, maps after
 
 CONVENTIONS = ("paper", "code")
 MAP_NORM_ALPHA = 1e-3  # `scale` of cnorm2 at the end of layer-params-145.cfg
@@ -52,7 +55,7 @@ def local_response_norm(
         raise ValueError(f"unknown convention {convention!r}; choose one of {', '.join(CONVENTIONS)}")
     before, after = (n // 2, n // 2) if convention == "paper" else (n // 2, (n - 1) // 2)
     scale = alpha if convention == "paper" else alpha / n
-    out: Tensor = _AcrossMaps.apply(x, (before, after), k, scale, beta, columns)[0]
+    out: Tensor = _AcrossMaps.apply(x, (before, after), k, scale, beta, columns)
     return out
 
 
@@ -132,59 +135,47 @@ class MapResponseNorm(nn.Module):
 
 
 class _AcrossMaps(torch.autograd.Function):
-    """y = x d^−β with d = k + c Σ x². Keeps x and d alone, where autograd would keep more.
+    """y = x d^−β with d = k + c Σ x². Keeps x alone, where autograd would keep much more.
 
     With q = g d^−β the gradient is q − 2cβ x Σ(q x / d), the sum over the maps whose window
-    holds this one: the same window, turned round.
+    holds this one: the same window, turned round. It is quicker to compute d again than to
+    write it to the memory and read it back.
     """
 
     @staticmethod
-    def forward(
-        x: Tensor, window: tuple[int, int], k: float, c: float, beta: float, columns: int
-    ) -> tuple[Tensor, Tensor]:
+    def forward(x: Tensor, window: Window, k: float, c: float, beta: float, columns: int) -> Tensor:
         if _in_one_piece(x):
             wide = _wide(x)
-            d = _window_sum(wide * wide, window, columns).mul_(c).add_(k)
-            return _power(d, beta).mul_(wide).to(x.dtype), d
-        out, d = torch.empty_like(x), torch.empty_like(x, dtype=_wide(x[:0]).dtype)
-        sums, constant = _PaddedSums(x, window, columns), torch.tensor(k, dtype=d.dtype)
-        for part, x_part, d_part in zip(*(_parts(t) for t in (out, x, d)), strict=True):
+            return (wide * _power(k + c * _window_sum(wide * wide, window, columns), beta)).to(x.dtype)
+        out, sums = torch.empty_like(x), _PaddedSums(x, window, columns)
+        for part, x_part in zip(_parts(out), _parts(x), strict=True):
             wide = _wide(x_part)
-            torch.mul(*[sums.by_column(wide)] * 2, out=sums.inside(len(wide)))
-            torch.add(constant, sums.total(len(wide)), alpha=c, out=sums.by_column(d_part))
-            part.copy_(_power(d_part, beta).mul_(wide))
-        return out, d
+            part.copy_(_power(sums.base(wide, k, c), beta).mul_(wide))
+        return out
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, *ctx.settings = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(x, output[1])
+        ctx.save_for_backward(x)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        x, d = ctx.saved_tensors
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
         window, k, c, beta, columns = ctx.settings
         back = (window[1], window[0])
-        if torch.is_grad_enabled():  # for a second derivative d must be seen to depend on x
+        if torch.is_grad_enabled() or _in_one_piece(x):  # the former for a second derivative
             wide = _wide(x)
             d = k + c * _window_sum(wide * wide, window, columns)
             q = g * _power(d, beta)
-            return (q - 2 * c * beta * wide * _window_sum(q * wide / d, back, columns)).to(x.dtype), *[
-                None
-            ] * 5
-        if _in_one_piece(x):
-            wide = _wide(x)
-            q = _power(d, beta).mul_(g)
-            total = _window_sum((q * wide).div_(d), back, columns)
-            return q.sub_(total.mul_(wide).mul_(2 * c * beta)).to(x.dtype), *[None] * 5
-        out, sums = torch.empty_like(x), _PaddedSums(x, back, columns)
-        for part, g_part, x_part, d_part in zip(*(_parts(t) for t in (out, g, x, d)), strict=True):
+            gradient = q - 2 * c * beta * wide * _window_sum(q * wide / d, back, columns)
+            return gradient.to(x.dtype), *[None] * 5
+        out, squares, products = torch.empty_like(x), *(_PaddedSums(x, w, columns) for w in (window, back))
+        for part, g_part, x_part in zip(*(_parts(t) for t in (out, g, x)), strict=True):
             wide = _wide(x_part)
-            q = _power(d_part, beta).mul_(_wide(g_part))
-            by_column = (sums.by_column(t) for t in (q * wide, d_part))
-            torch.div(*by_column, out=sums.inside(len(wide)))
-            sums.by_column(q).addcmul_(sums.total(len(wide)), sums.by_column(wide), value=-2 * c * beta)
+            d = squares.base(wide, k, c)
+            q = _power(d, beta).mul_(_wide(g_part))
+            inhibition = products.sum_of(torch.div, q * wide, d)
+            squares.by_column(q).addcmul_(inhibition, squares.by_column(wide), value=-2 * c * beta)
             part.copy_(q)
         return out, *[None] * 5
 
@@ -220,7 +211,7 @@ class _PaddedSums:
     The numbers go into `inside` a buffer that has zeros on either side of each column.
     """
 
-    def __init__(self, x: Tensor, window: tuple[int, int], columns: int) -> None:
+    def __init__(self, x: Tensor, window: Window, columns: int) -> None:
         self.columns, self.maps = columns, x.shape[1] // columns
         low, high = (min(side, self.maps - 1) for side in window)
         self.low, self.width = low, low + 1 + high
@@ -231,18 +222,24 @@ class _PaddedSums:
         self.step = self.buffer.stride(2)  # from a map to the next
 
     def by_column(self, t: Tensor) -> Tensor:
+        """(N, C, …) as (N, columns, maps, …)."""
         return t.unflatten(1, (self.columns, self.maps))
 
-    def inside(self, images: int) -> Tensor:
-        """(images, columns, maps, …), to be written."""
-        return self.buffer[:images].narrow(2, self.low, self.maps)
+    def base(self, x: Tensor, k: float, c: float) -> Tensor:
+        """k + c Σ x², in the shape of x."""
+        d = torch.empty_like(x)
+        squares = self.sum_of(torch.mul, x, x)
+        torch.add(torch.tensor(k, dtype=d.dtype), squares, alpha=c, out=self.by_column(d))
+        return d
 
-    def total(self, images: int) -> Tensor:
-        """(images, columns, maps, …): the sum over each map's window.
+    def sum_of(self, operation: Callable[..., Tensor], a: Tensor, b: Tensor) -> Tensor:
+        """(N, columns, maps, …): the sum of operation(a, b) over each map's window.
 
         The buffer is added to itself, shifted by one map, then by two, four, eight …; as one
         long row, for what runs over the end of a column ends up in its zeros.
         """
+        inside = self.buffer[: len(a)].narrow(2, self.low, self.maps)
+        operation(self.by_column(a), self.by_column(b), out=inside)
         part, size, start = self.flat, 1, 0
         total: Tensor | None = None
         while True:
@@ -252,8 +249,7 @@ class _PaddedSums:
                 start += size
             if 2 * size > self.width:
                 assert total is not None
-                shape = (images, self.columns, self.maps, *self.buffer.shape[3:])
-                return total.as_strided(shape, self.buffer.stride())
+                return total.as_strided(inside.shape, self.buffer.stride())
             part = part[: -size * self.step] + part[size * self.step :]
             size *= 2
 
@@ -265,7 +261,7 @@ def _layout(x: Tensor) -> torch.memory_format:
     return torch.contiguous_format
 
 
-def _window_sum(squares: Tensor, window: tuple[int, int], columns: int) -> Tensor:
+def _window_sum(squares: Tensor, window: Window, columns: int) -> Tensor:
     """Sums over the maps from i − window[0] to i + window[1], inside each column."""
     maps = squares.shape[1] // columns
     parts = []

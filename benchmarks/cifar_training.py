@@ -192,7 +192,7 @@ def _allocator(keep_memory: bool) -> Iterator[None]:
     if keep_memory:
         yield
     else:
-        with mock.patch.object(train, "_keep_freed_memory"):
+        with mock.patch.object(train, "keep_freed_memory"):
             yield
 
 

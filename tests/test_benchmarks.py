@@ -108,7 +108,7 @@ def test_the_allocator_is_set_only_where_the_variant_says_so(
     bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
 ) -> None:
     calls: list[bool] = []
-    monkeypatch.setattr(bench.train, "_keep_freed_memory", lambda: calls.append(True))
+    monkeypatch.setattr(bench.train, "keep_freed_memory", lambda: calls.append(True))
     bench.prepare_epoch(replace(bench.OURS, keep_memory=keep), folder, 1)()
     assert calls == [True] * keep
 

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from alexnet_edu.layers import LocalResponseNorm, MapResponseNorm
 
 ActivationFunction = Callable[[Tensor], Tensor]
 
@@ -33,6 +36,16 @@ MONOTONE = frozenset({"relu", "tanh", "sigmoid"})
 # Gain g: with weights N(0, g²/fan_in) the signal keeps its scale from layer to layer.
 GAINS = {"relu": 2.0**0.5, "tanh": 5 / 3, "sigmoid": 4.0, "abs-tanh": 5 / 3}
 
+NORMS: dict[str, Callable[[int], nn.Module]] = {  # number of maps -> layer
+    "none": lambda maps: nn.Identity(),
+    "lrn": lambda maps: LocalResponseNorm(),  # §3.3 as printed
+    "lrn-code": lambda maps: LocalResponseNorm(convention="code"),  # what the authors ran
+    # cuda-convnet2's file of the 11% network: size 9, scale 0.001, pow 0.75, the constant 1
+    "lrn-9": lambda maps: LocalResponseNorm(9, 1.0, 1e-3, convention="code"),
+    "within-map": lambda maps: MapResponseNorm(),  # cnorm2 of run 145
+    "batch": nn.BatchNorm2d,  # not of 2012: the usual choice since 2015
+}
+
 INITS = ("gaussian-0.01", "cuda-convnet", "scaled")
 POOLS = ("max", "avg")
 
@@ -50,6 +63,9 @@ class CifarNetConfig:
     pools: "max" or "avg" after each convolution.
     image_size: height and width of the input in pixels, at least 8.
     classes: number of outputs.
+    norms: keys of `NORMS`, one per convolution. "batch" stands before the activation, the
+        others after the pooling, as in the authors' CIFAR-10 file with normalization ("18pct").
+    window: z of §3.4, the side of the pooling window; the stride s is 2.
     """
 
     activation: str = "relu"
@@ -58,12 +74,21 @@ class CifarNetConfig:
     pools: tuple[str, str, str] = ("max", "avg", "avg")
     image_size: int = 32
     classes: int = 10
+    norms: tuple[str, str, str] = ("none", "none", "none")
+    window: int = 3
 
     def __post_init__(self) -> None:
         _one_of("activation", self.activation, tuple(ACTIVATIONS))
         _one_of("init", self.init, INITS)
         for pool in self.pools:
             _one_of("pool", pool, POOLS)
+        for norm in self.norms:
+            _one_of("norm", norm, tuple(NORMS))
+        if self.window not in (2, 3) or len(self.norms) != 3:
+            raise ValueError(
+                f"the window must be 2 or 3 and there must be three norms, "
+                f"got window={self.window!r}, norms={self.norms!r}"
+            )
         if len(self.channels) != 3 or len(self.pools) != 3 or min(self.channels) < 1:
             raise ValueError(
                 f"three convolutions need three channel counts of at least 1 and three pools, "
@@ -114,10 +139,10 @@ class FourLayerNet(nn.Module):
         self.config = config
         layers: list[nn.Module] = []
         size, channels = config.image_size, 3
-        for out_channels, pool in zip(config.channels, config.pools, strict=True):
+        for out_channels, pool, norm in zip(config.channels, config.pools, config.norms, strict=True):
             layers.append(nn.Conv2d(channels, out_channels, kernel_size=5, padding=2))
-            layers.extend(_pool_and_activate(pool, config.activation))
-            size, channels = pooled_size(size), out_channels
+            layers.extend(_after_convolution(pool, norm, out_channels, config))
+            size, channels = pooled_size(size, config.window), out_channels
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels * size * size, config.classes)
         initialize(self, config, generator)
@@ -127,14 +152,16 @@ class FourLayerNet(nn.Module):
         return self.classifier(x.flatten(1))  # (N, classes)
 
 
-def _pool_and_activate(pool: str, activation: str) -> list[nn.Module]:
-    f = Activation(activation)
+def _after_convolution(pool: str, norm: str, maps: int, config: CifarNetConfig) -> list[nn.Module]:
+    f = Activation(config.activation)
     # ceil_mode: the 2012 code rounds the output size up (32 → 16 → 8 → 4).
-    if pool == "max" and activation in MONOTONE:
-        return [nn.MaxPool2d(3, stride=2, ceil_mode=True), f]
-    if pool == "max":
-        return [f, nn.MaxPool2d(3, stride=2, ceil_mode=True)]
-    return [f, nn.AvgPool2d(3, stride=2, ceil_mode=True)]
+    kind = nn.MaxPool2d if pool == "max" else nn.AvgPool2d
+    pooling = kind(config.window, stride=2, ceil_mode=True)
+    if norm == "batch":
+        return [NORMS[norm](maps), f, pooling]
+    commutes = pool == "max" and config.activation in MONOTONE
+    pooled: list[nn.Module] = [pooling, f] if commutes else [f, pooling]
+    return pooled if norm == "none" else [*pooled, NORMS[norm](maps)]
 
 
 def pooled_size(size: int, window: int = 3, stride: int = 2) -> int:
@@ -172,3 +199,63 @@ def _std(layer: nn.Conv2d | nn.Linear, depth: int, config: CifarNetConfig) -> fl
     fan_in = layer.weight[0].numel()
     gain = GAINS[config.activation] if isinstance(layer, nn.Conv2d) else 1.0
     return gain / fan_in**0.5
+
+
+# --- the network of 13% test error ----------------------------------------------------------
+
+
+class LocallyConnected2d(nn.Module):
+    """A 3×3 convolution, padded by 1, whose kernels are not shared between places.
+
+    Input (N, in_channels, size, size), output (N, out_channels, size, size). Each place has
+    its own kernels and biases: weight (size², 9·in_channels, out_channels), bias
+    (out_channels, size²). Source: type `local` of the authors' CIFAR-10 files.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.weight = nn.Parameter(torch.zeros(size * size, 9 * in_channels, out_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels, size * size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = F.unfold(x, 3, padding=1)  # (N, 9·C, places)
+        y = torch.einsum("nkp,pko->nop", patches, self.weight) + self.bias
+        return y.unflatten(2, (self.size, self.size))
+
+
+class ConvLocalNet(nn.Module):
+    """Two convolutions, two locally connected layers, one classifier: "conv-local-13pct".
+
+    norm: a key of `NORMS`, after each pooling (in no file of the release; see `CifarNetConfig`).
+    Input: (N, 3, size, size), pixels minus the mean; 24 in 2012. Output: (N, classes) logits.
+    Parameters: 1,116,490 at 24 pixels. Weights as in the file: N(0, 0.0001²) in the first
+    layer, 0.01 in the second and the last, 0.04 in the local ones; biases 0.
+    """
+
+    def __init__(
+        self, norm: str = "none", size: int = 24, classes: int = 10, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        _one_of("norm", norm, tuple(NORMS))
+        layers: list[nn.Module] = []
+        for channels in (3, 64):
+            layers += [nn.Conv2d(channels, 64, 5, padding=2), nn.MaxPool2d(3, stride=2, ceil_mode=True)]
+            layers += [nn.ReLU(inplace=True), NORMS[norm](64)]
+            size = pooled_size(size)
+        self.convolutions = nn.Sequential(*layers)
+        self.local1 = LocallyConnected2d(64, 32, size)
+        self.local2 = LocallyConnected2d(32, 32, size)
+        self.classifier = nn.Linear(32 * size * size, classes)
+        weighted = [m for m in self.modules() if isinstance(m, nn.Conv2d | LocallyConnected2d | nn.Linear)]
+        with torch.no_grad():
+            for layer, std in zip(weighted, (0.0001, 0.01, 0.04, 0.04, 0.01), strict=True):
+                layer.weight.normal_(0.0, std, generator=generator)
+                assert layer.bias is not None
+                layer.bias.zero_()
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.convolutions(images)  # (N, 64, 6, 6)
+        x = torch.relu(self.local2(torch.relu(self.local1(x))))  # (N, 32, 6, 6)
+        logits: Tensor = self.classifier(x.flatten(1))
+        return logits

@@ -312,6 +312,14 @@ def write_json(path: Path, value: Any) -> None:
             partial.unlink(missing_ok=True)
 
 
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote. Raises ValueError, with the file's name, if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}). Delete it and run the same thing again.") from error
+
+
 def read_record(path: Path) -> Record:
     """One run that was kept. Raises ValueError, with the file's name, if it is damaged."""
     try:

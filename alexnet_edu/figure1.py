@@ -34,10 +34,10 @@ from alexnet_edu.experiments import (
     to_json,
     write_json,
 )
+from alexnet_edu.rates import next_rate
 from alexnet_edu.train import Run
 
 TARGET_ERROR = paper.TARGET_TRAINING_ERROR  # §3.1: where the paper compares
-RATE_STEPS = (1.0, 2.0, 5.0)  # learning rates are searched on 1, 2, 5, 10, 20, 50 …
 SEARCH_SEED = 0  # the seed that chose the rate is not one of the seeds that are reported
 MOST_RATES = 7  # a search that has tried so many rates stops
 LEARNED_NOTHING = 0.85  # a training error above this is chance: it says nothing of other rates
@@ -73,17 +73,6 @@ class Study:
     start_rate: float
     seeds: int
     max_epochs: float
-
-
-def next_rate(rate: float, steps: int) -> float:
-    """The rate `steps` places up (or down) the grid … 0.001, 0.002, 0.005, 0.01 …"""
-    decade = math.floor(math.log10(rate) + 1e-9)
-    mantissa = rate / 10**decade
-    place = min(range(3), key=lambda i: abs(RATE_STEPS[i] - mantissa))
-    if abs(RATE_STEPS[place] - mantissa) > 1e-6 * mantissa:
-        raise ValueError(f"learning rate {rate!r} is not on the grid 1, 2, 5 × a power of ten")
-    up, place = divmod(place + steps, 3)
-    return float(f"{RATE_STEPS[place] * 10.0 ** (decade + up):.6g}")
 
 
 def search_rate(study: Study, run: Callable[[Spec, float], Record]) -> list[Record]:

@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 Prepare = Callable[[Tensor], Tensor]
+Augment = Callable[[Tensor, torch.Generator], Tensor]
 PRECISIONS = ("auto", "float32", "bfloat16")
 CHECKPOINT_FORMAT = "alexnet-edu-run-1"
 CHECKPOINT_PARTS = {"config", "iteration", "seconds", "cpu_seconds", "points"}
@@ -45,6 +46,9 @@ class TrainConfig:
 
     learning_rate: ε of §5, multiplying the mean gradient of the batch.
     momentum, weight_decay: as in §5; 0 decay means no regularization (Figure 1).
+    decays: (beginning of a parameter's name, weight decay), for those with a decay of their own.
+    drops: epochs at which the learning rate is divided by ten. As PyTorch has it, the stored
+        velocity is scaled with the rate at once; §5's rule would let it run out.
     batch_size: images per step; the last batch of an epoch may be smaller.
     seed: decides the order of the images (the weights' seed belongs to the model).
     evals_per_epoch: how often the error is measured and a checkpoint is written.
@@ -59,6 +63,8 @@ class TrainConfig:
     seed: int = 0
     evals_per_epoch: int = 2
     precision: str = "auto"
+    decays: tuple[tuple[str, float], ...] = ()
+    drops: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
@@ -127,6 +133,7 @@ def fit(
     max_epochs: float,
     target_error: float | None = None,
     evaluate_on: Tensor | None = None,
+    augment: Augment | None = None,
     device: torch.device | str = "cpu",
     checkpoint: Path | None = None,
     on_point: OnPoint | None = None,
@@ -137,6 +144,8 @@ def fit(
 
     pixels: (N, 3, H, W) uint8; labels: (N,) int64.
     prepare: turns a uint8 batch (B, 3, H, W) into floats of the same shape, on the device.
+    augment: turns a uint8 batch that is trained on into another one, with a generator that
+        depends on the seed and the step alone. Batches that are evaluated do not pass it.
     max_epochs: stop after so many passes, counted from the very start, resumed or not.
     target_error: stop at the first measured error at or below this (0–1).
     evaluate_on: (M,) int64, training images on which the error is measured; all if None.
@@ -151,7 +160,7 @@ def fit(
     """
     keep_freed_memory()
     device = torch.device(device)
-    state = _Trainer(model, pixels, labels, config, prepare, evaluate_on, device, measure)
+    state = _Trainer(model, pixels, labels, config, prepare, evaluate_on, device, measure, augment)
     if checkpoint is not None and checkpoint.exists():
         state.load(checkpoint)
     run = state.run
@@ -243,6 +252,18 @@ def autocast(device: torch.device | str, precision: str) -> Iterator[None]:
         yield
 
 
+_DEFAULTS: dict[str, list[float]] = {"decays": [], "drops": []}
+
+
+def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
+    """The parameters by their weight decay: the last of `config.decays` that fits, or the usual one."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        own = [decay for start, decay in config.decays if name.startswith(start)]
+        groups.setdefault(own[-1] if own else config.weight_decay, []).append(parameter)
+    return [{"params": members, "weight_decay": decay} for decay, members in groups.items()]
+
+
 class _Trainer:
     """The state of one run: weights, velocities, position, curve."""
 
@@ -256,12 +277,14 @@ class _Trainer:
         evaluate_on: Tensor | None,
         device: torch.device,
         measure: Measure | None = None,
+        augment: Augment | None = None,
     ) -> None:
         if len(pixels) == 0:
             raise ValueError("there are no images to train on")
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.prepare = prepare
+        self.augment = augment
         self.measure = measure
         self.device = device
         # Stored as (N, H, W, 3): a batch of it, seen as (B, 3, H, W), is channels-last for free.
@@ -271,10 +294,7 @@ class _Trainer:
         self.eval_pixels = self.images[chosen.to(device)].permute(0, 3, 1, 2)
         self.eval_labels = self.labels[chosen.to(device)]
         self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
+            _parameter_groups(model, config), lr=config.learning_rate, momentum=config.momentum
         )
         self.steps_per_epoch = math.ceil(len(pixels) / config.batch_size)
         self.iteration = 0
@@ -345,6 +365,10 @@ class _Trainer:
     def step(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """One update; the loss () and the number of wrong answers () before it."""
         x = self.images[index].permute(0, 3, 1, 2)  # (B, 3, H, W), channels last
+        if self.augment is not None:
+            seed = self.config.seed * 1_000_003 + self.iteration
+            x = self.augment(x, torch.Generator().manual_seed(seed))
+        self._set_rate()
         y = self.labels[index]
         with autocast(self.device, self.config.precision):
             logits = self.model(self.prepare(x))
@@ -353,6 +377,12 @@ class _Trainer:
         loss.backward()
         self.optimizer.step()
         return loss.detach(), (logits.detach().argmax(1) != y).sum()
+
+    def _set_rate(self) -> None:
+        epoch = self.iteration / self.steps_per_epoch
+        passed = sum(epoch >= drop for drop in self.config.drops)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate / 10**passed
 
     def save(self, path: Path) -> None:
         """Writes everything the run needs to go on, atomically and without pickles."""
@@ -396,7 +426,8 @@ class _Trainer:
             raise CheckpointError(
                 f"{path} is no checkpoint of a training run. Delete it or choose another file."
             )
-        if json.loads(metadata["config"]) != asdict(self.config):
+        saved_config = {**_DEFAULTS, **json.loads(metadata["config"])}  # older files lack newer fields
+        if saved_config != json.loads(json.dumps(asdict(self.config))):
             raise CheckpointError(
                 f"{path} belongs to a run with another configuration ({metadata.get('config')}), "
                 f"not to {json.dumps(asdict(self.config))}. Delete it or choose another file."

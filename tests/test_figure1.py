@@ -22,8 +22,9 @@ from alexnet_edu.experiments import (
     run_together,
     to_json,
 )
-from alexnet_edu.figure1 import CONDITIONS, Study, best_rate, next_rate, run_study, search_rate
+from alexnet_edu.figure1 import CONDITIONS, Study, best_rate, run_study, search_rate
 from alexnet_edu.images import Images
+from alexnet_edu.rates import next_rate
 from alexnet_edu.synthetic import synthetic_images
 from alexnet_edu.train import Point, Run
 

@@ -114,7 +114,8 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
         return bundle
 
 
-def _choice(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
+def choice(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
+    """A drop-down list. options: (what is shown, value)."""
     return ipywidgets.Dropdown(
         options=options,
         value=value,
@@ -125,7 +126,8 @@ def _choice(label: str, options: list[tuple[str, Any]], value: Any, help_text: s
     )
 
 
-def _slider(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
+def slider(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
+    """A slider over a few values. options: (what is shown, value)."""
     # Not a list: JupyterLab takes the up and down keys of a list for itself, those of a slider not.
     return ipywidgets.SelectionSlider(
         options=options,
@@ -139,7 +141,7 @@ def _slider(label: str, options: list[tuple[str, Any]], value: Any, help_text: s
 
 def _activation_choice(value: str) -> Any:
     options = [(plots.STYLES[name].label, name) for name in ACTIVATIONS]
-    return _choice("Activation f", options, value, "the function that every neuron applies")
+    return choice("Activation f", options, value, "the function that every neuron applies")
 
 
 # --- one neuron --------------------------------------------------------------------------
@@ -231,10 +233,10 @@ def activation_explorer(
     probe = LayerProbe(images, seed)
     controls = {
         "activation": _activation_choice(activation),
-        "scale": _choice("Input", [(SCALE_LABELS[s], s) for s in INPUT_SCALES], scale, "scale of the pixels"),
-        "init": _choice("Weights", [(INIT_LABELS[i], i) for i in INITS], init, "how weights are drawn"),
-        "rate": _slider("Learning rate ε", [(f"{r:g}", r) for r in RATES], rate, "step size of SGD"),
-        "steps": _slider("Steps taken", [(str(s), s) for s in STEPS], steps, "steps of SGD so far"),
+        "scale": choice("Input", [(SCALE_LABELS[s], s) for s in INPUT_SCALES], scale, "scale of the pixels"),
+        "init": choice("Weights", [(INIT_LABELS[i], i) for i in INITS], init, "how weights are drawn"),
+        "rate": slider("Learning rate ε", [(f"{r:g}", r) for r in RATES], rate, "step size of SGD"),
+        "steps": slider("Steps taken", [(str(s), s) for s in STEPS], steps, "steps of SGD so far"),
     }
 
     def draw(activation: str, scale: str, init: str, rate: float, steps: int) -> tuple[Figure, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from alexnet_edu.architecture import Architecture, Layer, count
 from alexnet_edu.augment import center_crop, random_crop_flip
@@ -536,3 +538,66 @@ def _cell(study: Study, variant: Variant, kept: Sequence[Mapping[str, Any]]) -> 
         ],
         "runs": sorted(runs, key=lambda r: r["seed"]),
     }
+
+
+# --- live, in the notebook ----------------------------------------------------------------
+
+LIVE_SEED = 2012  # none of the recorded runs has it: a live run is always a new one
+
+
+def run_live(
+    lab: Laboratory,
+    rates: Mapping[str, float],
+    epochs: float,
+    *,
+    device: str = "cpu",
+    workers: int = 2,
+    **changes: Any,
+) -> dict[str, tuple[dict[str, Any], nn.Module]]:
+    """Trains one network per variant, now, `workers` side by side, with a progress bar.
+
+    rates: variant -> learning rate. changes: as in `Laboratory.run`. The rate falls to a tenth
+    at three quarters of the epochs. Interrupting keeps what was measured, where the laboratory
+    keeps runs; the same call goes on from there. Returns variant -> (record, network).
+    """
+    study = replace(lab.study, drops=(math.floor(0.75 * epochs) or 0.75 * epochs,))
+    live = Laboratory(study, lab.train, lab.test, lab.runs_dir)
+    stop, threads = Event(), torch.get_num_threads()
+    bar = tqdm(
+        total=epochs * len(rates), bar_format="{l_bar}{bar}| {n:.0f} of {total:.0f} epochs [{elapsed}]"
+    )
+
+    def work(name: str) -> tuple[dict[str, Any], nn.Module]:
+        torch.set_num_threads(1)  # of this worker
+        variant = next(v for v in study.variants if v.name == name)
+        seen = 0.0
+
+        def tell(run: Run) -> None:
+            nonlocal seen
+            bar.update(run.points[-1].epoch - seen)
+            seen = run.points[-1].epoch
+
+        return live.run(
+            variant,
+            rates[name],
+            LIVE_SEED,
+            epochs=epochs,
+            device=device,
+            tell=tell,
+            stop=stop.is_set,
+            **changes,
+        )
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        futures = {name: pool.submit(work, name) for name in rates}
+        try:
+            return {name: future.result() for name, future in futures.items()}
+        except BaseException:
+            stop.set()
+            for future in futures.values():
+                future.cancel()
+            raise
+        finally:
+            pool.shutdown(wait=True)
+            torch.set_num_threads(threads)
+            bar.close()

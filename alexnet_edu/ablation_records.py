@@ -1,0 +1,124 @@
+"""Reading the recorded studies of `ablations`: records in, numbers and tables out."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alexnet_edu.experiments import read_json
+
+PARTS = {"experiment", "cells", "epochs", "provenance"}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A difference of two means over seeds, in the unit of the values.
+
+    low, high: 95% interval by Student's t for unequal variances; None with one seed a side.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def load_record(path: Path, study: str) -> dict[str, Any]:
+    """The record of a study. Raises ValueError with advice when there is none or it is damaged."""
+    if not path.exists():
+        raise ValueError(
+            f"{path} is not there; `git checkout data/results` brings it back, and "
+            f"`alexnet-edu experiment {study}` makes it anew"
+        )
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("experiment") != study or not record.keys() >= PARTS:
+        raise ValueError(f"{path} is not a record of {study!r}; `git checkout data/results` brings it back")
+    return record
+
+
+def find_cell(record: Mapping[str, Any], variant: str) -> dict[str, Any]:
+    """The part of a record about one variant. Raises ValueError if there is none."""
+    for cell in record["cells"]:
+        if cell["variant"] == variant:
+            return dict(cell)
+    known = ", ".join(c["variant"] for c in record["cells"])
+    raise ValueError(f"the record holds nothing about {variant!r}; it holds {known}")
+
+
+def last(cell: Mapping[str, Any], what: str = "test_error") -> list[float]:
+    """The last value of each seed's curve: "test_error", "train_error" (0–1), "cpu_seconds" …
+
+    "gap" is the test error minus the training error.
+    """
+    if what == "gap":
+        return [t - s for t, s in zip(last(cell, "test_error"), last(cell, "train_error"), strict=True)]
+    return [run["curve"][what][-1] for run in cell["runs"]]
+
+
+def gap(
+    record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
+) -> Gap:
+    """By how much a variant's mean lies above the baseline's, times `scale`: in points, by default."""
+    a, b = ([scale * x for x in last(find_cell(record, name), what)] for name in (variant, baseline))
+    difference = statistics.fmean(a) - statistics.fmean(b)
+    if min(len(a), len(b)) < 2:
+        return Gap(difference, None, None)
+    parts = [statistics.variance(x) / len(x) for x in (a, b)]
+    error = sum(parts) ** 0.5
+    if error == 0:
+        return Gap(difference, difference, difference)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True) if part > 0
+    )
+    reach = t_quantile(freedom) * error
+    return Gap(difference, difference - reach, difference + reach)
+
+
+# Two-sided 95% quantiles of Student's t, by degrees of freedom.
+_T = ((1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (6, 2.447), (8, 2.306), (12, 2.179))
+
+
+def t_quantile(freedom: float) -> float:
+    """Half the width of a 95% interval in standard errors; between table rows, linear in 1/freedom."""
+    rows = [*_T, (float("inf"), 1.960)]
+    for (low, high_value), (high, low_value) in itertools.pairwise(rows):
+        if freedom <= high:
+            share = (1 / max(freedom, 1.0) - 1 / high) / (1 / low - 1 / high)
+            return low_value + share * (high_value - low_value)
+    return 1.960
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """One line per variant: rate, parameters, errors over the seeds, seconds an epoch; as text."""
+    width = max(len(c["title"]) for c in record["cells"]) + 2
+    head = f"{'variant':<{width}}{'parameters':>11}{'ε':>8}{'seeds':>7}{'test error':>18}"
+    head += f"{'training error':>18}{'s/epoch':>9}"
+    lines = [head, "-" * len(head)]
+    for cell in record["cells"]:
+        seconds = statistics.fmean(last(cell, "cpu_seconds")) / record["epochs"]
+        lines.append(
+            f"{cell['title']:<{width}}{cell['parameters']:>11,}{cell['rate']:>8g}{len(cell['runs']):>7}"
+            f"{spread(last(cell)):>18}{spread(last(cell, 'train_error')):>18}{seconds:>9.1f}"
+        )
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation of shares: "26.4% ± 0.3"."""
+    mean = 100 * statistics.fmean(values)
+    return f"{mean:.2f}%" + (f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def origin(record: Mapping[str, Any]) -> str:
+    """One sentence: when, where, on what the record was made."""
+    made = record["provenance"]
+    drops = ", ".join(f"{d:g}" for d in record["drops"])
+    return (
+        f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
+        f"{', '.join(made['hardware'])} ({', '.join(str(t) for t in made['threads'])} thread a run, torch "
+        f"{', '.join(made['torch'])}, {', '.join(made['precision'])}); {record['epochs']:g} epochs of "
+        f"{made['data']['images']:,} images, ε / 10 after {drops}; data: {made['data']['source']}"
+    )

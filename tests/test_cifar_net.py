@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_edu.cifar_net import ACTIVATIONS, Activation, CifarNetConfig, FourLayerNet, pooled_size
+from alexnet_edu.cifar_net import (
+    ACTIVATIONS,
+    NORMS,
+    Activation,
+    CifarNetConfig,
+    ConvLocalNet,
+    FourLayerNet,
+    LocallyConnected2d,
+    pooled_size,
+)
 
 
 def test_parameters_are_those_of_the_2012_file() -> None:
@@ -98,3 +107,54 @@ def test_the_generator_decides_the_weights() -> None:
 def test_bad_configurations_are_quoted(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CifarNetConfig(**options)  # type: ignore[arg-type]
+
+
+def test_the_network_of_13_percent_has_the_parameters_of_its_file() -> None:
+    """1,116,490 at 24 pixels and 1,901,386 at 32, as for "conv-local-13pct"."""
+    for size, count in ((24, 1_116_490), (32, 1_901_386)):
+        assert sum(p.numel() for p in ConvLocalNet(size=size).parameters()) == count
+
+
+def test_a_locally_connected_layer_is_a_convolution_whose_kernels_differ_by_place() -> None:
+    layer = LocallyConnected2d(2, 3, 4).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        layer.weight.normal_(generator=generator)
+        layer.bias.normal_(generator=generator)
+    x = torch.randn(2, 2, 4, 4, dtype=torch.float64, generator=generator)
+    y = layer(x)
+    for place in range(16):
+        kernels = layer.weight[place].T.reshape(3, 2, 3, 3)
+        here = torch.nn.functional.conv2d(x, kernels, layer.bias[:, place], padding=1)
+        row, column = divmod(place, 4)
+        assert torch.allclose(y[:, :, row, column], here[:, :, row, column])
+
+
+@pytest.mark.parametrize("norm", sorted(NORMS))
+def test_every_norm_has_its_place(norm: str) -> None:
+    """Batch normalization before the activation, the others after the pooling."""
+    net = FourLayerNet(CifarNetConfig(norms=(norm, norm, "none")))
+    kinds = [type(m).__name__ for m in net.features][:4]
+    usual = ["Conv2d", "MaxPool2d", "Activation"]
+    expected = {
+        "none": [*usual, "Conv2d"],
+        "batch": ["Conv2d", "BatchNorm2d", "Activation", "MaxPool2d"],
+        "within-map": [*usual, "MapResponseNorm"],
+    }.get(norm, [*usual, "LocalResponseNorm"])
+    assert kinds == expected
+    assert net(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("window", [2, 3])
+def test_both_windows_give_the_same_sizes(window: int) -> None:
+    net = FourLayerNet(CifarNetConfig(window=window))
+    assert [net.features[:n](torch.zeros(1, 3, 32, 32)).shape[-1] for n in (3, 6, 9)] == [16, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"norms": ("none", "none", "instance")}, "unknown norm 'instance'"), ({"window": 4}, "got window=4")],
+)
+def test_unknown_norms_and_windows_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CifarNetConfig(**wrong)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from alexnet_edu.train import CheckpointError, Run, TrainConfig, error_rate, fit, resolve_precision
@@ -200,3 +203,53 @@ def test_auto_precision_is_what_the_hardware_is_fast_at(monkeypatch: pytest.Monk
         monkeypatch.setattr("alexnet_edu.train.has_fast_bfloat16", lambda device, fast=fast: fast)
         assert resolve_precision("auto") == expected
     assert resolve_precision("float32") == "float32"
+
+
+def test_a_prefix_can_have_its_own_weight_decay() -> None:
+    """With no gradient from the data, w ← (1 − ε·decay) w in one step without momentum."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2), nn.Linear(2, 2))
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    config = TrainConfig(
+        0.1, momentum=0.0, weight_decay=0.5, decays=(("1.", 0.0), ("1.bias", 1.0)), batch_size=300
+    )
+
+    def nothing(batch: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(batch), 3, 8, 8)
+
+    with torch.no_grad():
+        for p in model.parameters():
+            p.fill_(0.0 if p.dim() > 1 else 0.5)  # zero weights pass no gradient below the last bias
+        before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    fit(model, PIXELS, LABELS, config, prepare=nothing, max_epochs=1)
+    after = dict(model.named_parameters())
+    assert torch.equal(after["1.weight"], before["1.weight"])
+    assert torch.allclose(after["1.bias"], before["1.bias"] * (1 - 0.1 * 1.0))
+
+
+def test_images_are_augmented_in_training_alone_and_the_same_way_again() -> None:
+    batches: list[tuple[int, torch.Tensor]] = []
+
+    def augment(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        draw = torch.randint(256, batch.shape, generator=generator).to(torch.uint8)
+        batches.append((len(batch), draw))
+        return draw
+
+    for _ in range(2):
+        train(small_model(), 1, augment=augment)
+    half = len(batches) // 2
+    assert [n for n, _ in batches[:half]] == [32] * 9 + [12]  # evaluation did not pass it
+    for (_, first), (_, again) in zip(batches[:half], batches[half:], strict=True):
+        assert torch.equal(first, again)
+    assert not torch.equal(batches[0][1], batches[1][1])
+
+
+def test_a_checkpoint_from_before_the_newer_settings_is_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(small_model(), 1, checkpoint=path)
+    with safe_open(path, framework="pt") as saved:
+        metadata = dict(saved.metadata())
+        tensors = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
+    config = json.loads(metadata["config"])
+    del config["decays"], config["drops"]
+    save_file(tensors, path, {**metadata, "config": json.dumps(config)})
+    assert train(small_model(), 2, checkpoint=path).resumed_at == 10

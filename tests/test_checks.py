@@ -75,7 +75,8 @@ def test_wrong_answers_are_told_why(exercise: str, answer: Any, reason: str) -> 
 
 
 def test_every_exercise_has_a_right_and_a_wrong_answer_here() -> None:
-    assert {e for e, _ in RIGHT} == {e for e, *_ in WRONG} == set(EXERCISES)
+    mine = {e for e in EXERCISES if e[:2] in ("00", "01")}  # later notebooks have files of their own
+    assert {e for e, _ in RIGHT} == {e for e, *_ in WRONG} == mine
 
 
 def test_no_answer_yet_is_no_fault() -> None:

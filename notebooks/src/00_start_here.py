@@ -19,13 +19,16 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+import torch.nn.functional as F
 
-from alexnet_edu import paper
+from alexnet_edu import architecture, paper
 from alexnet_edu.checks import check, hint
 from alexnet_edu.claims import results_dir, table, verdict
 from alexnet_edu.doctor import report
 from alexnet_edu.figure1 import load_record, origin, ratios_table
 from alexnet_edu.ledger import CLAIMS, NOTEBOOKS
+from alexnet_edu.model import CeilConv2d
+from alexnet_edu.network_widgets import architecture_explorer
 from alexnet_edu.plots import NEUTRAL
 from alexnet_edu.widgets import function_explorer
 
@@ -142,11 +145,41 @@ for layer in paper.LAYERS:
     print(f"{layer.name}: {sizes}")
 
 # %% [markdown]
-# ### The first widget: one unit
+# ### Every layer, to the last parameter
+#
+# This widget shows the whole network and everything about one of its layers. Move the slider from conv1 to fc8. Then
+# choose another network: **run 145** is what the authors' code really computed, **one GPU** is the half network of
+# §3.2, and the last one has the kernels of the paper but no columns. (In JupyterLab the controls are live; elsewhere
+# you see one setting.)
+
+# %%
+architecture_explorer("paper", "conv2")
+
+# %% [markdown]
+# **How to read it.** Two rows are two columns. A layer with straight lines reads its own column, a layer with crossing
+# lines reads both. Below are the shares of all layers and, on the right, the counts of section 2 for the chosen
+# layer. Compare conv2 with and without columns: where it reads everything it has twice as many weights and does twice
+# the work, but the network as a whole grows by 2% only, because the parameters sit in fc6 and fc7. The half network
+# for one GPU is nearly as large, for the same reason: conv5 gives fc6 as many maps in both. Run 145 has the same
+# numbers as the paper; it differs in the steps after its convolutions and in how weights start.
+
+# %%
+parameters = {
+    name: sum(layer.parameters for layer in architecture.count(architecture.variant(name)))
+    for name in architecture.VARIANTS
+}
+for name, number in parameters.items():
+    print(f"{name:<10} {number:,} parameters")
+assert parameters["paper"] == parameters["run145"] == total == 60_965_224
+assert parameters["one_gpu"] == 59_798_312
+assert parameters["ungrouped"] == 62_378_344
+
+# %% [markdown]
+# ### One unit
 #
 # A unit adds up its inputs to $z$ and applies $f$. When the network learns, the gradient is multiplied by the slope
 # $f'(z)$. Move the slider: how large may the inputs become before a tanh unit stops passing gradients? Then choose
-# ReLU. Notebook 01 is about this picture. (In JupyterLab the controls are live; elsewhere you see one setting.)
+# ReLU. Notebook 01 is about this picture.
 
 # %%
 function_explorer()
@@ -158,7 +191,7 @@ function_explorer()
 #
 # - **224 or 227?** $(224 - 11)/4 = 53.25$ does not come out even. The code rounds **up** (`layer.py`), to 55 places
 #   instead of 54; the last window hangs over the edge by three pixels, which count as
-#   zeros. No padding is configured, and no 227 appears.
+#   zeros. No padding is configured, and no 227 appears. The next cells compare this with what others do.
 # - **253,440 neurons** in the first layer are $55 \cdot 48 \cdot 96$, but the layer has $55 \cdot 55 \cdot 96 = 290{,}400$. It looks
 #   like a slip. With the right number the sum is 659,272, near the 650,000 of the abstract.
 
@@ -173,6 +206,52 @@ print(
 )
 assert torch.nn.Conv2d(3, 96, 11, 4)(torch.zeros(1, 3, 224, 224)).shape[-1] == 54  # PyTorch rounds down
 assert torch.nn.Conv2d(3, 96, 11, 4)(torch.zeros(1, 3, 227, 227)).shape[-1] == 55  # so PyTorch needs 227
+
+# %% [markdown]
+# Four ways give 55 places. **(a)** The package's `CeilConv2d` does what the 2012 code did. **(b)** Others crop 227
+# pixels instead of 224. **(c)** torchvision's `alexnet` pads two zeros on each side. **(d)** One can add the three
+# zeros oneself. The same 96 kernels see the same image in all four. At how many places do all 96 outputs agree with
+# (a)?
+
+# %%
+generator = torch.Generator().manual_seed(0)
+crop227 = torch.randint(256, (1, 3, 227, 227), generator=generator) - 128.0  # 0–255 minus the mean
+image = crop227[..., :224, :224]
+kernels = paper.INIT_STD * torch.randn(96, 3, 11, 11, generator=generator)
+ceil_rule = CeilConv2d(3, 96, 11, stride=4, bias=False)
+ceil_rule.weight = torch.nn.Parameter(kernels, requires_grad=False)
+
+ways = {
+    "(a) the authors' rule": ceil_rule(image),
+    "(b) crops of 227 pixels": F.conv2d(crop227, kernels, stride=4),
+    "(c) padding by 2": F.conv2d(image, kernels, stride=4, padding=2),
+    "(d) three zeros at the right and bottom": F.conv2d(F.pad(image, (0, 3, 0, 3)), kernels, stride=4),
+}
+a, b, c, d = ways.values()
+
+
+def agreeing(x, y):
+    """(55, 55): at which places all 96 outputs, whose standard deviation is 14, are the same but for rounding."""
+    return ((x - y).abs() < 1e-3).all(dim=1)[0]
+
+
+for way, maps in ways.items():
+    print(f"{way:<40} {maps.shape[-1]}×{maps.shape[-1]} places, {agreeing(a, maps).sum()} of them as in (a)")
+assert all(maps.shape[-2:] == (55, 55) for maps in ways.values())
+assert F.conv2d(image, kernels, stride=4).shape[-2:] == (54, 54)  # rounded down, without zeros
+assert torch.equal(a, d)
+inside = torch.zeros(55, 55, dtype=torch.bool)
+inside[:54, :54] = True
+assert torch.equal(agreeing(a, b), inside)
+assert not agreeing(a, c).any()
+
+# %% [markdown]
+# **How to read it.** (a) and (d) are the same computation. (b) agrees at 54·54 = 2916 of the 55·55 = 3025 places: only
+# the windows of the last row and column reach the three pixels that (a) does not have. (c) agrees nowhere, because
+# every window lies two pixels further up and to the left. So weights that were trained in one way see a slightly
+# other image in another.
+
+# %%
 published = sum(paper.FIGURE2_NEURONS)
 print(
     f"published layers sum to {published:,}; with 55·55·96 first: {published - 55 * 48 * 96 + 55 * 55 * 96:,}"

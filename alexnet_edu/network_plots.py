@@ -46,7 +46,7 @@ class Block:
 
 
 def draw_network(ax: Axes, blocks: Sequence[Block], chosen: str) -> None:
-    """Blocks from left to right, lines for what reads what, the layer `chosen` highlighted.
+    """Blocks from left to right, lines for what reads what, the layer `chosen` highlighted, none if "".
 
     A block's height grows with the side of the maps and its width with their number, both
     much slower than in proportion. Lines that lead from one column to another are black,
@@ -59,9 +59,10 @@ def draw_network(ax: Axes, blocks: Sequence[Block], chosen: str) -> None:
         _draw_lines(ax, x, before, block, rows, chosen=block.name == chosen)
     for x, block in enumerate(blocks):
         _draw_block(ax, x, block, rows, chosen=block.name == chosen)
-    note = "Blocks: higher for larger maps, wider for more of them. Lines: blue into the chosen layer"
+    lines = ["blue into the chosen layer"] if chosen else []
+    lines += ["black from column to column"] if rows > 1 else []
+    note = "Blocks: higher for larger maps, wider for more of them. Lines: " + ", ".join(lines)
     if rows > 1:
-        note += ", black from column to column"
         ax.text(-0.45, rows - 0.38, "column 1", va="center", fontsize=SMALL)
         ax.text(-0.45, 0.3, f"column {rows}", va="center", fontsize=SMALL)
     ax.text(-0.45, -0.1 * rows, f"{note}.", va="bottom", fontsize=SMALL, color=NEUTRAL)

@@ -113,7 +113,7 @@ def _draw(variant: str, layer: str) -> tuple[Figure, str]:
     axes = dict(zip(PLACES, row, strict=True))
     for name, place in PLACES.items():
         axes[name].set_position(place)
-    network_plots.draw_network(axes["network"], _blocks(table, counts), layer)
+    network_plots.draw_network(axes["network"], blocks(table, counts), layer)
     shares = _shares(counts)
     for number, (what, values) in enumerate(shares.items()):
         network_plots.draw_share_bars(axes[what], values, layer, what, names=number == 0)
@@ -123,16 +123,16 @@ def _draw(variant: str, layer: str) -> tuple[Figure, str]:
     return figure, _description(heading, table, layer, described, shares)
 
 
-def _blocks(table: Architecture, counts: list[Count]) -> list[Block]:
+def blocks(table: Architecture, counts: list[Count]) -> list[Block]:
     """The image, then the layers; the classes, of which a column has no part, are one block."""
     image = counts[0].inputs
-    blocks = [Block("image", 1, image[0], image[1])]
+    made = [Block("image", 1, image[0], image[1])]
     for layer, size in zip(table.layers, counts, strict=True):
         rows = 1 if layer is table.layers[-1] else table.columns
         side = size.outputs[1] if len(size.outputs) > 1 else 0
         crossing = table.groups(layer) == 1
-        blocks.append(Block(layer.name, rows, size.outputs[0] // rows, side, crossing))
-    return blocks
+        made.append(Block(layer.name, rows, size.outputs[0] // rows, side, crossing))
+    return made
 
 
 def _shares(counts: list[Count]) -> dict[str, dict[str, float]]:

@@ -139,6 +139,17 @@ def slider(label: str, options: list[tuple[str, Any]], value: Any, help_text: st
     )
 
 
+def checkbox(label: str, value: bool, help_text: str) -> Any:
+    """A box to tick."""
+    return ipywidgets.Checkbox(
+        value=value,
+        description=label,
+        tooltip=help_text,
+        indent=False,
+        layout=ipywidgets.Layout(width="auto", margin="2px 12px 2px 2px"),
+    )
+
+
 def _activation_choice(value: str) -> Any:
     options = [(plots.STYLES[name].label, name) for name in ACTIVATIONS]
     return choice("Activation f", options, value, "the function that every neuron applies")

@@ -116,6 +116,7 @@ class LayerProbe:
             self.pixels = pixels.contiguous(memory_format=torch.channels_last)  # (POOL + PROBED, 3, H, W)
             self.std = pixels.std().item()
         self.labels, self.seed = chosen.labels, seed
+        self.probed = chosen.pixels[:PROBED]  # (PROBED, 3, H, W) uint8, to be shown
         self.image_size, self.classes = pixels.shape[-1], len(images.classes)
         self._views: dict[tuple[Settings, int], NetworkView] = {}
         self._last: _Training | None = None
@@ -126,11 +127,21 @@ class LayerProbe:
             raise ValueError(f"steps must be 0 or more, got {steps}")
         if (settings, steps) not in self._views:
             with _one_thread():
-                if self._last is None or self._last.settings != settings or self._last.step > steps:
-                    self._last = _Training(self, settings)
-                self._last.train_to(steps)
-                self._views[settings, steps] = self._last.look()
+                self._views[settings, steps] = self._trained(settings, steps).look()
         return self._views[settings, steps]
+
+    def first_responses(self, settings: Settings, steps: int) -> Tensor:
+        """z of the first convolution on the PROBED images, before the activation: (PROBED, C, H, W)."""
+        with _one_thread():
+            training = self._trained(settings, steps)
+            z: Tensor = training.net.features[0](training.x[:PROBED])
+        return z.detach().contiguous()
+
+    def _trained(self, settings: Settings, steps: int) -> _Training:
+        if self._last is None or self._last.settings != settings or self._last.step > steps:
+            self._last = _Training(self, settings)
+        self._last.train_to(steps)
+        return self._last
 
 
 @contextlib.contextmanager

@@ -112,7 +112,7 @@ def test_shares_are_of_the_whole(variant: str) -> None:
 
 
 def test_blocks_and_the_lines_between_them() -> None:
-    blocks = network_widgets._blocks(PAPER, architecture.count(PAPER))
+    blocks = network_widgets.blocks(PAPER, architecture.count(PAPER))
     assert [b.rows for b in blocks] == [1, 2, 2, 2, 2, 2, 2, 2, 1]
     assert [b.outputs for b in blocks] == [3, 48, 128, 192, 192, 128, 2048, 2048, 1000]
     assert [b.name for b in blocks if not b.crossing] == ["conv2", "conv4", "conv5"]

@@ -1,0 +1,207 @@
+"""Notebook 02: what normalization does to given activities, its drawings, and its explorer."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from alexnet_edu import lrn_plots
+from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet
+from alexnet_edu.images import Images
+from alexnet_edu.layer_probe import LayerProbe, Settings
+from alexnet_edu.layers import LocalResponseNorm, local_response_norm, map_response_norm
+from alexnet_edu.lrn_widgets import SHOWN, lrn_explorer
+from alexnet_edu.response_probe import Constants, Responses, kept_bytes, shrinking, window_rms
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    """200 smooth random images of 16×16 pixels in three classes."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = 110 + 60 * torch.randn(200, 3, 4, 4, generator=generator)
+    pixels = nn.functional.interpolate(coarse, size=16, mode="bilinear").clamp(0, 255)
+    labels = torch.randint(3, (200,), generator=generator)
+    return Images(pixels.to(torch.uint8), labels, ("a", "b", "c"), "test images")
+
+
+@pytest.fixture(scope="module")
+def responses(images: Images) -> Responses:
+    return Responses(images)
+
+
+def activities(*shape: int) -> torch.Tensor:
+    return 60 * torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).relu()
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+def test_the_three_readings() -> None:
+    a = activities(2, 8, 6, 7)
+    assert torch.equal(Constants().normalize(a), local_response_norm(a))
+    assert torch.allclose(Constants(reading="code").normalize(a), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0)(a))
+    places = sum(
+        nn.functional.pad(a**2, (2, 2, 2, 2))[:, :, i : i + 6, j : j + 7] for i in range(5) for j in range(5)
+    )
+    assert torch.allclose(Constants(reading="one map").normalize(a), a / (2 + 1e-4 * places) ** 0.75)
+    with pytest.raises(ValueError, match="unknown reading 'maps'; choose one of paper, code, one map"):
+        Constants(reading="maps")
+
+
+@pytest.mark.parametrize("reading", ["paper", "code", "one map"])
+def test_the_factor_is_that_of_equal_neighbours(reading: str) -> None:
+    constants = Constants(1.0, 3, 1e-3, 0.5, reading)
+    a = torch.full((1, 7, 7, 7), 40.0, dtype=torch.float64)
+    middle = (constants.normalize(a) / a)[0, 3, 3, 3]
+    assert torch.isclose(middle, constants.factor(a[0, 3, 3, 3]))
+
+
+def test_window_rms_is_what_the_base_holds() -> None:
+    a = activities(2, 8, 3, 3)
+    base = 2 + 1e-4 * 5 * window_rms(a) ** 2
+    assert torch.allclose(a / base**0.75, local_response_norm(a))
+
+
+def test_responses_are_those_of_the_networks_first_layer(images: Images, responses: Responses) -> None:
+    net = FourLayerNet(
+        CifarNetConfig(image_size=16, classes=3), torch.Generator().manual_seed(1_000_003)
+    )  # as `LayerProbe` draws it
+    probe = LayerProbe(images)
+    with torch.no_grad():
+        expected = net.features[0](probe.pixels[:100])
+    assert torch.allclose(responses.before_relu("raw", 0), expected, atol=1e-4)
+    assert torch.equal(responses.activities("raw", 0), responses.before_relu("raw", 0).relu())
+    shown = responses.pixels[0].float() - probe.pixels[0]
+    assert torch.allclose(shown, responses.pixels[7].float() - probe.pixels[7], atol=1e-4)  # the mean image
+    assert (responses.activities("raw") != responses.activities("raw", 0)).any()
+    with pytest.raises(ValueError, match="unknown input scale 'grey'"):
+        responses.before_relu("grey", 0)
+
+
+def test_looking_at_responses_does_not_disturb_the_views(images: Images) -> None:
+    settings = Settings("relu", 0.002, "gaussian-0.01", "raw")
+    plain, mixed = LayerProbe(images), LayerProbe(images)
+    mixed.first_responses(settings, 3)
+    mixed.first_responses(settings, 0)
+    assert mixed.view(settings, 10).loss == plain.view(settings, 10).loss
+
+
+def test_shrinking_in_a_network() -> None:
+    config = CifarNetConfig(norms=("lrn", "lrn-code", "none"))
+    net = FourLayerNet(config, torch.Generator().manual_seed(0))
+    x = 60 * torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    first, second = shrinking(net.features, x)
+    a = net.features[:3](x)
+    assert first.rms == pytest.approx(a.square().mean().sqrt().item())
+    assert 0 < first.low <= first.median <= first.high <= 2**-0.75 + 1e-6
+    assert second.rms < first.rms
+    assert second.high == pytest.approx(2**-0.75, abs=1e-3)
+
+
+def test_bytes_kept_for_the_backward_pass() -> None:
+    x = torch.randn(2, 6, 9, 9)
+    assert kept_bytes(LocalResponseNorm(), x) == 1.0
+    assert kept_bytes(nn.Identity(), x) == 0.0
+    assert kept_bytes(nn.ReLU(), x) == 1.0
+    assert kept_bytes(nn.LocalResponseNorm(5), x) > 2.0
+
+
+# --- drawings --------------------------------------------------------------------------------
+
+
+def test_bars_say_what_they_were_given() -> None:
+    ax = Figure().subplots()
+    lrn_plots.draw_before_after(ax, [1, 4, 0], [0.5, 2, 0], window=(0, 2), marks={1: "M"})
+    heights = [[p.get_extents().y1 for p in bars.get_paths()] for bars in ax.collections]
+    assert heights == [[1, 4, 0], [0.5, 2, 0]]
+    assert [t.get_text() for t in ax.texts] == ["M"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["before (a)", "after (b)"]
+    assert ax.get_ylim()[1] > 4
+
+
+def test_marks_lie_on_the_curve() -> None:
+    ax = Figure().subplots()
+    rms = torch.logspace(-1, 3, 100)
+    factors = Constants().factor(rms)
+    lrn_plots.draw_factors(ax, rms, {"paper": factors}, {"raw": (10.0, 100.0)}, on=factors)
+    filled, opened = ax.lines[1:]
+    assert filled.get_xydata()[0].tolist() == pytest.approx([10, 2.05**-0.75], rel=1e-3)
+    assert opened.get_xydata()[0].tolist() == pytest.approx([100, 7**-0.75], rel=1e-2)
+    assert opened.get_markerfacecolor() == "white"
+
+
+# --- the explorer ----------------------------------------------------------------------------
+
+
+def test_the_explorer_follows_every_control(images: Images, responses: Responses) -> None:
+    widget = lrn_explorer(images, responses=responses)
+    assert "(2 + 0.0001 · Σ a² over 5 maps)^0.75; raw pixels, after 100 steps" in widget.alt
+    assert all(control.description and control.tooltip for control in widget.controls.values())
+    seen = {widget.png}
+    changes = {
+        "alpha": 1e-3,
+        "n": 9,
+        "k": 1.0,
+        "beta": 0.5,
+        "reading": "one map",
+        "source": ("raw", 0),
+        "image": SHOWN - 1,
+        "row": 3,
+        "column": 2,
+    }
+    assert set(changes) == set(widget.controls)
+    for name, value in changes.items():
+        widget.controls[name].value = value
+        assert widget.error is None
+        assert widget.png not in seen, name
+        seen.add(widget.png)
+    assert "(1 + 0.001 · Σ a² over 9×9 places)^0.5; raw pixels, before the first step" in widget.alt
+
+
+def test_the_explorer_says_what_the_numbers_are(images: Images, responses: Responses) -> None:
+    widget = lrn_explorer(images, responses=responses)
+    row, column = (widget.controls[name].value for name in ("row", "column"))
+    a = responses.activities()[:SHOWN]
+    here = (local_response_norm(a) / a)[0, :, row, column]
+    most = int(here.nan_to_num(nan=1.0).argmin())
+    assert f"map {most} is inhibited most ({here[most]:.3g})" in widget.alt
+    assert a[0, :, row, column].max() == a[0].max()  # it starts at the strongest place
+
+
+@pytest.mark.parametrize(("name", "value"), [("alpha", 0.0), ("beta", 0.0), ("n", 1), ("n", 15)])
+def test_the_explorer_at_the_ends(images: Images, responses: Responses, name: str, value: float) -> None:
+    widget = lrn_explorer(images, responses=responses)
+    for reading in ("paper", "code", "one map"):
+        widget.controls[name].value = value
+        widget.controls["reading"].value = reading
+        assert widget.error is None
+
+
+def test_a_place_where_every_map_is_off(images: Images, responses: Responses) -> None:
+    z = responses.before_relu()
+    z[0, :, 5, 6] = -1.0
+    widget = lrn_explorer(images, responses=responses)
+    widget.controls["row"].value, widget.controls["column"].value = 5, 6
+    assert widget.error is None
+    assert "every map is 0" in widget.alt
+
+
+def test_a_change_is_drawn_soon(images: Images, responses: Responses) -> None:
+    widget = lrn_explorer(images, responses=responses)
+    times = []
+    for alpha in (1e-3, 1e-4, 1e-2, 5e-4):
+        before = time.process_time()
+        widget.controls["alpha"].value = alpha
+        times.append(time.process_time() - before)
+    assert min(times) < 0.5
+
+
+def test_within_a_map_evens_out_contrast() -> None:
+    a = activities(1, 2, 12, 12)
+    a[..., 6:] *= 8
+    b = map_response_norm(a)
+    assert (b[..., 8:].mean() / b[..., :4].mean()) < (a[..., 8:].mean() / a[..., :4].mean())

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.path import Path
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -40,15 +43,16 @@ def draw_inputs(
 ) -> None:
     """The inputs as cells with their numbers, shaded by how many windows see them.
 
-    values, seen: (n, n). windows: all of them; chosen: the one that is looked at; neighbour:
-    the next one. What hangs over the edge is drawn outside of the grid.
+    The axes must stand and be framed (`frame_grid`) already. values, seen: (n, n). windows:
+    all of them; chosen: the one that is looked at; neighbour: the next one. What hangs over
+    the edge is drawn outside of the grid.
     """
     n = len(values)
     shade = _shades(seen)
     tones = np.vectorize(shade.__getitem__)(seen)
-    for (row, column), value in np.ndenumerate(values):
-        _number(ax, column, row, f"{value:g}", "white" if tones[row, column] >= DARK_FROM else "black")
     _cells(ax, tones)
+    _numbers(ax, values, tones < DARK_FROM, "black", 0)
+    _numbers(ax, values, tones >= DARK_FROM, "white", 0)
     for row, column in np.argwhere(seen == 0):
         ax.add_patch(Rectangle((column, row), 1, 1, fill=False, hatch="////", edgecolor="#BBBBBB", lw=0))
     ax.add_collection(LineCollection([_outline(w, 0.07) for w in windows], colors=NEUTRAL, linewidths=0.9))
@@ -66,8 +70,7 @@ def draw_outputs(ax: Axes, values: NDArray[Any], chosen: tuple[int, int] | None,
     if not values.size:
         return
     _cells(ax, np.zeros(values.shape, dtype=int))
-    for (row, column), value in np.ndenumerate(values):
-        _number(ax, column, row, f"{value:.{digits}f}", "black")
+    _numbers(ax, values, np.ones(values.shape, dtype=bool), "black", digits)
     height, width = values.shape
     _border(ax, (0, 0, width, height), "black", 1.4)
     if chosen is not None:
@@ -134,8 +137,36 @@ def _border(ax: Axes, span: Span, color: str, width: float, line: Any = "-") -> 
     )
 
 
-def _number(ax: Axes, column: int, row: int, text: str, color: str) -> None:
-    ax.text(column + 0.5, row + 0.54, text, ha="center", va="center", fontsize=FONT_SIZE - 1, color=color)
+def _numbers(ax: Axes, values: NDArray[Any], where: NDArray[Any], color: str, digits: int) -> None:
+    """The values at the places `where`, in the middle of their cells, as one shape.
+
+    Hundreds of texts would take longer to draw than a hand that moves a slider waits.
+    """
+    left, right = ax.get_xlim()
+    points = 72 / ax.figure.dpi * min(ax.bbox.width, ax.bbox.height) / (right - left)  # a cell's side
+    size = (FONT_SIZE - 1) / points
+    shapes = []
+    for row, column in np.argwhere(where):
+        glyphs = _glyphs(f"{values[row, column]:.{digits}f}")
+        middle = np.array([column + 0.5, row + 0.5])
+        shapes.append(Path(np.asarray(glyphs.vertices) * [size, -size] + middle, glyphs.codes))
+    if shapes:
+        drawn = PathCollection([Path.make_compound_path(*shapes)], facecolors=color, linewidths=0, zorder=3)
+        ax.add_collection(drawn, autolim=False)  # the limits stand already; finding them takes long
+
+
+@cache
+def _glyphs(text: str) -> Path:
+    """The outline of a text one point high, with its middle at the origin."""
+    path = TextPath((0, 0), text, size=1)
+    box = path.get_extents()
+    middle = np.array([(box.x0 + box.x1) / 2, _glyph_height() / 2])
+    return Path(np.asarray(path.vertices) - middle, path.codes)
+
+
+@cache
+def _glyph_height() -> float:
+    return float(TextPath((0, 0), "0", size=1).get_extents().y1)
 
 
 def _outline(span: Span, inset: float) -> list[tuple[float, float]]:
@@ -234,7 +265,7 @@ def draw_shifted(ax: Axes, cells: Sequence[Mapping[str, Any]], title: str) -> No
         ax.plot([], [], color=color, linestyle=line, marker=marker, label=cell["title"])
     ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.12 * ax.get_ylim()[1])
     ax.set_xlabel("shift (pixels)")
     ax.set_ylabel("test images whose prediction changes")
     ax.set_title(title)

@@ -33,9 +33,10 @@ def pooling_explorer(
     row, column: the output that is looked at, from 1; beyond the last output the last one is
     taken. up: sizes are rounded up, as in 2012, or down. kind: "max" or "avg". These are where
     the controls start; a value that is no option raises ipywidgets' TraitError. The inputs
-    are digits drawn by `seed`.
+    are numbers from 0 to 99, drawn by `seed`.
     """
-    digits = torch.randint(10, (SIDES[-1], SIDES[-1]), generator=torch.Generator().manual_seed(seed)).float()
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.randint(100, (SIDES[-1], SIDES[-1]), generator=generator).float()
     sides = [(str(i), i) for i in SIDES]
     outputs = [(str(i), i) for i in range(1, SIDES[-1] + 1)]
     rules = [("up (2012)", True), ("down (PyTorch's default)", False)]
@@ -51,7 +52,7 @@ def pooling_explorer(
     }
 
     def draw(n: int, z: int, s: int, row: int, column: int, up: bool, kind: str) -> tuple[Figure, str]:
-        return _draw_grids(digits[:n, :n], z, s, (row, column), up, kind)
+        return _draw_grids(numbers[:n, :n], z, s, (row, column), up, kind)
 
     return PictureWidget(controls, draw)
 
@@ -67,19 +68,17 @@ def _draw_grids(
     span = (s * chosen[1], s * chosen[0], z, z) if chosen else None
     neighbour = (s * chosen[1] + s, s * chosen[0], z, z) if chosen and chosen[1] + 1 < m else None
     figure, ((left, right),) = widget_axes(1, 2, height=HEIGHT)
-    pooling_plots.draw_inputs(left, x.numpy(), seen.numpy(), spans, span, neighbour)
-    pooling_plots.draw_outputs(
-        right, pooled.numpy(), chosen, digits=0 if kind == "max" else 1 if m > 8 else 2
-    )
+    figure.subplots_adjust(left=0.02, right=0.985, top=0.84, bottom=0.1, wspace=0.06)
     reach = max(n, s * (m - 1) + z)  # as far as the last window hangs over
     for ax in (left, right):
         pooling_plots.frame_grid(ax, reach)
+    pooling_plots.draw_inputs(left, x.numpy(), seen.numpy(), spans, span, neighbour)
+    pooling_plots.draw_outputs(right, pooled.numpy(), chosen, digits=0 if kind == "max" or m > 8 else 1)
     left.set_title(f"inputs: n = {n}, z = {z}, s = {s}", fontsize=FONT_SIZE, loc="left")
     right.set_title(_size_sentence(n, z, s, m, up), fontsize=FONT_SIZE, loc="left")
     overlap, edge = _heading(n, z, s, m, up)
     marks = " (thick: the window of the marked output; dashed: the next one)" if neighbour else ""
     figure.suptitle(f"{overlap}{marks}\n{edge}", fontsize=FONT_SIZE, x=0.02, ha="left")
-    figure.subplots_adjust(left=0.02, right=0.985, top=0.84, bottom=0.1, wspace=0.06)
     return figure, _description(x, z, s, up, kind, chosen)
 
 

@@ -292,6 +292,28 @@ def _judge_order_of_relu(answer: Any) -> str | None:
     return "both orders give the same: no negative number lies within two maps of a positive one"
 
 
+# --- 05 Two GPUs -------------------------------------------------------------------------
+
+_PARAMETERS = 60_965_224  # of the paper's network, see `architecture.count`
+
+
+def _ungroup(w: Tensor) -> Tensor:
+    whole = torch.zeros(len(w), 2 * w.shape[1], *w.shape[2:], dtype=w.dtype)
+    half, maps = len(w) // 2, w.shape[1]
+    whole[:half, :maps], whole[half:, maps:] = w[:half], w[half:]
+    return whole
+
+
+def _ungroup_cases() -> list[tuple[Tensor, ...]]:
+    generator = torch.Generator().manual_seed(5)
+    return [(torch.randn(*shape, generator=generator),) for shape in ((6, 4, 3, 3), (2, 1, 1, 1))]
+
+
+def _exchange_cases() -> list[tuple[Tensor, ...]]:
+    generator = torch.Generator().manual_seed(6)
+    return [tuple(torch.randn(2, 3, 4, 4, generator=generator) for _ in range(2))]
+
+
 EXERCISES = {
     e.id: e
     for e in (
@@ -406,6 +428,98 @@ EXERCISES = {
             ),
             "So the order of pooling and activation matters for |tanh|, and for no f that only rises.",
         ),
+        # 02 local response normalization
+        Exercise(
+            "02.1",
+            same_function(
+                _response_norm,
+                _activity_cases(),
+                faults=[
+                    (
+                        lambda a: _response_norm(a, alpha=1e-4 / 5),
+                        "that is α/n times the sum, as in the 2012 code; the paper prints α times it",
+                    ),
+                    (
+                        lambda a: _response_norm(a, around=True),
+                        "the first and the last maps are no neighbours: the sum ends there",
+                    ),
+                    (_within_one_map, "the neighbours are maps, the same place in each, not places"),
+                    (lambda a: _response_norm(a, reach=1), "n = 5 maps: two on either side of map i"),
+                    (lambda a: _response_norm(a, beta=1.0), "the power β = 0.75 is missing"),
+                ],
+            ),
+            (
+                "Square, and pad the dimension of the maps by two zeros on either side: "
+                "F.pad(a**2, (0, 0, 0, 0, 2, 2)).",
+                "Five slices of the padded squares, each C maps long, one map apart; add them up.",
+            ),
+            "No loop over units: five additions of whole tensors, whatever the number of maps.",
+        ),
+        Exercise(
+            "02.2",
+            number(
+                7**-0.75,
+                faults={
+                    100 * 7**-0.75: "that is b itself; the factor is b/a",
+                    3**-0.75: "that is α/n times the sum, as in the 2012 code",
+                    5**-0.75: "k = 2 is missing in the base",
+                    2.2**-0.75: "the activities are to be squared, and all five counted",
+                    7.0: "that is the base; it stands below, to the power 0.75",
+                    1 / 7: "the power β = 0.75 is missing",
+                },
+            ),
+            (
+                "The five squares add up to 5 · 100² = 50,000.",
+                "The base is 2 + 0.0001 · 50,000 = 7. What is 7 to the power −0.75?",
+            ),
+            "Where all is quiet the factor is 0.595, so these five hold each other to 39% of it.",
+        ),
+        Exercise(
+            "02.3",
+            number(
+                5e-4,
+                faults={
+                    1e-4: "with that it computes what the 2012 code did: a fifth of the paper's sum",
+                    2e-5: "it divides by n, so α must grow to make up for it",
+                },
+            ),
+            (
+                "torch.nn.LocalResponseNorm multiplies the sum by alpha / size.",
+                "alpha / 5 = 0.0001",
+            ),
+            "Copying α = 0.0001 into PyTorch gives the network that was run, not the one that was printed.",
+        ),
+        Exercise(
+            "02.4",
+            _judge_order_of_relu,
+            (
+                "ReLU first removes negative numbers from the sum. Normalization first squares them.",
+                "One negative number beside a positive one is enough.",
+            ),
+            "A negative neighbour inhibits only where normalization comes first, as in the authors' layer 1.",
+        ),
+        Exercise(
+            "02.5",
+            number(
+                math.sqrt(2 * (2 ** (4 / 3) - 1) / 5e-4),
+                faults={
+                    2 * (2 ** (4 / 3) - 1) / 5e-4: "that is the mean square; take its root",
+                    math.sqrt(
+                        2 / 5e-4
+                    ): "there the base has doubled, which makes a factor of 2^−0.75 = 0.595",
+                    math.sqrt(
+                        2 * (2 ** (4 / 3) - 1) / 1e-4
+                    ): "that is α/n times the sum, as in the 2012 code",
+                    math.sqrt((2 ** (4 / 3) - 2) / 5e-4): "there b is half of a; it is compared with quiet "
+                    "neighbours, where b is 0.595 a",
+                },
+            ),
+            (
+                "With five neighbours of root mean square r the sum is 5 r².",
+                "Solve ((2 + 0.0005 r²) / 2)^0.75 = 2: the base grows by 2^(4/3) = 2.52.",
+            ),
+            "On pixels divided by their standard deviation nothing comes near it.",
+        ),
         # 03 overlapping pooling
         Exercise(
             "03.1",
@@ -479,6 +593,81 @@ EXERCISES = {
                 "(a + 2b + c)/4. In two dimensions rows and columns multiply: torch.outer.",
             ),
             "It weighs the middle most: a blur before the stride is taken.",
+        ),
+        Exercise(
+            "05.1",
+            number(
+                4 * 128 * 48 * 27**2,
+                tolerance=0.005,
+                faults={
+                    4 * 128 * 96 * 27**2: "that is the whole input; a column sends its own half",
+                    128 * 48 * 27**2: "those are numbers; each takes four bytes",
+                    4 * 48 * 27**2: "that is one image; the batch has 128",
+                    17.9: "give bytes, not megabytes",
+                },
+            ),
+            ("Each column has half of the 96 maps.", "4 bytes · 128 images · 48 maps · 27 · 27 places."),
+            "17.9 MB: more than conv3, which sends 11.1 MB.",
+        ),
+        Exercise(
+            "05.2",
+            number(
+                _PARAMETERS + 256 * 48 * 25 + 384 * 192 * 9 + 256 * 192 * 9,
+                tolerance=1e-9,
+                faults={
+                    _PARAMETERS: "that is the paper's network, where conv2, conv4 and conv5 read one column",
+                },
+            ),
+            (
+                "A kernel that reads both columns has twice the weights, and one bias as before.",
+                "conv2 gains 256·48·25 weights, conv4 384·192·9, conv5 256·192·9.",
+            ),
+            "2.3% more parameters, but 1.1 billion multiply-adds instead of 724 million.",
+        ),
+        Exercise(
+            "05.3",
+            same_function(
+                _ungroup,
+                _ungroup_cases(),
+                faults=[
+                    (
+                        lambda w: torch.cat([w, w], dim=1),
+                        "every kernel reads both halves now; it must have zeros for the other column",
+                    )
+                ],
+            ),
+            (
+                "Which weights must be zero, so that a kernel does not see the other half?",
+                "The first half of the kernels has zeros behind its weights, the second half before them.",
+            ),
+            "Grouping is a constraint: half of the weights of an ordinary convolution fixed at zero.",
+        ),
+        Exercise(
+            "05.4",
+            number(
+                4 * _PARAMETERS / (30.0e6 / 128),
+                tolerance=0.02,
+                faults={
+                    4 * _PARAMETERS / (60.0e6 / 128): "60 MB is what both GPUs send together",
+                    _PARAMETERS / (30.0e6 / 128): "a gradient takes four bytes",
+                },
+            ),
+            ("Columns send 30.0 MB · N / 128.", "Set it equal to 4 · 60,965,224 bytes and solve for N."),
+            "Beyond about a thousand images a step data parallelism sends less.",
+        ),
+        Exercise(
+            "05.5",
+            same_function(
+                lambda own, received: own + received,
+                _exchange_cases(),
+                faults=[
+                    (lambda own, received: own, "the other rank read this half, too"),
+                    (lambda own, received: received, "this rank read its own half, too"),
+                    (lambda own, received: (own + received) / 2, "gradients of one value add up: no mean"),
+                ],
+            ),
+            ("Two readers of one value: what does the chain rule do?", "It adds."),
+            "Forgetting one of the two is the usual mistake, and training still seems to work.",
         ),
     )
 }

@@ -146,6 +146,65 @@ def _figure1(options: argparse.Namespace) -> int:
     return 0
 
 
+def _ablation(options: argparse.Namespace) -> int:
+    from alexnet_edu import ablations, data
+    from alexnet_edu.experiments import write_json
+
+    study = ablations.STUDIES[options.study]
+    _check_names("variant", options.variant, {v.name for v in study.variants})
+    _check_device(options.device)
+    if options.output is not None and options.output.is_dir():
+        raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
+    images = data.load_cifar10(options.scale)
+    runs = data.runs_dir() / ("ablations-synthetic" if images.train.synthetic else "ablations")
+    lab = ablations.Laboratory(study, images.train, images.test, runs)
+    if not options.assemble:
+        ablations.record(
+            lab,
+            variants=options.variant or None,
+            workers=options.jobs or os.cpu_count(),
+            device=options.device,
+            say=lambda line: print(line, flush=True),
+        )
+    record = ablations.assemble(study, runs, lab.fingerprint)
+    path = options.output or _place_for_study(record, runs)
+    write_json(path, record)
+    print(f"{len(record['cells'])} of {len(study.variants)} variants on {images.train.source}: {path}")
+    return 0
+
+
+def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
+    """`data/results`, unless that would put less, other images or the stand-in in place of what is there."""
+    from alexnet_edu.experiments import read_json
+    from alexnet_edu.measured import results_dir
+
+    name = f"{record['experiment']}.json"
+    published, own = results_dir() / name, runs.parent / f"{runs.name}-{name}"
+    if record["provenance"]["data"]["synthetic"]:
+        return own
+    if not published.exists():
+        return published
+    there = read_json(published)
+    if there["provenance"]["data"]["fingerprint"] != record["provenance"]["data"]["fingerprint"]:
+        print(f"{published} is left as it is: it was made on other images.")
+        return own
+    if lost := {c["variant"] for c in there["cells"]} - {c["variant"] for c in record["cells"]}:
+        print(f"{published} is left as it is: it holds more, {', '.join(sorted(lost))}.")
+        return own
+    return published
+
+
+def _two_columns(options: argparse.Namespace) -> int:
+    from alexnet_edu import column_trials
+    from alexnet_edu.experiments import write_json
+    from alexnet_edu.measured import TWO_COLUMNS, results_dir
+
+    path = options.output or results_dir() / TWO_COLUMNS
+    write_json(path, column_trials.record(options.batch, rounds=options.rounds))
+    print(f"two columns, equality, bytes and seconds: {path}")
+    return 0
+
+
 def _check_names(what: str, given: Sequence[str], known: set[str]) -> None:
     if unknown := sorted(set(given) - known):
         raise ValueError(f"there is no {what} {unknown[0]!r}; choose from {', '.join(sorted(known))}")
@@ -256,6 +315,39 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
         run=_figure1,
         kept="Every run is kept up to its last measurement; the same command goes on from there.",
     )
+    _add_ablations(commands)
+
+
+def _add_ablations(commands: Any) -> None:
+    helps = {
+        "norms": "normalization in the four-layer network (§3.3): none, LRN, batch norm, within a map",
+        "pooling": "overlapping pooling (§3.4): z = 2 against z = 3",
+        "exchange": "where two columns read each other (§3.2)",
+        "lrn-long": "the network of 13%% test error, with and without LRN (§3.3)",
+    }
+    for name, words in helps.items():
+        command = commands.add_parser(
+            name,
+            help=words,
+            description=f"{words[0].upper()}{words[1:]}. Searches each variant's rate on held-out images, "
+            "repeats it with fresh seeds. May be killed at any moment: the same command goes on from there.",
+        )
+        add = command.add_argument
+        add("--variant", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+        add("--jobs", type=_positive, metavar="N", help="variants at a time (default: one per core)")
+        add("--scale", choices=SCALES, help="quick takes the small stand-in (default: ALEXNET_EDU_SCALE)")
+        add("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+        add("--assemble", action="store_true", help="train nothing, only gather what was run")
+        add("--output", type=Path, metavar="FILE", help="where the record goes (default: data/results)")
+        kept = "Every run is kept up to its last epoch; the same command goes on from there."
+        command.set_defaults(run=_ablation, study=name, kept=kept)
+    command = commands.add_parser(
+        "two-columns", help="the paper's network in one process and in two: equality, bytes, seconds (§3.2)"
+    )
+    command.add_argument("--batch", type=_positive, default=32, help="images per timed step (default 32)")
+    command.add_argument("--rounds", type=_positive, default=3, help="starts of each setting (default 3)")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
+    command.set_defaults(run=_two_columns, kept="No record was written.")
 
 
 def _seed(text: str) -> int:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_edu import paper as p
+from alexnet_edu import traffic
+from alexnet_edu.architecture import variant
 from alexnet_edu.ledger import claim_named
 from alexnet_edu.paper import TARGET_TRAINING_ERROR
 
@@ -80,7 +82,7 @@ def ours(claim_id: str) -> Ours | None:
     """
     claim_named(claim_id)
     if claim_id in COUNTS:
-        return Ours(COUNTS[claim_id](), "counted from the layer table", None)
+        return Ours(COUNTS[claim_id](), "by arithmetic, each time anew", None)
     if claim_id not in READERS:
         return None
     file, reader = READERS[claim_id]
@@ -269,3 +271,154 @@ def _crossing(curve: Mapping[str, Sequence[float]]) -> float | None:
             return float(before[0] + share * (epoch - before[0]))
         before = (epoch, error)
     return None
+
+
+# --- readers: the studies of §3.2 to §3.4 ---------------------------------------------------
+
+
+def _errors(record: Mapping[str, Any], variant: str, what: str = "test_error") -> list[float] | None:
+    """The last error (0–1) of each seed of a variant; None if it was not run."""
+    for cell in record["cells"]:
+        if cell["variant"] == variant:
+            return [_number(run["curve"][what][-1]) for run in cell["runs"]]
+    return None
+
+
+def _shape(record: Mapping[str, Any]) -> str:
+    """What the study is, for the end of a sentence: epochs, seeds, data."""
+    runs = {len(cell["runs"]) for cell in record["cells"]}
+    seeds = f"{min(runs)} seed{'s' if min(runs) > 1 else ''}"
+    return f"on CIFAR-10, {record['epochs']:g} epochs, {seeds}{_on_stand_in(record)}"
+
+
+def _against(
+    record: Mapping[str, Any], experiment: str, variant: str, baseline: str, what: str = "test_error"
+) -> str | None:
+    """ "25.9% against 25.2% test error": means over the seeds; None if one was not run."""
+    if record["experiment"] != experiment:
+        raise ValueError(f"experiment {record['experiment']!r} is not {experiment!r}")
+    pair = [_errors(record, name, what) for name in (variant, baseline)]
+    if pair[0] is None or pair[1] is None:
+        return None
+    means = [100 * sum(errors) / len(errors) for errors in (pair[0], pair[1])]
+    return f"{means[0]:.1f}% against {means[1]:.1f}%"
+
+
+@reads("lrn-gain", "norms.json")
+def _read_lrn_gain(record: dict[str, Any]) -> str | None:
+    texts = [
+        f"{words} {compared.split(' against ')[0]}"
+        for name, words in (("lrn", "LRN"), ("batch", "batch norm"), ("within-map", "within a map"))
+        if (compared := _against(record, "norms", name, "none")) is not None
+    ]
+    plain = _errors(record, "none")
+    if not texts or plain is None:
+        return None
+    mean = 100 * sum(plain) / len(plain)
+    return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({_shape(record)})"
+
+
+@reads("lrn-cifar", "lrn-long.json")
+def _read_lrn_cifar(record: dict[str, Any]) -> str | None:
+    compared = _against(record, "lrn-long", "lrn", "none")
+    if compared is None:
+        return None
+    views = [
+        100 * _number(run["nine_views"])
+        for name in ("lrn", "none")
+        for cell in record["cells"]
+        if cell["variant"] == name
+        for run in cell["runs"][:1]
+    ]
+    return (
+        f"with LRN {compared} without, test error of the middle crop; nine crops {views[0]:.1f}% against "
+        f"{views[1]:.1f}% ({_shape(record)})"
+    )
+
+
+@reads("pool-overlap", "pooling.json")
+def _read_pool_overlap(record: dict[str, Any]) -> str | None:
+    compared = _against(record, "pooling", "z3", "z2")
+    if compared is None:
+        return None
+    return f"small version: z = 3 {compared} at z = 2, test error ({_shape(record)})"
+
+
+@reads("pool-overfit", "pooling.json")
+def _read_pool_overfit(record: dict[str, Any]) -> str | None:
+    pairs = [(_errors(record, z), _errors(record, z, "train_error")) for z in ("z3", "z2")]
+    gaps = []
+    for test, train in pairs:
+        if test is None or train is None:
+            return None
+        gaps.append(100 * (sum(test) / len(test) - sum(train) / len(train)))
+    trained = _against(record, "pooling", "z3", "z2", "train_error")
+    return (
+        f"test minus training error: {gaps[0]:.1f} points at z = 3, {gaps[1]:.1f} at z = 2; training error "
+        f"{trained} ({_shape(record)})"
+    )
+
+
+@reads("two-gpu-gain", "exchange.json")
+def _read_two_gpu_gain(record: dict[str, Any]) -> str | None:
+    compared = _against(record, "exchange", "conv3", "half")
+    if compared is None:
+        return None
+    return f"small version: two columns {compared} for the half network, test error ({_shape(record)})"
+
+
+@reads("connectivity", "exchange.json")
+def _read_connectivity(record: dict[str, Any]) -> str | None:
+    if record["experiment"] != "exchange":
+        raise ValueError(f"experiment {record['experiment']!r} is not 'exchange'")
+    patterns = (
+        ("conv3", "at conv3"),
+        ("conv4", "conv4"),
+        ("conv3-conv4", "both"),
+        ("nowhere", "nowhere"),
+        ("everywhere", "everywhere"),
+    )
+    texts = []
+    for name, words in patterns:
+        errors = _errors(record, name)
+        if errors is None:
+            return None
+        texts.append(f"{words} {100 * sum(errors) / len(errors):.1f}%")
+    return f"test error talking {', '.join(texts)} ({_shape(record)})"
+
+
+TWO_COLUMNS = "two-columns.json"
+
+
+@reads("two-gpu-time", TWO_COLUMNS)
+def _read_two_gpu_time(record: dict[str, Any]) -> str | None:
+    if record["experiment"] != "two-columns":
+        raise ValueError(f"experiment {record['experiment']!r} is not 'two-columns'")
+    texts = [f"{name} {_number(sorted(s)[len(s) // 2]):.2f} s" for name, s in record["seconds"].items()]
+    return f"a step of {record['batch']} images on processors: {', '.join(texts)}"
+
+
+def _count_memory() -> str:
+    alone = traffic.mib(traffic.memory_2012(variant("run145")))
+    halves = [traffic.mib(traffic.memory_2012(variant("run145"), gpu=gpu)) for gpu in (0, 1)]
+    return f"{alone:,.0f} MiB on one GPU, {halves[0]:,.0f} and {halves[1]:,.0f} on two (estimate)"
+
+
+def _count_traffic() -> str:
+    each = traffic.sent_each_way(variant("paper"))
+    texts = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in each.items() if name != "fc8")
+    return f"{texts} each way; {traffic.sent_per_step(variant('paper')) / 1e6:.0f} MB a step"
+
+
+COUNTS |= {"memory-3gb": _count_memory, "two-gpu-comm": _count_traffic}
+
+
+def _lrn_formula() -> str:
+    loudest = math.sqrt(p.LRN_K / (p.LRN_ALPHA * p.LRN_N))
+    return (
+        f"α times the sum equals k where five neighbours have an rms of {loudest:.0f} (printed formula), of "
+        f"{loudest * math.sqrt(p.LRN_N):.0f} (α/n, the code)"
+    )
+
+
+COUNTS["lrn-formula"] = _lrn_formula

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import cli, data, doctor, figure1
+from alexnet_edu import ablations, cli, column_trials, data, doctor, figure1
 from alexnet_edu.claims import CLAIMS
+from alexnet_edu.experiments import write_json
 from alexnet_edu.images import DataError
 from alexnet_edu.train import CheckpointError
 
@@ -253,3 +254,72 @@ def test_doctor_exits_1_only_for_a_failure(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(doctor, "examine", lambda: iter([warning, failure]))
     assert cli.main(["doctor"]) == 1
     assert "fail  torch     not installed" in capsys.readouterr().out
+
+
+# --- the studies of §3.2 to §3.4 -------------------------------------------------------------
+
+
+def study_record(variants: list[str], *, synthetic: bool = False, fingerprint: str = "a") -> dict[str, Any]:
+    data = {"synthetic": synthetic, "fingerprint": fingerprint}
+    return {
+        "experiment": "pooling",
+        "cells": [{"variant": v} for v in variants],
+        "provenance": {"data": data},
+    }
+
+
+def test_a_study_runs_with_what_was_asked_and_the_stand_in_stays_apart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(ablations, "record", lambda lab, **options: calls.append(options))
+    monkeypatch.setattr(ablations, "assemble", lambda *_: study_record(["z2"], synthetic=True))
+    arguments = ["experiment", "pooling", "--scale", "quick", "--variant", "z2", "--jobs", "1"]
+    assert cli.main(arguments) == 0
+    assert calls[0]["variants"] == ["z2"]
+    assert calls[0]["workers"] == 1
+    assert (folder / "data" / "runs" / "ablations-synthetic-pooling.json").exists()
+    assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "made", "kept"),
+    [
+        (["z2"], ["z2", "z3"], None),
+        (["z2", "z3"], ["z2"], "it holds more, z3"),
+        (["z2"], ["z2"], "it was made on other images"),
+    ],
+)
+def test_a_study_never_takes_the_place_of_more(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    there: list[str],
+    made: list[str],
+    kept: str | None,
+) -> None:
+    fingerprint = "b" if kept and "images" in kept else "a"
+    monkeypatch.setattr(ablations, "assemble", lambda *_: study_record(made, fingerprint=fingerprint))
+    published = folder / "results" / "pooling.json"
+    write_json(published, study_record(there))
+    assert cli.main(["experiment", "pooling", "--scale", "quick", "--assemble"]) == 0
+    names = [c["variant"] for c in json.loads(published.read_text())["cells"]]
+    assert names == (there if kept else made)
+    assert (kept or str(published)) in capsys.readouterr().out
+
+
+def test_an_unknown_variant_is_told(capsys: Capture) -> None:
+    assert cli.main(["experiment", "norms", "--variant", "group"]) == 2
+    assert "no variant 'group'; choose from batch, lrn, lrn-code" in capsys.readouterr().err
+
+
+def test_nothing_to_assemble_is_told(capsys: Capture) -> None:
+    assert cli.main(["experiment", "exchange", "--scale", "quick", "--assemble"]) == 2
+    assert "no whole variant of the study 'exchange'" in capsys.readouterr().err
+
+
+def test_two_columns_are_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_trials, "record", lambda batch, rounds: {"batch": batch, "rounds": rounds})
+    assert cli.main(["experiment", "two-columns", "--batch", "4", "--rounds", "1"]) == 0
+    written = json.loads((folder / "results" / "two-columns.json").read_text())
+    assert written == {"batch": 4, "rounds": 1}

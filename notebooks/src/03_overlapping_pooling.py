@@ -316,6 +316,8 @@ for shift in cells[0]["runs"][0]["shifted"]:
 # **How to read it.** Compare the two lines with the scatter of the seeds around them. Three pooling layers with $s = 2$
 # follow a shift exactly only if it is a multiple of $2^3 = 8$ pixels. No shift in this figure is.
 #
+# <!-- RESULT: name the images that were moved, if they are not a fair sample of the classes; the first 2,000 of a test split in order of class are not. -->
+#
 # <!-- RESULT: say whether z = 3 changes its mind less often, by how much, and whether the seeds of the two overlap. -->
 #
 # **Harder to overfit?** A network overfits when its training error goes on falling and its test error does not

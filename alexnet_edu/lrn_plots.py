@@ -44,7 +44,8 @@ def draw_before_after(
     ax.axhline(0, color=NEUTRAL, linewidth=0.6)
     ax.set_xlim(-0.8, len(before) - 0.2)
     ax.set_ylim(1.1 * low, high + 0.32 * (high - low))  # room for the legend
-    ax.legend(fontsize=9, frameon=False, loc="upper left", handlelength=1.2)
+    on_the_left = before.argmax() <= len(before) // 2  # the tallest bar
+    ax.legend(fontsize=9, frameon=False, loc="upper right" if on_the_left else "upper left", handlelength=1.2)
 
 
 def _bars(ax: Axes, heights: NDArray[np.float64], width: float, color: str, label: str) -> None:

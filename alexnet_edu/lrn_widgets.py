@@ -34,13 +34,14 @@ def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: in
     """What k, n, α, β and the reading of the formula do to the outputs of a first layer.
 
     images, seed: see `Responses`, which is made of them unless it is given. The constants start
-    at those of §3.3, the place at the strongest activity of the first image.
+    at those of §3.3, image and place at the strongest activity of all.
     """
     found = responses or Responses(images, seed)
     for _, source in SOURCES:
         found.before_relu(*source)  # now, so that every later change is drawn at once
     side = found.pixels.shape[-1]
-    strongest = int(found.activities()[0].amax(0).argmax())  # the first image is shown first
+    at = int(found.activities()[:SHOWN].amax(1).argmax())  # among all places of all images
+    strongest, shown = at % side**2, at // side**2
     places = [(str(i), i) for i in range(side)]
     controls = {
         "k": slider("k", [(f"{v:g}", v) for v in K], paper.LRN_K, "the constant of the base"),
@@ -49,7 +50,7 @@ def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: in
         "beta": slider("β", [(f"{v:g}", v) for v in BETA], paper.LRN_BETA, "the power"),
         "reading": choice("Formula", list(READINGS), "paper", "over what the squares are summed"),
         "source": choice("Activities", list(SOURCES), ("raw", STEPS), "which network they come from"),
-        "image": slider("Image", [(str(i), i) for i in range(SHOWN)], 0, "which image is shown"),
+        "image": slider("Image", [(str(i), i) for i in range(SHOWN)], shown, "which image is shown"),
         "row": slider("Row", places, strongest // side, "row of the place, from the top"),
         "column": slider("Column", places, strongest % side, "column of the place, from the left"),
     }

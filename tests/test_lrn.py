@@ -149,7 +149,7 @@ def test_the_explorer_follows_every_control(images: Images, responses: Responses
         "beta": 0.5,
         "reading": "one map",
         "source": ("raw", 0),
-        "image": SHOWN - 1,
+        "image": 6,
         "row": 3,
         "column": 2,
     }
@@ -164,12 +164,12 @@ def test_the_explorer_follows_every_control(images: Images, responses: Responses
 
 def test_the_explorer_says_what_the_numbers_are(images: Images, responses: Responses) -> None:
     widget = lrn_explorer(images, responses=responses)
-    row, column = (widget.controls[name].value for name in ("row", "column"))
+    image, row, column = (widget.controls[name].value for name in ("image", "row", "column"))
     a = responses.activities()[:SHOWN]
-    here = (local_response_norm(a) / a)[0, :, row, column]
+    here = (local_response_norm(a) / a)[image, :, row, column]
     most = int(here.nan_to_num(nan=1.0).argmin())
     assert f"map {most} is inhibited most ({here[most]:.3g})" in widget.alt
-    assert a[0, :, row, column].max() == a[0].max()  # it starts at the strongest place
+    assert a[image, :, row, column].max() == a.max()  # it starts at the strongest place
 
 
 @pytest.mark.parametrize(("name", "value"), [("alpha", 0.0), ("beta", 0.0), ("n", 1), ("n", 15)])
@@ -185,6 +185,7 @@ def test_a_place_where_every_map_is_off(images: Images, responses: Responses) ->
     z = responses.before_relu()
     z[0, :, 5, 6] = -1.0
     widget = lrn_explorer(images, responses=responses)
+    widget.controls["image"].value = 0
     widget.controls["row"].value, widget.controls["column"].value = 5, 6
     assert widget.error is None
     assert "every map is 0" in widget.alt

@@ -209,13 +209,14 @@ readings = {
 }
 factors = {name: Constants(reading=how).normalize(a_real) / a_real for name, how in readings.items()}
 on = a_real > 0
-strongest = int(a_real[0].amax((1, 2)).argmax())  # map of the first image
+picture = int(a_real[:10].amax((1, 2, 3)).argmax())  # of ten images, that with the strongest activity
+strongest = int(a_real[picture].amax((1, 2)).argmax())  # and its map
 figure, axes = plt.subplots(1, 5, figsize=(13, 3.2), layout="constrained")
-lrn_plots.draw_image(axes[0], responses.pixels[0])
+lrn_plots.draw_image(axes[0], responses.pixels[picture])
 axes[0].set_title("the image", fontsize=10)
-figure.colorbar(lrn_plots.draw_map(axes[1], a_real[0, strongest]), ax=axes[1], location="bottom")
+figure.colorbar(lrn_plots.draw_map(axes[1], a_real[picture, strongest]), ax=axes[1], location="bottom")
 axes[1].set_title(f"a of map {strongest}", fontsize=10)
-maps = [factor[0, strongest] for factor in factors.values()]
+maps = [factor[picture, strongest] for factor in factors.values()]
 darkest = min(t.nan_to_num(nan=1).min().item() for t in maps)
 for ax, shown_map, (name, factor) in zip(axes[2:], maps, factors.items(), strict=True):
     shown = lrn_plots.draw_map(ax, shown_map, (darkest, k**-beta))
@@ -300,13 +301,13 @@ lrn_explorer(images, responses=responses)
 # %% tags=["nbval-ignore-output"]
 a_real = responses.activities("raw")
 b_map = map_response_norm(a_real)  # (100, 32, H, W)
-row = int(a_real[0, strongest].amax(1).argmax())
+row = int(a_real[picture, strongest].amax(1).argmax())
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), width_ratios=(1, 1, 1.6))
 for ax, what, t in zip(axes, ("before (a)", "after (b)"), (a_real, b_map), strict=False):
-    figure.colorbar(lrn_plots.draw_map(ax, t[0, strongest]), ax=ax, shrink=0.8)
+    figure.colorbar(lrn_plots.draw_map(ax, t[picture, strongest]), ax=ax, shrink=0.8)
     ax.axhline(row, color="white", linestyle=":", linewidth=1.2)
     ax.set_title(f"map {strongest} {what}", fontsize=10)
-lrn_plots.draw_row(axes[2], a_real[0, strongest, row], b_map[0, strongest, row])
+lrn_plots.draw_row(axes[2], a_real[picture, strongest, row], b_map[picture, strongest, row])
 axes[2].set(title=f"row {row} of it (dotted)", xlabel="column", ylabel="activity")
 figure.suptitle(f"Normalization within one map, 5×5 places\n{figure_note(images)}".strip())
 plt.tight_layout()
@@ -326,7 +327,7 @@ assert contrast(b_map) < contrast(found["across maps (§3.3)"]) < contrast(a_rea
 
 # %% [markdown]
 # **How to read it.** It evens out contrast in space. Where a map is strong over a whole region, all of the region comes
-# down; a weak structure beside it stays. Across maps the competition is between features at one place; within a map it is
+# down; a weak structure farther off stays. At the border of the region, where half of the window is quiet, more is left. Across maps the competition is between features at one place; within a map it is
 # between places of one feature. (These constants are also stronger: $k = 1$, and a strong activity usually has strong
 # neighbours in its own map.)
 #

@@ -38,7 +38,7 @@ def draw_spread(
         ax.annotate(f"{mean:.1%}", (mean, place - 0.3), ha="center", va="bottom", fontsize=9)
     ax.set_yticks(range(len(cells)), [cell["title"] for cell in cells])
     ax.set_ylim(len(cells) - 0.4, -0.75)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))  # as many decimals as the ticks need
     ax.margins(x=0.12)
     ax.set_xlabel(WORDS.get(what, what))
     ax.set_title(title)
@@ -61,7 +61,7 @@ def draw_curves(ax: Axes, cells: Sequence[Mapping[str, Any]], what: str, title: 
             linewidth=1.8,
         )
         ax.fill_between(epochs, [min(r) for r in rows], [max(r) for r in rows], color=color, alpha=0.15)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel("epochs")
     ax.set_ylabel(WORDS.get(what, what))
     ax.set_title(title)

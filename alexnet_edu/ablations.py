@@ -330,23 +330,26 @@ class Laboratory:
         )
         if run.status == "interrupted":
             raise KeyboardInterrupt
-        if path is not None and path.exists() and run.resumed_at == run.points[-1].iteration:
-            return read_json(path), model  # nothing new: it keeps saying when it was made
-        record = {
-            "variant": variant.name,
-            "searching": searching,
-            "seed": seed,
-            "rate": rate,
-            "status": run.status,
-            "curve": _curve(run),
-            "data": self.data(),
-            "provenance": origin,
-        }
-        if not searching and run.status == "limit":
-            record["shifted"] = shift_sensitivity(model, pixels[:SHIFTED_IMAGES], self.prepare)
+        old = read_json(path) if path is not None and path.exists() else None
+        if old is not None and run.resumed_at == run.points[-1].iteration:
+            record = old  # nothing new was trained: it keeps saying when it was made
+        else:
+            record = {
+                "variant": variant.name,
+                "searching": searching,
+                "seed": seed,
+                "rate": rate,
+                "status": run.status,
+                "curve": _curve(run),
+                "data": self.data(),
+                "provenance": origin,
+            }
+        if not searching and run.status == "limit" and "shifted" not in record:
+            some = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))[:SHIFTED_IMAGES]
+            record["shifted"] = shift_sensitivity(model, pixels[some.to(device)], self.prepare)
             if self.study.crop:
                 record["nine_views"] = self.error_over_views(model, pixels, labels)
-        if path is not None:
+        if path is not None and record != old:
             write_json(path, record)
         return record, model
 

@@ -140,6 +140,26 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         assert resumed["curve"][name] == whole["curve"][name], name
     assert resumed["nine_views"] == whole["nine_views"]
     assert lab.run(variant, 0.001, 1)[0] == resumed  # and costs nothing the third time
+    (kept,) = (tmp_path / "parts").glob("*.json")
+    write_json(kept, {k: v for k, v in resumed.items() if k not in ("shifted", "nine_views")})
+    assert lab.run(variant, 0.001, 1)[0] == resumed  # killed before the last measurements
+
+
+def test_images_of_all_classes_are_shifted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test images may lie in the order of their classes, as in a folder that was imported."""
+    order = TEST.labels.argsort()
+    shifted_pixels: list[torch.Tensor] = []
+
+    def spy(model: nn.Module, pixels: torch.Tensor, prepare: object) -> dict[str, float]:
+        shifted_pixels.append(pixels)
+        return {}
+
+    monkeypatch.setattr(ablations, "shift_sensitivity", spy)
+    monkeypatch.setattr(ablations, "SHIFTED_IMAGES", 50)
+    study = tiny("pooling")
+    Laboratory(study, TRAIN, TEST.subset(order), None).run(study.variants[0], 0.001, 1)
+    labels = {p.numpy().tobytes(): int(y) for p, y in zip(TEST.pixels, TEST.labels, strict=True)}
+    assert len({labels[p.numpy().tobytes()] for p in shifted_pixels[0]}) == 10
 
 
 def test_rate_falls_at_the_drops(tmp_path: Path) -> None:

@@ -332,7 +332,7 @@ class Laboratory:
             raise KeyboardInterrupt
         old = read_json(path) if path is not None and path.exists() else None
         if old is not None and run.resumed_at == run.points[-1].iteration:
-            record = old  # nothing new was trained: it keeps saying when it was made
+            record = dict(old)  # nothing new was trained: it keeps saying when it was made
         else:
             record = {
                 "variant": variant.name,

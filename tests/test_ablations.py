@@ -30,7 +30,7 @@ from alexnet_edu.ablations import (
     shifted,
 )
 from alexnet_edu.architecture import count
-from alexnet_edu.experiments import write_json
+from alexnet_edu.experiments import read_json, write_json
 from alexnet_edu.synthetic import synthetic_images
 
 IMAGES = synthetic_images(400, 100, seed=1)
@@ -143,6 +143,7 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "parts").glob("*.json")
     write_json(kept, {k: v for k, v in resumed.items() if k not in ("shifted", "nine_views")})
     assert lab.run(variant, 0.001, 1)[0] == resumed  # killed before the last measurements
+    assert read_json(kept) == resumed
 
 
 def test_images_of_all_classes_are_shifted(monkeypatch: pytest.MonkeyPatch) -> None:

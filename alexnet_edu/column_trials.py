@@ -57,7 +57,7 @@ def _images(batch: int, dtype: torch.dtype) -> Tensor:
 
 def _step(model: nn.Module, images: Tensor) -> Tensor:
     logits: Tensor = model(images)
-    F.cross_entropy(logits, torch.arange(len(images))).backward()
+    F.cross_entropy(logits, torch.arange(len(images), device=logits.device)).backward()
     return logits.detach()
 
 

@@ -194,8 +194,9 @@ PICTURE_OF_FIRST_SLIDER = """() => {
 # The picture follows the slider a little later; it says in words, rounded, what it shows.
 PICTURE_HAS_THE_SLIDERS_VALUE = f"""() => {{
     const readout = document.querySelector(".jp-OutputArea-output .widget-slider .widget-readout");
-    const value = Number(readout.innerText);
-    const numbers = ({PICTURE_OF_FIRST_SLIDER})().alt.match(/[0-9]*\\.[0-9]+/g);
+    const value = Number(readout.innerText), alt = ({PICTURE_OF_FIRST_SLIDER})().alt;
+    if (Number.isNaN(value)) return alt.includes(`${{readout.innerText}}: `);  // the name of a layer
+    const numbers = alt.match(/[0-9]*\\.[0-9]+/g);
     return numbers.some(number => Math.abs(number - value) <= 0.04 * value);
 }}"""
 

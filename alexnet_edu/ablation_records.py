@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_edu.experiments import read_json
+from alexnet_edu.json_files import read_json
 
 PARTS = {"experiment", "cells", "epochs", "provenance"}
 
@@ -39,13 +39,42 @@ def load_record(path: Path, study: str) -> dict[str, Any]:
     return record
 
 
-def find_cell(record: Mapping[str, Any], variant: str) -> dict[str, Any]:
-    """The part of a record about one variant. Raises ValueError if there is none."""
+def find_cell(record: Mapping[str, Any], variant: str, rate: float | None = None) -> dict[str, Any]:
+    """The part of a record about one variant, with the runs at its own learning rate, or at `rate`.
+
+    Raises ValueError if the variant was not run, or not at that rate.
+    """
     for cell in record["cells"]:
         if cell["variant"] == variant:
-            return dict(cell)
+            groups = {cell["rate"]: cell["runs"], **{m["rate"]: m["runs"] for m in cell.get("more", ())}}
+            if rate is not None and rate not in groups:
+                known = ", ".join(f"{r:g}" for r in sorted(groups))
+                raise ValueError(f"{variant!r} was not run at the learning rate {rate:g}; it was at {known}")
+            wanted = cell["rate"] if rate is None else rate
+            return {**cell, "rate": wanted, "runs": groups[wanted]}
     known = ", ".join(c["variant"] for c in record["cells"])
     raise ValueError(f"the record holds nothing about {variant!r}; it holds {known}")
+
+
+def shared_rates(record: Mapping[str, Any]) -> dict[float, list[str]]:
+    """Learning rates at which at least two variants were run with all seeds -> these variants."""
+    found: dict[float, list[str]] = {}
+    for cell in record["cells"]:
+        for rate in (cell["rate"], *(m["rate"] for m in cell.get("more", ()))):
+            found.setdefault(rate, []).append(cell["variant"])
+    return {rate: names for rate, names in sorted(found.items()) if len(names) > 1}
+
+
+def at_rate(record: Mapping[str, Any], rate: float) -> dict[str, Any]:
+    """The record with the runs at one learning rate alone, as if it had been chosen for all variants.
+
+    Raises ValueError if fewer than two variants were run at that rate.
+    """
+    rates = shared_rates(record)
+    if rate not in rates:
+        known = ", ".join(f"{r:g}" for r in rates) or "none"
+        raise ValueError(f"no two variants share the learning rate {rate:g}; shared rates: {known}")
+    return {**record, "cells": [find_cell(record, name, rate) | {"more": []} for name in rates[rate]]}
 
 
 def last(cell: Mapping[str, Any], what: str = "test_error") -> list[float]:
@@ -61,7 +90,10 @@ def last(cell: Mapping[str, Any], what: str = "test_error") -> list[float]:
 def gap(
     record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
 ) -> Gap:
-    """By how much a variant's mean lies above the baseline's, times `scale`: in points, by default."""
+    """By how much a variant's mean lies above the baseline's, times `scale`: in points, by default.
+
+    Each is taken at its own learning rate; for both at one rate give it `at_rate(record, rate)`.
+    """
     a, b = ([scale * x for x in last(find_cell(record, name), what)] for name in (variant, baseline))
     difference = statistics.fmean(a) - statistics.fmean(b)
     if min(len(a), len(b)) < 2:
@@ -104,6 +136,32 @@ def table(record: Mapping[str, Any]) -> str:
             f"{spread(last(cell)):>18}{spread(last(cell, 'train_error')):>18}{seconds:>9.1f}"
         )
     return "\n".join(lines)
+
+
+def table_by_rate(record: Mapping[str, Any], baseline: str) -> str:
+    """Every variant at each shared learning rate, against the baseline at the same rate; as text.
+
+    A star marks the rate that the search chose for the variant.
+    """
+    width = max(len(c["title"]) for c in record["cells"]) + 2
+    head = f"{'ε':<8}{'variant':<{width}}{'test error':>16}{'training error':>17}{'against ' + baseline:>26}"
+    lines = [head, "-" * len(head)]
+    for rate, names in shared_rates(record).items():
+        same = at_rate(record, rate)
+        for name, cell in zip(names, same["cells"], strict=True):
+            star = "*" if find_cell(record, name)["rate"] == rate else " "
+            line = f"{rate:<7g}{star}{cell['title']:<{width}}{spread(last(cell)):>16}"
+            line += f"{spread(last(cell, 'train_error')):>17}"
+            if name != baseline and baseline in names:
+                line += f"{interval(gap(same, name, baseline)):>26}"
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def interval(found: Gap) -> str:
+    """A difference with its 95% interval, in points: "-2.79 [-3.49, -2.09]"."""
+    reach = "" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
+    return f"{found.value:+.2f}{reach}"
 
 
 def spread(values: Sequence[float]) -> str:

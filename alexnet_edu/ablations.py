@@ -2,8 +2,10 @@
 
 A study holds variants of one network. For each the learning rate is searched on training
 images that were held out; then the best rate is repeated with fresh seeds, on all training
-images, and the test error is measured. `record` runs a study, `assemble` gathers what was
-run into one record of `data/results`, which the notebooks show as "recorded".
+images, and the test error is measured. Variants whose best rates differ are run at each
+other's rates as well, so that an effect of the rate does not pass for one of the part.
+`record` runs a study, `assemble` gathers what was run into one record of `data/results`,
+which the notebooks show as "recorded".
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -26,8 +29,8 @@ from tqdm.auto import tqdm
 from alexnet_edu.architecture import Architecture, Layer, count
 from alexnet_edu.augment import center_crop, random_crop_flip
 from alexnet_edu.cifar_net import CifarNetConfig, ConvLocalNet, FourLayerNet
-from alexnet_edu.experiments import read_json, write_json
 from alexnet_edu.images import Images
+from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.model import AlexNet
 from alexnet_edu.provenance import provenance
 from alexnet_edu.rates import next_rate
@@ -48,13 +51,15 @@ class Variant:
     """One form of the network.
 
     network: what `build` makes; start_rate: where the search of the learning rate begins, on
-    the grid 1, 2, 5 × a power of ten.
+    the grid 1, 2, 5 × a power of ten. more_rates: rates at which the seeds are run besides
+    the one that the search chose, so that variants can be compared at one and the same rate.
     """
 
     name: str
     title: str
     network: Network
     start_rate: float
+    more_rates: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,11 +146,17 @@ def _exchange_variants() -> tuple[Variant, ...]:
     paper = columns_net(PATTERNS["conv3"])
     goal = sum(s.weights + s.biases for s in count(paper))
     found = [
-        Variant(name, _PATTERN_TITLES[name], columns_net(talk, equal_width(talk, goal)), 0.01)
+        Variant(
+            name,
+            _PATTERN_TITLES[name],
+            columns_net(talk, equal_width(talk, goal)),
+            0.01,
+            (0.002, 0.005, 0.01),
+        )
         for name, talk in PATTERNS.items()
     ]
     half = columns_net(("conv2", "conv3", "conv4"), columns=1, kernels=2)
-    return (*found, Variant("half", "one column, half the kernels (§3.2)", half, 0.01))
+    return (*found, Variant("half", "one column, half the kernels (§3.2)", half, 0.01, (0.002, 0.005, 0.01)))
 
 
 STUDIES = {
@@ -155,10 +166,16 @@ STUDIES = {
             "norms",
             "Normalization in the four-layer network",
             (
-                Variant("none", "none", _four_layers("none"), 0.002),
-                Variant("lrn", "LRN (§3.3 as printed)", _four_layers("lrn"), 0.005),
+                Variant("none", "none", _four_layers("none"), 0.002, (0.002, 0.005)),
+                Variant("lrn", "LRN (§3.3 as printed)", _four_layers("lrn"), 0.005, (0.002, 0.005)),
                 Variant("batch", "batch normalization", _four_layers("batch"), 0.01),
-                Variant("within-map", "within a map (run 145)", _four_layers("within-map"), 0.002),
+                Variant(
+                    "within-map",
+                    "within a map (run 145)",
+                    _four_layers("within-map"),
+                    0.002,
+                    (0.002, 0.005),
+                ),
                 Variant("lrn-code", "LRN (the authors' α/n)", _four_layers("lrn-code"), 0.005),
             ),
             epochs=8,
@@ -170,8 +187,14 @@ STUDIES = {
             "pooling",
             "Overlapping pooling in the four-layer network",
             (
-                Variant("z2", "z = 2, s = 2", _four_layers(window=2, pool="max"), 0.002),
-                Variant("z3", "z = 3, s = 2 (overlapping)", _four_layers(window=3, pool="max"), 0.002),
+                Variant("z2", "z = 2, s = 2", _four_layers(window=2, pool="max"), 0.002, (0.001, 0.002)),
+                Variant(
+                    "z3",
+                    "z = 3, s = 2 (overlapping)",
+                    _four_layers(window=3, pool="max"),
+                    0.002,
+                    (0.001, 0.002),
+                ),
             ),
             epochs=10,
             drops=(8.0,),
@@ -347,6 +370,7 @@ class Laboratory:
         if not searching and run.status == "limit" and "shifted" not in record:
             some = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))[:SHIFTED_IMAGES]
             record["shifted"] = shift_sensitivity(model, pixels[some.to(device)], self.prepare)
+            record["shifted_commit"] = origin["commit"]  # it may be later than that of the training
             if self.study.crop:
                 record["nine_views"] = self.error_over_views(model, pixels, labels)
         if path is not None and record != old:
@@ -438,12 +462,17 @@ def best_rate(searched: Any) -> float:
 def run_variant(
     lab: Laboratory, variant: Variant, **options: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(the runs of the search, the repetitions with fresh seeds). options: as in `Laboratory.run`."""
+    """(the runs of the search, the repetitions with fresh seeds). options: as in `Laboratory.run`.
+
+    The repetitions at the rate that the search chose come first, then those at `more_rates`.
+    """
     searched = search(
         lab.study, variant, lambda rate: lab.run(variant, rate, SEARCH_SEED, searching=True, **options)[0]
     )
-    rate = best_rate(searched) if searched else variant.start_rate
-    return searched, [lab.run(variant, rate, seed, **options)[0] for seed in range(1, lab.study.seeds + 1)]
+    chosen = best_rate(searched) if searched else variant.start_rate
+    rates = (chosen, *(rate for rate in variant.more_rates if rate != chosen))
+    seeds = range(1, lab.study.seeds + 1)
+    return searched, [lab.run(variant, rate, seed, **options)[0] for rate in rates for seed in seeds]
 
 
 def record(
@@ -473,8 +502,9 @@ def record(
             )
 
         _, repeats = run_variant(lab, variant, device=device, tell=tell, stop=stop.is_set)
-        errors = ", ".join(f"{r['curve']['test_error'][-1]:.2%}" for r in repeats)
-        say(f"finished {lab.study.name} {variant.name} at ε = {repeats[0]['rate']:g}: test error {errors}")
+        for rate, group in groupby(repeats, key=lambda r: r["rate"]):
+            errors = ", ".join(f"{r['curve']['test_error'][-1]:.2%}" for r in group)
+            say(f"finished {lab.study.name} {variant.name} at ε = {rate:g}: test error {errors}")
 
     with ThreadPoolExecutor(max(1, workers or 1)) as pool:
         futures = [pool.submit(work, variant) for variant in chosen]
@@ -498,9 +528,10 @@ def assemble(study: Study, runs_dir: Path, fingerprint: str) -> dict[str, Any]:
     cells = [cell for variant in study.variants if (cell := _cell(study, variant, kept)) is not None]
     if not cells:
         raise ValueError(f"{runs_dir} holds no whole variant of the study {study.name!r} yet")
-    runs = [run for cell in cells for run in cell["runs"]]
+    runs = [run for cell in cells for group in (cell, *cell["more"]) for run in group["runs"]]
     origins = [run.pop("provenance") for run in runs]
     data = [run.pop("data") for run in runs]
+    commits = {o["commit"] for o in origins} | {c for run in runs if (c := run.pop("shifted_commit", None))}
     return {
         "experiment": study.name,
         "title": study.title,
@@ -511,10 +542,9 @@ def assemble(study: Study, runs_dir: Path, fingerprint: str) -> dict[str, Any]:
         "crop": study.crop,
         "cells": cells,
         "provenance": {
-            **{
-                f"{name}s" if name in ("commit", "date") else name: sorted({o[name] for o in origins})
-                for name in ("commit", "date", "hardware", "torch", "threads")
-            },
+            "commits": sorted(commits),
+            "dates": sorted({o["date"] for o in origins}),
+            **{name: sorted({o[name] for o in origins}) for name in ("hardware", "torch", "threads")},
             "precision": [resolve_precision("auto")],
             "data": data[0],
         },
@@ -525,10 +555,8 @@ def _cell(study: Study, variant: Variant, kept: Sequence[Mapping[str, Any]]) -> 
     mine = [r for r in kept if r["variant"] == variant.name]
     searched = [r for r in mine if r["searching"]]
     rate = best_rate(searched) if searched else variant.start_rate
-    seeds = range(1, study.seeds + 1)
-    runs = [dict(r) for r in mine if not r["searching"] and r["rate"] == rate and r["seed"] in seeds]
-    runs = [r for r in runs if r["curve"]["epoch"][-1] >= study.epochs or r["status"] == "diverged"]
-    if len(runs) < study.seeds:
+    runs = {r: _repeats(study, mine, r) for r in (rate, *variant.more_rates)}
+    if not runs[rate]:
         return None
     return {
         "variant": variant.name,
@@ -539,8 +567,17 @@ def _cell(study: Study, variant: Variant, kept: Sequence[Mapping[str, Any]]) -> 
             {"rate": r["rate"], "held_out_error": r["curve"]["test_error"][-1], "status": r["status"]}
             for r in sorted(searched, key=lambda r: r["rate"])
         ],
-        "runs": sorted(runs, key=lambda r: r["seed"]),
+        "runs": runs[rate],
+        "more": [{"rate": r, "runs": found} for r, found in sorted(runs.items()) if found and r != rate],
     }
+
+
+def _repeats(study: Study, mine: Sequence[Mapping[str, Any]], rate: float) -> list[dict[str, Any]]:
+    """The finished runs of all seeds at a rate; none if a seed is missing."""
+    seeds = range(1, study.seeds + 1)
+    runs = [dict(r) for r in mine if not r["searching"] and r["rate"] == rate and r["seed"] in seeds]
+    runs = [r for r in runs if r["curve"]["epoch"][-1] >= study.epochs or r["status"] == "diverged"]
+    return sorted(runs, key=lambda r: int(r["seed"])) if len(runs) == study.seeds else []
 
 
 # --- live, in the notebook ----------------------------------------------------------------

@@ -148,7 +148,7 @@ def _figure1(options: argparse.Namespace) -> int:
 
 def _ablation(options: argparse.Namespace) -> int:
     from alexnet_edu import ablations, data
-    from alexnet_edu.experiments import write_json
+    from alexnet_edu.json_files import write_json
 
     study = ablations.STUDIES[options.study]
     _check_names("variant", options.variant, {v.name for v in study.variants})
@@ -175,7 +175,7 @@ def _ablation(options: argparse.Namespace) -> int:
 
 def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put less, other images or the stand-in in place of what is there."""
-    from alexnet_edu.experiments import read_json
+    from alexnet_edu.json_files import read_json
     from alexnet_edu.measured import results_dir
 
     name = f"{record['experiment']}.json"
@@ -196,7 +196,7 @@ def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
 
 def _two_columns(options: argparse.Namespace) -> int:
     from alexnet_edu import column_trials
-    from alexnet_edu.experiments import write_json
+    from alexnet_edu.json_files import write_json
     from alexnet_edu.measured import TWO_COLUMNS, results_dir
 
     path = options.output or results_dir() / TWO_COLUMNS

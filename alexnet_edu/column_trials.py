@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu.architecture import Architecture, variant
-from alexnet_edu.experiments import read_json
+from alexnet_edu.json_files import read_json
 from alexnet_edu.model import AlexNet, join_columns
 from alexnet_edu.provenance import provenance
 from alexnet_edu.two_gpu import TwoDeviceAlexNet

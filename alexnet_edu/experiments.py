@@ -7,7 +7,6 @@ costs nothing. Studies made of many runs (`figure1.py`) build on this module.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -28,6 +27,7 @@ from tqdm.auto import tqdm
 from alexnet_edu import analysis
 from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet, activation_layers
 from alexnet_edu.images import Images
+from alexnet_edu.json_files import write_json
 from alexnet_edu.provenance import provenance
 from alexnet_edu.train import Point, Prepare, Run, TrainConfig, fit, resolve_precision
 
@@ -293,31 +293,6 @@ def from_json(value: dict[str, Any]) -> Record:
         value["provenance"],
         value.get("device", "cpu"),  # curves from before there was a choice
     )
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` so that the file is either whole or as before; ValueError if it cannot."""
-    partial = path.with_name(path.name + f".partial-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(value, indent=None, separators=(",", ":")) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise ValueError(f"could not write {path}: {error}. What was there before is kept.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> Any:
-    """What `write_json` wrote. Raises ValueError, with the file's name, if it is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}). Delete it and run the same thing again.") from error
 
 
 def read_record(path: Path) -> Record:

@@ -32,8 +32,8 @@ from alexnet_edu.experiments import (
     read_records,
     run_together,
     to_json,
-    write_json,
 )
+from alexnet_edu.json_files import write_json
 from alexnet_edu.rates import next_rate
 from alexnet_edu.train import Run
 

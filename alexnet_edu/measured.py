@@ -16,6 +16,7 @@ from typing import Any
 
 from alexnet_edu import paper as p
 from alexnet_edu import traffic
+from alexnet_edu.ablation_records import at_rate, shared_rates
 from alexnet_edu.architecture import variant
 from alexnet_edu.ledger import claim_named
 from alexnet_edu.paper import TARGET_TRAINING_ERROR
@@ -304,6 +305,26 @@ def _against(
     return f"{means[0]:.1f}% against {means[1]:.1f}%"
 
 
+def _at_one_rate(record: Mapping[str, Any], experiment: str, variant: str, baseline: str) -> str:
+    """ "; at one rate for both 24.8% against 26.9% (ε = 0.001)", for each rate that both were run at.
+
+    Empty where they were run at one rate alone, or chose the same.
+    """
+    if _own_rates(record, (variant, baseline)) == 1:
+        return ""
+    texts = [
+        f"{_against(at_rate(record, rate), experiment, variant, baseline)} (ε = {rate:g})"
+        for rate, names in shared_rates(record).items()
+        if {variant, baseline} <= set(names)
+    ]
+    return f"; at one rate for both {', '.join(texts)}" if texts else ""
+
+
+def _own_rates(record: Mapping[str, Any], variants: Sequence[str]) -> int:
+    """How many different learning rates were chosen for these variants."""
+    return len({cell["rate"] for cell in record["cells"] if cell["variant"] in variants})
+
+
 @reads("lrn-gain", "norms.json")
 def _read_lrn_gain(record: dict[str, Any]) -> str | None:
     texts = [
@@ -315,7 +336,8 @@ def _read_lrn_gain(record: dict[str, Any]) -> str | None:
     if not texts or plain is None:
         return None
     mean = 100 * sum(plain) / len(plain)
-    return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({_shape(record)})"
+    same = _at_one_rate(record, "norms", "lrn", "none").replace("both", "LRN and none")
+    return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({_shape(record)}){same}"
 
 
 @reads("lrn-cifar", "lrn-long.json")
@@ -341,22 +363,34 @@ def _read_pool_overlap(record: dict[str, Any]) -> str | None:
     compared = _against(record, "pooling", "z3", "z2")
     if compared is None:
         return None
-    return f"small version: z = 3 {compared} at z = 2, test error ({_shape(record)})"
+    same = _at_one_rate(record, "pooling", "z3", "z2")
+    return f"small version: z = 3 {compared} at z = 2, test error ({_shape(record)}){same}"
 
 
 @reads("pool-overfit", "pooling.json")
 def _read_pool_overfit(record: dict[str, Any]) -> str | None:
-    pairs = [(_errors(record, z), _errors(record, z, "train_error")) for z in ("z3", "z2")]
+    compared = _gaps(record)
+    if compared is None:
+        return None
+    same = [
+        f"{texts} (ε = {rate:g})"
+        for rate in shared_rates(record)
+        if _own_rates(record, ("z2", "z3")) > 1 and (texts := _gaps(at_rate(record, rate))) is not None
+    ]
+    at_one_rate = f"; at one rate for both: {'; '.join(same)}" if same else ""
+    return f"test minus training error: {compared} ({_shape(record)}){at_one_rate}"
+
+
+def _gaps(record: Mapping[str, Any]) -> str | None:
+    """ "7.0 points at z = 3, 10.0 at z = 2; training error 12.0% against 11.0%"."""
     gaps = []
-    for test, train in pairs:
+    for z in ("z3", "z2"):
+        test, train = _errors(record, z), _errors(record, z, "train_error")
         if test is None or train is None:
             return None
         gaps.append(100 * (sum(test) / len(test) - sum(train) / len(train)))
     trained = _against(record, "pooling", "z3", "z2", "train_error")
-    return (
-        f"test minus training error: {gaps[0]:.1f} points at z = 3, {gaps[1]:.1f} at z = 2; training error "
-        f"{trained} ({_shape(record)})"
-    )
+    return f"{gaps[0]:.1f} points at z = 3, {gaps[1]:.1f} at z = 2, training error {trained}"
 
 
 @reads("two-gpu-gain", "exchange.json")
@@ -364,27 +398,45 @@ def _read_two_gpu_gain(record: dict[str, Any]) -> str | None:
     compared = _against(record, "exchange", "conv3", "half")
     if compared is None:
         return None
-    return f"small version: two columns {compared} for the half network, test error ({_shape(record)})"
+    same = _at_one_rate(record, "exchange", "conv3", "half")
+    return f"small version: two columns {compared} for the half network, test error ({_shape(record)}){same}"
 
 
 @reads("connectivity", "exchange.json")
 def _read_connectivity(record: dict[str, Any]) -> str | None:
     if record["experiment"] != "exchange":
         raise ValueError(f"experiment {record['experiment']!r} is not 'exchange'")
-    patterns = (
-        ("conv3", "at conv3"),
-        ("conv4", "conv4"),
-        ("conv3-conv4", "both"),
-        ("nowhere", "nowhere"),
-        ("everywhere", "everywhere"),
-    )
+    compared = _by_pattern(record)
+    if compared is None:
+        return None
+    same = [
+        f"{texts} (ε = {rate:g})"
+        for rate in shared_rates(record)
+        if _own_rates(record, list(_PATTERNS)) > 1
+        and (texts := _by_pattern(at_rate(record, rate))) is not None
+    ]
+    at_one_rate = f"; at one rate for all: {'; '.join(same)}" if same else ""
+    return f"test error talking {compared} ({_shape(record)}){at_one_rate}"
+
+
+_PATTERNS = {
+    "conv3": "at conv3",
+    "conv4": "conv4",
+    "conv3-conv4": "both",
+    "nowhere": "nowhere",
+    "everywhere": "everywhere",
+}
+
+
+def _by_pattern(record: Mapping[str, Any]) -> str | None:
+    """ "at conv3 33.2%, conv4 33.0%, …"; None if one was not run."""
     texts = []
-    for name, words in patterns:
+    for name, words in _PATTERNS.items():
         errors = _errors(record, name)
         if errors is None:
             return None
         texts.append(f"{words} {100 * sum(errors) / len(errors):.1f}%")
-    return f"test error talking {', '.join(texts)} ({_shape(record)})"
+    return ", ".join(texts)
 
 
 TWO_COLUMNS = "two-columns.json"

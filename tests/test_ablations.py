@@ -12,7 +12,20 @@ import torch
 from torch import nn
 
 from alexnet_edu import ablations
-from alexnet_edu.ablation_records import find_cell, gap, last, load_record, origin, spread, t_quantile, table
+from alexnet_edu.ablation_records import (
+    at_rate,
+    find_cell,
+    gap,
+    interval,
+    last,
+    load_record,
+    origin,
+    shared_rates,
+    spread,
+    t_quantile,
+    table,
+    table_by_rate,
+)
 from alexnet_edu.ablations import (
     PATTERNS,
     STUDIES,
@@ -30,7 +43,7 @@ from alexnet_edu.ablations import (
     shifted,
 )
 from alexnet_edu.architecture import count
-from alexnet_edu.experiments import read_json, write_json
+from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.synthetic import synthetic_images
 
 IMAGES = synthetic_images(400, 100, seed=1)
@@ -229,7 +242,8 @@ def test_a_study_becomes_a_record(tmp_path: Path) -> None:
     lab = Laboratory(study, TRAIN, TEST, tmp_path / "runs")
     said: list[str] = []
     record(lab, workers=2, say=said.append)
-    assert sum("finished" in line for line in said) == 2
+    finished = {line.split(" at ")[0] for line in said if "finished" in line}
+    assert finished == {"finished pooling z2", "finished pooling z3"}
     made = assemble(study, tmp_path / "runs", lab.fingerprint)
     write_json(tmp_path / "pooling.json", made)
     read = load_record(tmp_path / "pooling.json", "pooling")
@@ -254,6 +268,58 @@ def test_a_record_takes_whole_variants_alone(tmp_path: Path) -> None:
         assemble(STUDIES["norms"], tmp_path, lab.fingerprint)
 
 
+def test_variants_are_compared_at_one_rate(tmp_path: Path) -> None:
+    """The searched rate alone says nothing about a part whose best rate differs."""
+    study = tiny("pooling")
+    chosen = {"z2": 0.002, "z3": 0.001}
+    variants = tuple(replace(v, start_rate=chosen[v.name], more_rates=(0.001, 0.002)) for v in study.variants)
+    study = replace(study, variants=variants)
+    lab = Laboratory(study, TRAIN, TEST, tmp_path)
+    record(lab, say=lambda _: None)
+    made = assemble(study, tmp_path, lab.fingerprint)
+    assert shared_rates(made) == {0.001: ["z2", "z3"], 0.002: ["z2", "z3"]}
+    for cell in made["cells"]:
+        assert cell["rate"] == chosen[cell["variant"]]
+        assert {run["rate"] for run in cell["runs"]} == {cell["rate"]}
+        (more,) = cell["more"]
+        assert {run["rate"] for run in more["runs"]} == {more["rate"]} == {0.001, 0.002} - {cell["rate"]}
+        assert [run["seed"] for run in more["runs"]] == [1, 2]
+        assert all("provenance" not in run for run in more["runs"])
+    assert [run["rate"] for run in find_cell(made, "z2", 0.001)["runs"]] == [0.001, 0.001]
+    some = next(tmp_path.glob("pooling-z2-run-0.001-seed2-*.json"))
+    write_json(some, read_json(some) | {"shifted_commit": "later"})
+    commits = assemble(study, tmp_path, lab.fingerprint)["provenance"]["commits"]
+    assert len(commits) == 2
+    assert "later" in commits
+    some.unlink()
+    (cell, _) = assemble(study, tmp_path, lab.fingerprint)["cells"]
+    assert cell["more"] == []  # a seed is missing
+
+
+def test_the_gap_at_one_rate() -> None:
+    made = made_of(a=[0.30, 0.32], b=[0.20, 0.22])
+    for cell, rate, other in zip(made["cells"], (0.1, 0.2), (0.24, 0.21), strict=True):
+        runs = [{"curve": {"test_error": [other], "train_error": [other]}}] * 2
+        cell.update(
+            rate=rate, title=cell["variant"], more=[{"rate": {0.1: 0.2, 0.2: 0.1}[rate], "runs": runs}]
+        )
+    assert gap(made, "a", "b").value == pytest.approx(10)
+    assert gap(at_rate(made, 0.1), "a", "b").value == pytest.approx(10)  # a's own, b's other
+    assert gap(at_rate(made, 0.2), "a", "b").value == pytest.approx(3)
+    lines = table_by_rate(made, "b").splitlines()
+    assert [line[:9].split() for line in lines[2:]] == [
+        ["0.1", "*a"],
+        ["0.1", "b"],
+        ["0.2", "a"],
+        ["0.2", "*b"],
+    ]
+    assert lines[2].endswith(interval(gap(at_rate(made, 0.1), "a", "b")))
+    with pytest.raises(ValueError, match=r"'a' was not run at the learning rate 0.5; it was at 0.1, 0.2"):
+        find_cell(made, "a", 0.5)
+    with pytest.raises(ValueError, match=r"share the learning rate 0.5; shared rates: 0.1, 0.2"):
+        at_rate(made, 0.5)
+
+
 def test_a_live_run_gives_a_network_for_each_variant() -> None:
     lab = Laboratory(STUDIES["pooling"], TRAIN, TEST, None)
     found = run_live(lab, {"z2": 0.001, "z3": 0.001}, 1, batch_size=50)
@@ -270,6 +336,7 @@ def made_of(**errors: list[float]) -> dict[str, Any]:
     cells = [
         {
             "variant": name,
+            "rate": 0.01,
             "runs": [{"curve": {"test_error": [1.0, e], "train_error": [1.0, e / 2]}} for e in es],
         }
         for name, es in errors.items()

@@ -13,8 +13,8 @@ import pytest
 
 from alexnet_edu import ablations, cli, column_trials, data, doctor, figure1
 from alexnet_edu.claims import CLAIMS
-from alexnet_edu.experiments import write_json
 from alexnet_edu.images import DataError
+from alexnet_edu.json_files import write_json
 from alexnet_edu.train import CheckpointError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import experiments, figure1
+from alexnet_edu import experiments, figure1, json_files
 from alexnet_edu.experiments import (
     Bench,
     Condition,
@@ -136,14 +136,14 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "record.json"
-    experiments.write_json(path, {"old": 1})
+    json_files.write_json(path, {"old": 1})
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(experiments.os, "fsync", full)
+    monkeypatch.setattr(json_files.os, "fsync", full)
     with pytest.raises(ValueError, match=r"could not write .*record\.json.*No space left.*is kept"):
-        experiments.write_json(path, {"new": 2})
+        json_files.write_json(path, {"new": 2})
     assert json.loads(path.read_text()) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
 
@@ -321,7 +321,7 @@ def _made_up_study(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
 
 def _keep(folder: Path, records: list[Record]) -> None:
     for i, record in enumerate(records):
-        experiments.write_json(folder / f"{i}.json", to_json(record))
+        json_files.write_json(folder / f"{i}.json", to_json(record))
 
 
 def test_a_condition_with_a_new_title_keeps_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

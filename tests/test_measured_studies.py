@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu.experiments import write_json
+from alexnet_edu.json_files import write_json
 from alexnet_edu.measured import RecordError, ours
 
 PROVENANCE = {
@@ -24,6 +24,7 @@ def study(name: str, /, **errors: tuple[list[float], list[float]]) -> dict[str, 
     cells = [
         {
             "variant": variant.replace("_", "-"),
+            "rate": 0.01,
             "runs": [
                 {"curve": {"test_error": [0.9, test], "train_error": [0.9, train]}, "nine_views": test - 0.01}
                 for test, train in zip(*pair, strict=True)
@@ -77,7 +78,7 @@ def said(folder: Path, claim: str, record: dict[str, Any], file: str) -> str | N
             "pool-overfit",
             "pooling.json",
             study("pooling", z2=PAIR, z3=BETTER),
-            "test minus training error: 7.0 points at z = 3, 10.0 at z = 2; training error 12.0% against "
+            "test minus training error: 7.0 points at z = 3, 10.0 at z = 2, training error 12.0% against "
             "11.0% (on CIFAR-10, 8 epochs, 2 seeds)",
         ),
         (
@@ -100,6 +101,36 @@ def test_the_words_follow_the_record(
     folder: Path, claim: str, file: str, record: dict[str, Any], expected: str
 ) -> None:
     assert said(folder, claim, record, file) == expected
+
+
+def at_two_rates(record: dict[str, Any], first: str, other: list[float]) -> dict[str, Any]:
+    """`first` chose 0.02, all others 0.01; each was run at the other rate, too, with these errors."""
+    for cell in record["cells"]:
+        cell["rate"], swapped = (0.02, 0.01) if cell["variant"] == first else (0.01, 0.02)
+        runs = [{"curve": {"test_error": [e], "train_error": [e]}} for e in other]
+        cell["more"] = [{"rate": swapped, "runs": runs}]
+    return record
+
+
+def test_where_rates_differ_the_ledger_compares_at_one_rate(folder: Path) -> None:
+    pooling = at_two_rates(study("pooling", z2=PAIR, z3=BETTER), "z2", [0.30, 0.32])
+    assert str(said(folder, "pool-overlap", pooling, "pooling.json")).endswith(
+        "2 seeds); at one rate for both 19.0% against 31.0% (ε = 0.01), 31.0% against 21.0% (ε = 0.02)"
+    )
+    assert str(said(folder, "pool-overfit", pooling, "pooling.json")).endswith(
+        "; at one rate for both: 7.0 points at z = 3, 0.0 at z = 2, training error 12.0% against 31.0% "
+        "(ε = 0.01); 0.0 points at z = 3, 10.0 at z = 2, training error 31.0% against 11.0% (ε = 0.02)"
+    )
+    norms = at_two_rates(study("norms", none=PAIR, lrn=BETTER, batch=PAIR), "lrn", [0.30])
+    assert "; at one rate for LRN and none 30.0% against 21.0% (ε = 0.01)" in str(
+        said(folder, "lrn-gain", norms, "norms.json")
+    )
+    names = {"conv3": PAIR, "conv4": PAIR, "conv3_conv4": PAIR, "nowhere": BETTER, "everywhere": PAIR}
+    exchange = at_two_rates(study("exchange", **names), "nowhere", [0.40])
+    assert str(said(folder, "connectivity", exchange, "exchange.json")).endswith(
+        "; at one rate for all: at conv3 21.0%, conv4 21.0%, both 21.0%, nowhere 40.0%, everywhere 21.0% "
+        "(ε = 0.01); at conv3 40.0%, conv4 40.0%, both 40.0%, nowhere 19.0%, everywhere 40.0% (ε = 0.02)"
+    )
 
 
 def test_the_time_of_two_columns(folder: Path) -> None:

@@ -71,17 +71,15 @@ def map_response_norm(
     x: (N, C, H, W) of any floating type; outside the map there are zeros. size: odd.
     Not in the paper: `rnorm` after the other norm of layer 2 in `layers-145.cfg`, with α/size²
     by `layer.py` 1183. k = 1 is not in the release; older code of the authors fixed it so.
+    The gradient is the closed form, and can be differentiated again.
     """
     _check(x, size, k, alpha, beta, 1)
     if x.dim() != 4:
         raise ValueError(f"expected maps of shape (N, C, H, W), got {tuple(x.shape)}")
     if size % 2 == 0:
         raise ValueError(f"size must be odd, so that the window has a middle, got {size}")
-    if x.numel() == 0:
-        return x.clone()
-    wide = _wide(x)
-    mean = F.avg_pool2d(wide * wide, size, stride=1, padding=size // 2)
-    return (wide * _power(k + alpha * mean, beta)).to(x.dtype)
+    out: Tensor = _WithinMaps.apply(x, size, k, alpha, beta)
+    return out
 
 
 class LocalResponseNorm(nn.Module):
@@ -178,6 +176,51 @@ class _AcrossMaps(torch.autograd.Function):
             squares.by_column(q).addcmul_(inhibition, squares.by_column(wide), value=-2 * c * beta)
             part.copy_(q)
         return out, *[None] * 5
+
+
+class _WithinMaps(torch.autograd.Function):
+    """The same with the mean over size × size places as the window. Keeps x alone."""
+
+    @staticmethod
+    def forward(x: Tensor, size: int, k: float, alpha: float, beta: float) -> Tensor:
+        def normalized(x: Tensor) -> Tensor:
+            wide = _wide(x)
+            return (wide * _power(k + alpha * _mean_around(wide * wide, size), beta)).to(x.dtype)
+
+        return _in_parts(normalized, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, *ctx.settings = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        size, k, alpha, beta = ctx.settings
+
+        def gradient(x: Tensor, g: Tensor) -> Tensor:
+            wide = _wide(x)
+            d = k + alpha * _mean_around(wide * wide, size)
+            q = g * _power(d, beta)
+            return (q - 2 * alpha * beta * wide * _mean_around(q * wide / d, size)).to(x.dtype)
+
+        return _in_parts(gradient, x, g), *[None] * 4
+
+
+def _mean_around(x: Tensor, size: int) -> Tensor:
+    """The mean over size × size places of a map; zeros outside of it."""
+    return F.avg_pool2d(x, size, stride=1, padding=size // 2) if x.numel() else x
+
+
+def _in_parts(function: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
+    """function(x, *more), image by image where that is quicker and nothing is to be differentiated."""
+    if _in_one_piece(x) or torch.is_grad_enabled():
+        return function(x, *more)
+    out = torch.empty_like(x)
+    for part, *inputs in zip(*(_parts(t) for t in (out, x, *more)), strict=True):
+        part.copy_(function(*inputs))
+    return out
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet_edu.layers import (
     CONVENTIONS,
@@ -189,6 +189,24 @@ def test_the_norm_within_a_map_is_its_formula() -> None:
     torch.testing.assert_close(map_response_norm(x), expected, rtol=1e-12, atol=0)
     small = activities(1, 2, 4, 4, scale=1.0).requires_grad_()
     assert torch.autograd.gradcheck(lambda v: map_response_norm(v, 3, 1.0, 0.5), (small,))
+    assert torch.autograd.gradgradcheck(lambda v: map_response_norm(v, 3, 1.0, 0.5), (small,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_within_a_map_image_by_image_is_the_same(dtype: torch.dtype) -> None:
+    """Each of these images is larger than a part; the gradient is that of autograd."""
+    x = activities(3, 64, 80, 80).to(dtype).requires_grad_()
+    wide = x.detach().double().requires_grad_()
+    mean = nn.functional.avg_pool2d(wide.square(), 5, stride=1, padding=2)
+    expected = wide / (1 + 1e-3 * mean) ** 0.75
+    g = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ours = map_response_norm(x)
+    rtol = 1e-5 if dtype == torch.float32 else 1e-2
+    torch.testing.assert_close(ours.double(), expected, rtol=rtol, atol=1e-4)
+    (found,) = torch.autograd.grad(ours, x, g.to(dtype))
+    (wanted,) = torch.autograd.grad(expected, wide, g.to(dtype).double())
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), wanted, rtol=rtol, atol=rtol)
 
 
 def test_the_layers_are_the_functions_and_show_their_numbers() -> None:

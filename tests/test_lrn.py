@@ -13,7 +13,7 @@ from alexnet_edu import lrn_plots
 from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet
 from alexnet_edu.images import Images
 from alexnet_edu.layer_probe import LayerProbe, Settings
-from alexnet_edu.layers import LocalResponseNorm, local_response_norm, map_response_norm
+from alexnet_edu.layers import LocalResponseNorm, MapResponseNorm, local_response_norm, map_response_norm
 from alexnet_edu.lrn_widgets import SHOWN, lrn_explorer
 from alexnet_edu.response_probe import Constants, Responses, kept_bytes, shrinking, window_rms
 
@@ -104,7 +104,7 @@ def test_shrinking_in_a_network() -> None:
 
 def test_bytes_kept_for_the_backward_pass() -> None:
     x = torch.randn(2, 6, 9, 9)
-    assert kept_bytes(LocalResponseNorm(), x) == 1.0
+    assert kept_bytes(LocalResponseNorm(), x) == kept_bytes(MapResponseNorm(), x) == 1.0
     assert kept_bytes(nn.Identity(), x) == 0.0
     assert kept_bytes(nn.ReLU(), x) == 1.0
     assert kept_bytes(nn.LocalResponseNorm(5), x) > 2.0

@@ -14,7 +14,6 @@ speeds from the same round.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import pickle
 import platform
@@ -24,7 +23,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,6 +34,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 from torchvision.transforms import Compose, Normalize, ToTensor  # type: ignore[import-untyped]
+from turns import Child, median_ratio, take_turns
 
 from alexnet_edu import train
 from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet
@@ -223,58 +222,7 @@ def _usual_epoch(workers: int, folder: Path) -> Epoch:
     return epoch
 
 
-# --- taking turns ---------------------------------------------------------------------------
-
-
-class Child:
-    """One variant in a process of its own, which waits until it is asked for an epoch."""
-
-    def __init__(self, variant: Variant, folder: Path, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.variant = variant
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, variant, folder, threads))
-        self.process.start()
-        theirs.close()
-
-    def ask(self) -> float:
-        """Images per second of one more epoch."""
-        self.pipe.send("epoch")
-        try:
-            return self.pipe.recv()
-        except EOFError as error:
-            raise RuntimeError(
-                f"the process of {self.variant.title!r} died; see its message above"
-            ) from error
-
-    def close(self) -> None:
-        self.pipe.close()
-        self.process.join()
-
-
-def _serve(pipe: Connection, variant: Variant, folder: Path, threads: int) -> None:
-    epoch = prepare_epoch(variant, folder, threads)
-    while True:
-        try:
-            pipe.recv()
-        except EOFError:
-            return
-        pipe.send(epoch())
-
-
-def take_turns(asks: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
-    """Images per second: variant name -> one number per round, after a round that is not counted.
-
-    Every other round goes backwards, so that no variant always follows the same one.
-    """
-    names = list(asks)
-    rates: dict[str, list[float]] = {name: [] for name in names}
-    for round_ in range(rounds + 1):
-        for name in names if round_ % 2 == 0 else reversed(names):
-            rate = asks[name]()
-            if round_ > 0:
-                rates[name].append(rate)
-    return rates
+# --- what is printed ------------------------------------------------------------------------
 
 
 def table(variants: Sequence[Variant], rates: dict[str, list[float]]) -> list[str]:
@@ -292,8 +240,7 @@ def ratio_lines(rates: dict[str, list[float]]) -> list[str]:
     lines = []
     for name, (above, below) in RATIOS.items():
         if above.name in rates and below.name in rates:
-            pairs = zip(rates[above.name], rates[below.name], strict=True)
-            lines.append(f"ratio {name} {statistics.median(a / b for a, b in pairs):.2f}")
+            lines.append(f"ratio {name} {median_ratio(rates, above.name, below.name):.2f}")
     return lines
 
 
@@ -310,8 +257,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_batches(Path(folder), pixels, labels)
         try:
-            children.extend(Child(v, Path(folder), options.threads) for v in variants)
-            rates = take_turns({c.variant.name: c.ask for c in children}, options.rounds)
+            for v in variants:
+                children.append(Child(v.title, prepare_epoch, v, Path(folder), options.threads))
+            asks = {v.name: child.ask for v, child in zip(variants, children, strict=True)}
+            rates = take_turns(asks, options.rounds)
         finally:
             for child in children:
                 child.close()

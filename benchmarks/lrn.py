@@ -2,8 +2,9 @@
 
     python benchmarks/lrn.py [--rounds 5] [--batch 32] [--threads 2] [--part layer network memory]
 
-The layers and the networks take turns, one call of each a round, in one process; memory is
-measured in processes of its own, as what the process grew by at its peak.
+The layers take turns in one process, one call of each a round. Each network has a process of
+its own, because the setting of the allocator holds for a whole process; they take turns, too.
+Memory is measured in processes of its own, as what the process grew by at its peak.
 See `benchmarks/README.md` for what the variants are.
 
 The last lines are `ratio NAME VALUE`: the median over the rounds of the ratio of two times
@@ -19,17 +20,19 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import alexnet  # type: ignore[import-untyped]
+from turns import Child, Measure, median_ratio, take_turns
 
 from alexnet_edu.architecture import variant
 from alexnet_edu.layers import local_response_norm
 from alexnet_edu.model import AlexNet
+from alexnet_edu.train import keep_freed_memory
 
 SHAPES = {"96x55x55": (96, 55, 55), "256x27x27": (256, 27, 27)}  # the paper's two
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -48,21 +51,15 @@ def ours(x: Tensor) -> Tensor:
     return local_response_norm(x, convention="code")
 
 
-def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call in each round; a first round warms up and is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 1):
-        names = list(calls) if turn % 2 else list(reversed(calls))
-        for name in names:
-            start = time.perf_counter()
-            calls[name]()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return times
+def timed(call: Call) -> Measure:
+    """The call as a function that says how many seconds it took."""
 
+    def measure() -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
 
-def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
-    return statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
+    return measure
 
 
 # --- the layer alone --------------------------------------------------------------------------
@@ -93,13 +90,14 @@ def time_layers(batch: int, rounds: int) -> dict[str, float]:
                 x = x.to(dtype).to(memory_format=layout)
                 for way, make in (("forward", forward), ("forward+backward", both_ways)):
                     torch.compiler.reset()
-                    times = in_turns({name: make(norm, x) for name, norm in norms.items()}, rounds)
+                    calls = {name: timed(make(norm, x)) for name, norm in norms.items()}
+                    times = take_turns(calls, rounds)
                     row = f"{shape_name} {dtype_name} {layout_name} {way}"
                     cells = "".join(f"{1e3 * statistics.median(times[n]):>16.1f}" for n in norms)
                     print(f"{row:<46}{cells}", flush=True)
                     key = row.replace(" ", "_").replace("+", "_")
-                    found[f"eager_{key}"] = ratio(times, "torch.nn", "ours")
-                    found[f"compiled_{key}"] = ratio(times, "torch.nn", "ours, compiled")
+                    found[f"eager_{key}"] = median_ratio(times, "torch.nn", "ours")
+                    found[f"compiled_{key}"] = median_ratio(times, "torch.nn", "ours, compiled")
     return found
 
 
@@ -137,30 +135,61 @@ def training_step(model: nn.Module, images: Tensor, dtype: torch.dtype, layout: 
     return call
 
 
-def time_networks(batch: int, rounds: int) -> dict[str, float]:
-    """Ratios of whole training steps; the images per second on the way."""
+@dataclass(frozen=True)
+class Network:
+    """One way to train a network. norm: "ours", "torch.nn", or "none" for torchvision's network.
+
+    fast: channels-last bfloat16, else contiguous float32. keep: freed memory is kept, as
+    `train.fit` asks for; else the allocator is as it comes.
+    """
+
+    title: str
+    norm: str
+    fast: bool
+    keep: bool
+
+
+NETWORKS = {
+    "ours": Network("ours, channels-last bfloat16, freed memory kept", "ours", True, True),
+    "plain": Network("torch.nn's norm, plain float32, as it comes", "torch.nn", False, False),
+    "torch_nn": Network("torch.nn's norm, otherwise as ours", "torch.nn", True, True),
+    "torchvision": Network("torchvision's alexnet (no norm), otherwise as ours", "none", True, True),
+}
+STEP_RATIOS = {
+    "step_vs_plain_float32": ("plain", "ours"),
+    "step_vs_torch_nn_otherwise_the_same": ("torch_nn", "ours"),
+    "step_vs_torchvision_otherwise_the_same": ("torchvision", "ours"),
+}
+
+
+def prepare_step(chosen: Network, batch: int, threads: int) -> Measure:
+    """Makes the network; the returned function takes one step and says how many seconds it took."""
+    torch.set_num_threads(threads)
+    if chosen.keep:
+        keep_freed_memory()
     images = 60 * torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    fast, last = torch.bfloat16, torch.channels_last
-    calls = {
-        "ours, channels-last bfloat16": training_step(network("ours"), images, fast, last),
-        "torch.nn's norm, plain float32": training_step(
-            network("torch.nn"), images, torch.float32, torch.contiguous_format
-        ),
-        "torch.nn's norm, channels-last bfloat16": training_step(network("torch.nn"), images, fast, last),
-        "torchvision's alexnet (no norm), channels-last bfloat16": training_step(
-            alexnet(), images, fast, last
-        ),
-    }
-    times = in_turns(calls, rounds)
-    print(f"\n{'images per second of training':<60}{'median':>8}")
+    dtype = torch.bfloat16 if chosen.fast else torch.float32
+    layout = torch.channels_last if chosen.fast else torch.contiguous_format
+    model = alexnet() if chosen.norm == "none" else network(chosen.norm)
+    return timed(training_step(model, images, dtype, layout))
+
+
+def time_networks(batch: int, rounds: int, threads: int) -> dict[str, float]:
+    """Ratios of whole training steps; the images per second on the way."""
+    children: dict[str, Child] = {}
+    try:
+        for name, chosen in NETWORKS.items():
+            children[name] = Child(chosen.title, prepare_step, chosen, batch, threads)
+        times = take_turns({name: child.ask for name, child in children.items()}, rounds)
+    finally:
+        for child in children.values():
+            child.close()
+    print(f"\n{'images per second of training':<54}{'median':>8}{'slowest':>9}{'fastest':>9}")
     for name, seconds in times.items():
-        print(f"{name:<60}{batch / statistics.median(seconds):>8.1f}")
-    first, plain, same, torchvision = calls
-    return {
-        "step_vs_plain_float32": ratio(times, plain, first),
-        "step_vs_torch_nn_same_type": ratio(times, same, first),
-        "step_vs_torchvision_same_type": ratio(times, torchvision, first),
-    }
+        speeds = [batch / s for s in seconds]
+        cells = "".join(f"{x:>9.1f}" for x in (statistics.median(speeds), min(speeds), max(speeds)))
+        print(f"{NETWORKS[name].title:<53}{cells}")
+    return {name: median_ratio(times, above, below) for name, (above, below) in STEP_RATIOS.items()}
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -235,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "layer" in chosen.part:
         ratios |= time_layers(chosen.batch, chosen.rounds)
     if "network" in chosen.part:
-        ratios |= time_networks(chosen.batch, chosen.rounds)
+        ratios |= time_networks(chosen.batch, chosen.rounds, chosen.threads)
     for name, value in ratios.items():
         print(f"ratio {name} {value:.2f}")
 

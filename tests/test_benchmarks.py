@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ def script(name: str) -> Iterator[ModuleType]:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[ModuleType]:
     yield from script("cifar_training")
+
+
+@pytest.fixture(scope="module")
+def turns() -> Iterator[ModuleType]:
+    yield from script("turns")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +119,7 @@ def test_the_allocator_is_set_only_where_the_variant_says_so(
     assert calls == [True] * keep
 
 
-def test_rounds_alternate_and_the_first_is_not_counted(bench: ModuleType) -> None:
+def test_rounds_alternate_and_the_first_is_not_counted(turns: ModuleType) -> None:
     order: list[str] = []
 
     def asked(name: str, rate: float) -> Any:
@@ -123,9 +129,20 @@ def test_rounds_alternate_and_the_first_is_not_counted(bench: ModuleType) -> Non
 
         return ask
 
-    rates = bench.take_turns({"a": asked("a", 100), "b": asked("b", 200)}, rounds=2)
+    rates = turns.take_turns({"a": asked("a", 100), "b": asked("b", 200)}, rounds=2)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert rates == {"a": [104, 105], "b": [203, 206]}
+
+
+def test_ratios_are_medians_within_a_round(turns: ModuleType) -> None:
+    assert turns.median_ratio({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b") == 3.0
+
+
+def test_a_variant_whose_process_dies_is_named(turns: ModuleType) -> None:
+    child = turns.Child("the one that dies", os._exit, 3)
+    with pytest.raises(RuntimeError, match="process of 'the one that dies' died"):
+        child.ask()
+    child.close()
 
 
 def test_ratios_are_medians_within_rounds(bench: ModuleType) -> None:
@@ -136,11 +153,14 @@ def test_ratios_are_medians_within_rounds(bench: ModuleType) -> None:
     ]
 
 
-def test_a_variant_answers_through_its_pipe_until_it_is_closed(bench: ModuleType, folder: Path) -> None:
+def test_a_variant_answers_through_its_pipe_until_it_is_closed(
+    bench: ModuleType, turns: ModuleType, folder: Path
+) -> None:
     pipe, theirs = multiprocessing.Pipe()
-    server = threading.Thread(target=bench._serve, args=(theirs, bench.USUAL_0, folder, 1))
+    arguments = (theirs, bench.prepare_epoch, (bench.USUAL_0, folder, 1))
+    server = threading.Thread(target=turns.serve, args=arguments)
     server.start()
-    pipe.send("epoch")
+    pipe.send("measure")
     assert pipe.recv() > 0
     pipe.close()
     server.join(timeout=30)
@@ -153,10 +173,9 @@ def test_the_whole_script_prints_a_table_and_its_ratios(
     class InProcess:
         """Stands for a process of its own, which would take seconds to start."""
 
-        def __init__(self, variant: Any, folder: Path, threads: int) -> None:
+        def __init__(self, title: str, prepare: Any, variant: Any, folder: Path, threads: int) -> None:
             # A DataLoader's workers would have to be started too.
-            in_process = replace(variant, workers=variant.workers and 0)
-            self.variant, self.ask = variant, bench.prepare_epoch(in_process, folder, threads)
+            self.ask = prepare(replace(variant, workers=variant.workers and 0), folder, threads)
 
         def close(self) -> None:
             self.ask = None
@@ -182,14 +201,6 @@ def test_nonsense_arguments_are_refused(bench: ModuleType, capsys: pytest.Captur
 # --- lrn.py -------------------------------------------------------------------------------------
 
 
-def test_ratios_are_medians_within_a_round(lrn: ModuleType) -> None:
-    assert lrn.ratio({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b") == 3.0
-    order: list[str] = []
-    times = lrn.in_turns({name: lambda name=name: order.append(name) for name in "ab"}, 2)
-    assert order == ["b", "a", "a", "b", "b", "a"]  # the first round warms up
-    assert [len(t) for t in times.values()] == [2, 2]
-
-
 def test_the_normalizations_that_are_compared_are_equal(lrn: ModuleType) -> None:
     x = 50 * torch.randn(2, 12, 5, 5)
     torch.testing.assert_close(lrn.ours(x), lrn.pytorchs(x))
@@ -206,6 +217,23 @@ def test_a_training_step_moves_the_weights(lrn: ModuleType) -> None:
     before = model[1].weight.detach().clone()
     lrn.training_step(model, torch.randn(2, 3, 2, 2), torch.bfloat16, torch.channels_last)()
     assert not torch.equal(model[1].weight, before)
+
+
+def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[torch.nn.Module, torch.dtype, torch.memory_format]] = []
+    kept: list[bool] = []
+    monkeypatch.setattr(
+        lrn, "training_step", lambda model, _, dtype, layout: made.append((model, dtype, layout)) or int
+    )
+    monkeypatch.setattr(lrn, "keep_freed_memory", lambda: kept.append(True))
+    for chosen in lrn.NETWORKS.values():
+        before = len(kept)
+        assert lrn.prepare_step(chosen, 1, 1)() >= 0
+        model, dtype, layout = made[-1]
+        assert (len(kept) > before) == chosen.keep
+        assert (dtype == torch.bfloat16) == (layout == torch.channels_last) == chosen.fast
+        assert hasattr(model, "stages") == (chosen.norm != "none")
+    assert {name for pair in lrn.STEP_RATIOS.values() for name in pair} == set(lrn.NETWORKS)
 
 
 @pytest.mark.slow

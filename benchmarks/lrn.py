@@ -105,15 +105,15 @@ def time_layers(batch: int, rounds: int) -> dict[str, float]:
 
 
 def network(norm: str) -> AlexNet:
-    """The paper's network with "ours" or "torch.nn" as its normalization."""
+    """The paper's network with "ours", "torch.nn" or "none" as its normalization."""
     model = AlexNet(replace(variant("paper"), lrn="code"), generator=torch.Generator().manual_seed(0))
-    if norm == "torch.nn":  # per column, as ours: on half of the maps each
+    if norm != "ours":
         for name in ("conv1", "conv2"):
-            model.stages[name].lrn = _PerColumn()
+            model.stages[name].lrn = _PerColumn() if norm == "torch.nn" else nn.Identity()
     return model
 
 
-class _PerColumn(nn.Module):
+class _PerColumn(nn.Module):  # on half of the maps each, as ours
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([pytorchs(half) for half in x.chunk(2, dim=1)], dim=1)
 
@@ -137,7 +137,7 @@ def training_step(model: nn.Module, images: Tensor, dtype: torch.dtype, layout: 
 
 @dataclass(frozen=True)
 class Network:
-    """One way to train a network. norm: "ours", "torch.nn", or "none" for torchvision's network.
+    """One way to train a network. norm: as in `network`, or "torchvision" for its own network.
 
     fast: channels-last bfloat16, else contiguous float32. keep: freed memory is kept, as
     `train.fit` asks for; else the allocator is as it comes.
@@ -153,12 +153,14 @@ NETWORKS = {
     "ours": Network("ours, channels-last bfloat16, freed memory kept", "ours", True, True),
     "plain": Network("torch.nn's norm, plain float32, as it comes", "torch.nn", False, False),
     "torch_nn": Network("torch.nn's norm, otherwise as ours", "torch.nn", True, True),
-    "torchvision": Network("torchvision's alexnet (no norm), otherwise as ours", "none", True, True),
+    "torchvision": Network("torchvision's alexnet (no norm), otherwise as ours", "torchvision", True, True),
+    "bare": Network("ours without any norm", "none", True, True),
 }
 STEP_RATIOS = {
     "step_vs_plain_float32": ("plain", "ours"),
     "step_vs_torch_nn_otherwise_the_same": ("torch_nn", "ours"),
     "step_vs_torchvision_otherwise_the_same": ("torchvision", "ours"),
+    "step_without_norm_vs_torchvision": ("torchvision", "bare"),
 }
 
 
@@ -170,7 +172,7 @@ def prepare_step(chosen: Network, batch: int, threads: int) -> Measure:
     images = 60 * torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     dtype = torch.bfloat16 if chosen.fast else torch.float32
     layout = torch.channels_last if chosen.fast else torch.contiguous_format
-    model = alexnet() if chosen.norm == "none" else network(chosen.norm)
+    model = alexnet() if chosen.norm == "torchvision" else network(chosen.norm)
     return timed(training_step(model, images, dtype, layout))
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 
+from alexnet_edu.layers import LocalResponseNorm
+
 ROOT = Path(__file__).resolve().parent.parent
 COUNT = 192  # one batch and a half
 
@@ -232,7 +234,8 @@ def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytes
         model, dtype, layout = made[-1]
         assert (len(kept) > before) == chosen.keep
         assert (dtype == torch.bfloat16) == (layout == torch.channels_last) == chosen.fast
-        assert hasattr(model, "stages") == (chosen.norm != "none")
+        assert hasattr(model, "stages") == (chosen.norm != "torchvision")
+        assert any(isinstance(m, LocalResponseNorm) for m in model.modules()) == (chosen.norm == "ours")
     assert {name for pair in lrn.STEP_RATIOS.values() for name in pair} == set(lrn.NETWORKS)
 
 

@@ -71,7 +71,7 @@ class Study:
     standardized: inputs divided by the standard deviation of all pixels; else raw 0–255
         minus the mean image, as in 2012.
     crop: side of the random crops, mirrored half of the time; None takes images whole.
-    decays: as in `train.TrainConfig`.
+    decays: as in `train.TrainConfig`. shifts: whether trained networks see shifted test images.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Study:
     standardized: bool = False
     crop: int | None = None
     decays: tuple[tuple[str, float], ...] = ()
+    shifts: bool = False
 
 
 # --- the studies ----------------------------------------------------------------------------
@@ -200,6 +201,7 @@ STUDIES = {
             drops=(8.0,),
             seeds=4,
             search_epochs=3,
+            shifts=True,
         ),
         Study(
             "exchange",
@@ -367,12 +369,13 @@ class Laboratory:
                 "data": self.data(),
                 "provenance": origin,
             }
-        if not searching and run.status == "limit" and "shifted" not in record:
+        is_whole = not searching and run.status == "limit"
+        if is_whole and self.study.shifts and "shifted" not in record:
             some = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))[:SHIFTED_IMAGES]
             record["shifted"] = shift_sensitivity(model, pixels[some.to(device)], self.prepare)
             record["shifted_commit"] = origin["commit"]  # it may be later than that of the training
-            if self.study.crop:
-                record["nine_views"] = self.error_over_views(model, pixels, labels)
+        if is_whole and self.study.crop and "nine_views" not in record:
+            record["nine_views"] = self.error_over_views(model, pixels, labels)
         if path is not None and record != old:
             write_json(path, record)
         return record, model

@@ -493,7 +493,8 @@ EXERCISES = {
             "02.4",
             _judge_order_of_relu,
             (
-                "ReLU first removes negative numbers from the sum. Normalization first squares them.",
+                "If ReLU comes first, negative numbers are gone from the sum; if normalization comes first, "
+                "they are squared.",
                 "One negative number beside a positive one is enough.",
             ),
             "A negative neighbour inhibits only where normalization comes first, as in the authors' layer 1.",
@@ -515,10 +516,10 @@ EXERCISES = {
                 },
             ),
             (
-                "With five neighbours of root mean square r the sum is 5 r².",
-                "Solve ((2 + 0.0005 r²) / 2)^0.75 = 2: the base grows by 2^(4/3) = 2.52.",
+                "With five activities of root mean square r in the window the sum is 5 r².",
+                "Solve ((2 + 0.0005 r²) / 2)^0.75 = 2: the base becomes 2^(4/3) = 2.52 times as large.",
             ),
-            "On pixels divided by their standard deviation nothing comes near it.",
+            "In the first layer of notebook 02, on standardized inputs, nothing comes near it.",
         ),
         # 03 overlapping pooling
         Exercise(
@@ -666,7 +667,7 @@ EXERCISES = {
                     (lambda own, received: (own + received) / 2, "gradients of one value add up: no mean"),
                 ],
             ),
-            ("Two readers of one value: what does the chain rule do?", "It adds."),
+            ("Two readers of one value: what does the chain rule do?", "It adds what comes through either."),
             "Forgetting one of the two is the usual mistake, and training still seems to work.",
         ),
     )

@@ -90,6 +90,18 @@ def cut_at(record: Mapping[str, Any], level: float) -> dict[str, Any]:
     return {**record, "cells": cells}
 
 
+def up_to(record: Mapping[str, Any], epoch: float) -> dict[str, Any]:
+    """The record with every curve cut off after an epoch: at a drop of the rate, for example."""
+    cells = []
+    for cell in record["cells"]:
+        runs = []
+        for run in cell["runs"]:
+            kept = sum(e <= epoch for e in run["curve"]["epoch"])
+            runs.append({**run, "curve": {name: values[:kept] for name, values in run["curve"].items()}})
+        cells.append({**cell, "runs": runs})
+    return {**record, "cells": cells}
+
+
 def lowest_common_level(record: Mapping[str, Any]) -> float:
     """The lowest training error (0–1) that all runs of a record come down to."""
     return max(min(run["curve"]["train_error"]) for cell in record["cells"] for run in cell["runs"])

@@ -276,25 +276,29 @@ def draw_shifted(ax: Axes, cells: Sequence[Mapping[str, Any]], title: str) -> No
 # --- one error against the other -------------------------------------------------------------------
 
 
-def draw_test_against_training(ax: Axes, cells: Sequence[Mapping[str, Any]], title: str) -> None:
-    """Each seed's way through (training error, test error); a large mark where it ends.
+FIRST_SHOWN = 0.33  # training error from which on the gaps are drawn
 
-    Above the dotted diagonal the test error is larger than the training error.
+
+def draw_gap_against_training(ax: Axes, cells: Sequence[Mapping[str, Any]], drop: float, title: str) -> None:
+    """Each seed's way through (training error, test error − training error), from right to left.
+
+    drop: the epoch after which the rate falls; an open mark there, a filled one at the end.
     """
     for cell, (color, line, marker) in zip(cells, SERIES, strict=False):
         for run in cell["runs"]:
-            x, y = run["curve"]["train_error"], run["curve"]["test_error"]
-            ax.plot(x, y, color=color, linestyle=line, linewidth=1.0, alpha=0.6)
-            ax.plot(x[-1], y[-1], marker=marker, markersize=8, color=color, markeredgecolor="black")
+            curve = run["curve"]
+            x = curve["train_error"]
+            y = [test - train for test, train in zip(curve["test_error"], x, strict=True)]
+            start = next((i for i, value in enumerate(x) if value <= FIRST_SHOWN), len(x) - 1)
+            ax.plot(x[start:], y[start:], color=color, linestyle=line, linewidth=1.4, alpha=0.7)
+            before = sum(epoch <= drop for epoch in curve["epoch"]) - 1
+            for i, face in ((before, "white"), (len(x) - 1, color)):
+                ax.plot(x[i], y[i], marker=marker, markersize=7, color=color, markerfacecolor=face)
         ax.plot([], [], color=color, linestyle=line, marker=marker, label=cell["title"])
-    curves = [run["curve"] for cell in cells for run in cell["runs"]]
-    low = min(min(c["train_error"]) for c in curves)
-    high = max(max(c["test_error"]) for c in curves)
-    ax.plot([low, high], [low, high], color=NEUTRAL, linestyle=(0, (1, 2)), linewidth=1, label="equal errors")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel(WORDS["train_error"])
-    ax.set_ylabel(WORDS["test_error"])
+    ax.set_ylabel(WORDS["gap"])
     ax.set_title(title)
     ax.grid(color=NEUTRAL, alpha=0.15)
-    ax.legend(frameon=False, fontsize=9, loc="upper left")
+    ax.legend(frameon=False, fontsize=9, loc="upper right")

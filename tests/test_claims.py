@@ -470,8 +470,6 @@ def test_bytes_that_are_no_text(write: Write) -> None:
 def test_the_published_record_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(measured.RESULTS_VARIABLE, raising=False)
     for claim_id, (file, _) in measured.READERS.items():
-        if claim_id == "lrn-cifar":  # can be run, but is not recorded yet
-            continue
         assert (claims.results_dir() / file).exists()
         found = claims.ours(claim_id)
         assert found is not None

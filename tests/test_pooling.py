@@ -16,7 +16,7 @@ from traitlets import TraitError
 
 from alexnet_edu import pooling, pooling_plots
 from alexnet_edu.cifar_net import pooled_size
-from alexnet_edu.pooling import coverage, cut_at, lowest_common_level, output_side, pool, shift_change
+from alexnet_edu.pooling import coverage, cut_at, lowest_common_level, output_side, pool, shift_change, up_to
 from alexnet_edu.pooling_widgets import SIDES, STRIDES, WINDOWS, pooling_explorer
 
 
@@ -83,7 +83,7 @@ def test_shift_changes_of_noise_are_what_the_arithmetic_gives() -> None:
 
 def _record() -> dict[str, Any]:
     def run(seed: int, shift: float) -> dict[str, Any]:
-        curve = {"train_error": [0.5, 0.3, 0.1 + shift], "test_error": [0.52, 0.4, 0.3]}
+        curve = {"epoch": [1, 2, 3], "train_error": [0.5, 0.3, 0.1 + shift], "test_error": [0.52, 0.4, 0.3]}
         return {"seed": seed, "curve": curve, "shifted": {"1": 0.1 + shift, "2": 0.2}}
 
     titles = {"z2": "z = 2, s = 2", "z3": "z = 3, s = 2 (overlapping)"}
@@ -104,6 +104,13 @@ def test_curves_are_cut_at_equal_training_error() -> None:
         cut_at(_record(), 0.11)
 
 
+def test_curves_end_where_the_rate_falls() -> None:
+    curves = [run["curve"] for cell in up_to(_record(), 2)["cells"] for run in cell["runs"]]
+    assert [c["train_error"] for c in curves] == [[0.5, 0.3]] * 4
+    assert [c["test_error"] for c in curves] == [[0.52, 0.4]] * 4
+    assert lowest_common_level(up_to(_record(), 2)) == 0.3
+
+
 # --- drawings --------------------------------------------------------------------------------
 
 
@@ -122,10 +129,12 @@ def test_both_variants_are_named_and_in_sight(ax: Axes) -> None:
 
 
 def test_each_seed_has_its_way_through_the_errors(ax: Axes) -> None:
-    pooling_plots.draw_test_against_training(ax, _record()["cells"], "errors (recorded)")
-    drawn = [line for line in ax.lines if np.size(line.get_xdata()) == 3]
-    assert len(drawn) == 4
-    assert ax.get_legend_handles_labels()[1][-1] == "equal errors"
+    pooling_plots.draw_gap_against_training(ax, _record()["cells"], 2, "gaps (recorded)")
+    ways = [line for line in ax.lines if np.size(line.get_xdata()) == 2]
+    assert len(ways) == 4  # from the first training error below a third
+    assert np.allclose(ways[0].get_ydata(), [0.4 - 0.3, 0.3 - 0.1])
+    ends = [line for line in ax.lines if np.size(line.get_xdata()) == 1]
+    assert [line.get_markerfacecolor() == "white" for line in ends] == [True, False] * 4
 
 
 def test_changes_have_a_mean_for_each_series(ax: Axes) -> None:

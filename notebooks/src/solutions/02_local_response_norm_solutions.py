@@ -34,8 +34,9 @@ check("02.2", (2 + 1e-4 * 5 * 100**2) ** -0.75)
 check("02.3", 5 * 1e-4)
 
 # %% [markdown]
-# **02.4.** Any negative number within two maps of a positive one will do. Normalization squares it, so it inhibits. ReLU first
-# removes it. The larger it is, the more they differ:
+# **02.4.** Any negative number within two maps of a positive one will do. If normalization comes
+# first, it squares the negative number, which then inhibits. If ReLU comes first, the number is gone. The further below 0 it lies, the more
+# the two orders differ:
 
 # %%
 for neighbour in (-10.0, -100.0, -1000.0):
@@ -45,7 +46,7 @@ for neighbour in (-10.0, -100.0, -1000.0):
 check("02.4", [-100.0, 50.0])
 
 # %% [markdown]
-# **02.5.** The power of the base must grow by 2, so the base by $2^{4/3} = 2.52$:
+# **02.5.** $(\text{base})^{0.75}$ must become twice as large, so the base $2^{4/3} = 2.52$ times as large:
 # $2 + 5 \cdot 10^{-4} r^2 = 2 \cdot 2^{4/3}$.
 
 # %%
@@ -61,7 +62,7 @@ x = torch.logspace(0, 3, 200)
 figure, ax = plt.subplots(figsize=(6, 3))
 ax.semilogx(x, (1 + 2.5e-4 * x**2) ** -0.75, color="#0072B2")
 ax.plot([r], [0.5], "o", color="black")
-ax.set(xlabel="rms of the five neighbours", ylabel="b/a, relative to quiet", title="The printed formula")
+ax.set(xlabel="rms of the five activities", ylabel="b/a, relative to quiet", title="The printed formula")
 ax.set_ylim(0, 1.05)
 plt.tight_layout()
 plt.show()

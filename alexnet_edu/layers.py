@@ -132,8 +132,17 @@ class MapResponseNorm(nn.Module):
 # --- the arithmetic ------------------------------------------------------------------------
 
 
-class _AcrossMaps(torch.autograd.Function):
-    """y = x d^−β with d = k + c Σ x². Keeps x alone, where autograd would keep much more.
+class _KeepsInput(torch.autograd.Function):
+    """A function that keeps nothing but its first argument, where autograd would keep much more."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, *ctx.settings = inputs
+        ctx.save_for_backward(x)
+
+
+class _AcrossMaps(_KeepsInput):
+    """y = x d^−β with d = k + c Σ x².
 
     With q = g d^−β the gradient is q − 2cβ x Σ(q x / d), the sum over the maps whose window
     holds this one: the same window, turned round. It is quicker to compute d again than to
@@ -150,11 +159,6 @@ class _AcrossMaps(torch.autograd.Function):
             wide = _wide(x_part)
             part.copy_(_power(sums.base(wide, k, c), beta).mul_(wide))
         return out
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, *ctx.settings = inputs
-        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -178,8 +182,8 @@ class _AcrossMaps(torch.autograd.Function):
         return out, *[None] * 5
 
 
-class _WithinMaps(torch.autograd.Function):
-    """The same with the mean over size × size places as the window. Keeps x alone."""
+class _WithinMaps(_KeepsInput):
+    """The same with the mean over size × size places in place of the sum."""
 
     @staticmethod
     def forward(x: Tensor, size: int, k: float, alpha: float, beta: float) -> Tensor:
@@ -188,11 +192,6 @@ class _WithinMaps(torch.autograd.Function):
             return (wide * _power(k + alpha * _mean_around(wide * wide, size), beta)).to(x.dtype)
 
         return _in_parts(normalized, x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, *ctx.settings = inputs
-        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:

@@ -305,24 +305,24 @@ def _against(
     return f"{means[0]:.1f}% against {means[1]:.1f}%"
 
 
-def _at_one_rate(record: Mapping[str, Any], experiment: str, variant: str, baseline: str) -> str:
-    """ "; at one rate for both 24.8% against 26.9% (ε = 0.001)", for each rate that both were run at.
+def _at_one_rate(
+    record: Mapping[str, Any],
+    variants: Sequence[str],
+    of_whom: str,
+    describe: Callable[[dict[str, Any]], str | None],
+) -> str:
+    """ "; at one rate for both: 24.8% against 26.9% (ε = 0.001); …": each rate that all were run at.
 
-    Empty where they were run at one rate alone, or chose the same.
+    describe: the words for a record. Empty where all variants chose the same rate.
     """
-    if _own_rates(record, (variant, baseline)) == 1:
+    if len({cell["rate"] for cell in record["cells"] if cell["variant"] in variants}) == 1:
         return ""
     texts = [
-        f"{_against(at_rate(record, rate), experiment, variant, baseline)} (ε = {rate:g})"
+        f"{describe(at_rate(record, rate))} (ε = {rate:g})"
         for rate, names in shared_rates(record).items()
-        if {variant, baseline} <= set(names)
+        if set(variants) <= set(names)
     ]
-    return f"; at one rate for both {', '.join(texts)}" if texts else ""
-
-
-def _own_rates(record: Mapping[str, Any], variants: Sequence[str]) -> int:
-    """How many different learning rates were chosen for these variants."""
-    return len({cell["rate"] for cell in record["cells"] if cell["variant"] in variants})
+    return f"; at one rate for {of_whom}: {'; '.join(texts)}" if texts else ""
 
 
 @reads("lrn-gain", "norms.json")
@@ -336,7 +336,9 @@ def _read_lrn_gain(record: dict[str, Any]) -> str | None:
     if not texts or plain is None:
         return None
     mean = 100 * sum(plain) / len(plain)
-    same = _at_one_rate(record, "norms", "lrn", "none").replace("both", "LRN and none")
+    same = _at_one_rate(
+        record, ("lrn", "none"), "LRN and none", lambda one: _against(one, "norms", "lrn", "none")
+    )
     return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({_shape(record)}){same}"
 
 
@@ -363,7 +365,7 @@ def _read_pool_overlap(record: dict[str, Any]) -> str | None:
     compared = _against(record, "pooling", "z3", "z2")
     if compared is None:
         return None
-    same = _at_one_rate(record, "pooling", "z3", "z2")
+    same = _at_one_rate(record, ("z3", "z2"), "both", lambda one: _against(one, "pooling", "z3", "z2"))
     return f"small version: z = 3 {compared} at z = 2, test error ({_shape(record)}){same}"
 
 
@@ -372,13 +374,8 @@ def _read_pool_overfit(record: dict[str, Any]) -> str | None:
     compared = _gaps(record)
     if compared is None:
         return None
-    same = [
-        f"{texts} (ε = {rate:g})"
-        for rate in shared_rates(record)
-        if _own_rates(record, ("z2", "z3")) > 1 and (texts := _gaps(at_rate(record, rate))) is not None
-    ]
-    at_one_rate = f"; at one rate for both: {'; '.join(same)}" if same else ""
-    return f"test minus training error: {compared} ({_shape(record)}){at_one_rate}"
+    same = _at_one_rate(record, ("z3", "z2"), "both", _gaps)
+    return f"test minus training error: {compared} ({_shape(record)}){same}"
 
 
 def _gaps(record: Mapping[str, Any]) -> str | None:
@@ -398,7 +395,9 @@ def _read_two_gpu_gain(record: dict[str, Any]) -> str | None:
     compared = _against(record, "exchange", "conv3", "half")
     if compared is None:
         return None
-    same = _at_one_rate(record, "exchange", "conv3", "half")
+    same = _at_one_rate(
+        record, ("conv3", "half"), "both", lambda one: _against(one, "exchange", "conv3", "half")
+    )
     return f"small version: two columns {compared} for the half network, test error ({_shape(record)}){same}"
 
 
@@ -409,14 +408,8 @@ def _read_connectivity(record: dict[str, Any]) -> str | None:
     compared = _by_pattern(record)
     if compared is None:
         return None
-    same = [
-        f"{texts} (ε = {rate:g})"
-        for rate in shared_rates(record)
-        if _own_rates(record, list(_PATTERNS)) > 1
-        and (texts := _by_pattern(at_rate(record, rate))) is not None
-    ]
-    at_one_rate = f"; at one rate for all: {'; '.join(same)}" if same else ""
-    return f"test error talking {compared} ({_shape(record)}){at_one_rate}"
+    same = _at_one_rate(record, list(_PATTERNS), "all", _by_pattern)
+    return f"test error talking {compared} ({_shape(record)}){same}"
 
 
 _PATTERNS = {

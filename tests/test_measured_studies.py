@@ -115,14 +115,14 @@ def at_two_rates(record: dict[str, Any], first: str, other: list[float]) -> dict
 def test_where_rates_differ_the_ledger_compares_at_one_rate(folder: Path) -> None:
     pooling = at_two_rates(study("pooling", z2=PAIR, z3=BETTER), "z2", [0.30, 0.32])
     assert str(said(folder, "pool-overlap", pooling, "pooling.json")).endswith(
-        "2 seeds); at one rate for both 19.0% against 31.0% (ε = 0.01), 31.0% against 21.0% (ε = 0.02)"
+        "2 seeds); at one rate for both: 19.0% against 31.0% (ε = 0.01); 31.0% against 21.0% (ε = 0.02)"
     )
     assert str(said(folder, "pool-overfit", pooling, "pooling.json")).endswith(
         "; at one rate for both: 7.0 points at z = 3, 0.0 at z = 2, training error 12.0% against 31.0% "
         "(ε = 0.01); 0.0 points at z = 3, 10.0 at z = 2, training error 31.0% against 11.0% (ε = 0.02)"
     )
     norms = at_two_rates(study("norms", none=PAIR, lrn=BETTER, batch=PAIR), "lrn", [0.30])
-    assert "; at one rate for LRN and none 30.0% against 21.0% (ε = 0.01)" in str(
+    assert "; at one rate for LRN and none: 30.0% against 21.0% (ε = 0.01)" in str(
         said(folder, "lrn-gain", norms, "norms.json")
     )
     names = {"conv3": PAIR, "conv4": PAIR, "conv3_conv4": PAIR, "nowhere": BETTER, "everywhere": PAIR}

@@ -48,7 +48,8 @@ check("05.3", ungroup)
 check("05.4", 4 * 60_965_224 / (30.0e6 / 128))
 
 # %% [markdown]
-# **05.5.** Both readers have a gradient for the half, and gradients of one value add up.
+# **05.5.** The kernels of both ranks read the half, and what comes through either adds up. (At the logits nothing is added: there
+# both ranks compute the same loss, and a sum would count it twice.)
 
 
 # %%

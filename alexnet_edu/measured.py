@@ -329,7 +329,12 @@ def _at_one_rate(
 def _read_lrn_gain(record: dict[str, Any]) -> str | None:
     texts = [
         f"{words} {compared.split(' against ')[0]}"
-        for name, words in (("lrn", "LRN"), ("batch", "batch norm"), ("within-map", "within a map"))
+        for name, words in (
+            ("lrn", "LRN"),
+            ("lrn-code", "LRN with α/n"),
+            ("batch", "batch norm"),
+            ("within-map", "within a map"),
+        )
         if (compared := _against(record, "norms", name, "none")) is not None
     ]
     plain = _errors(record, "none")

@@ -390,7 +390,7 @@ for place, s in zip(
 # The further these numbers lie below 0.595, and the wider they spread, the more of the normalization is more than a
 # constant factor.
 #
-# **The recorded runs.** Four variants of the same network. Batch normalization stands before ReLU, the others after
+# **The recorded runs.** Five variants of the same network. Batch normalization stands before ReLU, the others after
 # pooling. "Within a map" has only the constants of run 145: there it follows the normalization across maps, in layer 2 alone. The learning rate of each was searched on training images
 # that were held out. Then it was trained with fresh seeds on all training images.
 
@@ -422,6 +422,8 @@ for name in compared:
         print(f"{name:12} {ablation_plots.WORDS[what]:16} {difference}")
 errors = {cell["variant"]: last(cell) for cell in cells}
 assert max(errors["lrn"]) < min(errors["none"])  # every seed
+both = ablation_records.gap(record, "lrn-code", "lrn")
+assert both.low < 0 < both.high  # the two conventions cannot be told apart
 assert ablation_records.gap(record, "batch", "none").high < 0
 within = ablation_records.gap(record, "within-map", "none")
 assert within.low < 0 < within.high  # not shown to differ
@@ -436,7 +438,7 @@ assert ablation_records.gap(record, "within-map", "none", "train_error").high < 
 #
 # **What came out, each at its own best rate.** With local response normalization the mean test error is about two thirds of a
 # point lower, and all three seeds lie below all three without it. The interval just reaches 0, so this is a strong hint and no
-# proof. Batch normalization, which came three years later, is more than a point better than nothing; it is not shown to be better
+# proof. With the authors' $\alpha/n$ it comes to the same. Batch normalization, which came three years later, is more than a point better than nothing; it is not shown to be better
 # than LRN. Normalizing within a map lowers the training error and not the test error.
 #
 # **And at one and the same rate?** The two LRN layers multiply even quiet activities by 0.595 each, and the best rate with

@@ -26,6 +26,7 @@ import statistics
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
+from matplotlib.ticker import MaxNLocator
 
 from alexnet_edu import ablation_plots, ablations, traffic
 from alexnet_edu import ablation_records as records
@@ -262,6 +263,7 @@ for ax, (rate, same) in zip(axes[0], by_rate.items(), strict=True):
     ablation_plots.draw_spread(
         ax, cells, [records.last(c) for c in cells], "test_error", f"all at ε = {rate:g}"
     )
+    ax.xaxis.set_major_locator(MaxNLocator(5))
 figure.suptitle("Where the columns talk: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
@@ -305,9 +307,8 @@ best = chosen["conv3"]
 live = ablations.run_live(lab, {"conv3": best, "nowhere": best}, epochs=1 if scale == "quick" else 3)
 for name, (run, _) in live.items():
     assert run["curve"]["epoch"]
-    print(
-        f"{name}: {run['curve']['test_error'][-1]:.1%} test error after {run['curve']['epoch'][-1]:g} epochs {figure_note(train)}"
-    )
+    epochs, note = run["curve"]["epoch"][-1], f" ({figure_note(train)})" * train.synthetic
+    print(f"{name}: {run['curve']['test_error'][-1]:.1%} test error after epoch {epochs:g}{note}")
 
 # %% [markdown]
 # ## 5 · Look

@@ -104,9 +104,13 @@ def _open_folder(path: Path) -> Files:
 
 def _open_zip(path: Path) -> Files:
     try:
-        archive = zipfile.ZipFile(path)  # NotImplementedError: a newer kind of zip than it knows
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path} is a damaged zip ({error}). Fetch or make it again.") from error
+    except RuntimeError as error:  # a newer kind of zip than Python's library knows
+        raise DataError(
+            f"{path} cannot be unpacked here ({error}). Unpack it and give the folder."
+        ) from error
     try:
         infos, folders, problems = _sift(archive.infolist())
         _check_bomb(path, infos.values())
@@ -119,11 +123,13 @@ def _open_zip(path: Path) -> Files:
         if info.flag_bits & 1:
             raise UnreadableFile("is encrypted: unpack the zip with its password and give the folder")
         try:
-            return archive.read(info)  # NotImplementedError: a compression that it does not know
+            return archive.read(info)
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
             raise UnreadableFile(f"is damaged inside the zip ({error})") from error
-        except (NotImplementedError, RuntimeError) as error:
-            raise UnreadableFile(f"cannot be unpacked here ({error})") from error
+        except RuntimeError as error:  # a compression that Python's library does not know
+            raise UnreadableFile(
+                f"cannot be unpacked here ({error}): unpack the zip and give the folder"
+            ) from error
 
     return Files(path.name, sorted(infos), folders, read, problems, archive.close)
 

@@ -80,6 +80,15 @@ def packed(where: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_
     return path
 
 
+def in_directory(path: Path, offset: int, value: int) -> Path:
+    """Overwrites two bytes of the first entry in a zip's directory."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02") + offset
+    data[place : place + 2] = value.to_bytes(2, "little")
+    path.write_bytes(data)
+    return path
+
+
 def run(path: Path, **options: object):  # type: ignore[no-untyped-def]
     return import_images(path, progress=False, **options)  # type: ignore[arg-type]
 
@@ -621,13 +630,22 @@ def test_a_damaged_entry_is_listed(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_entry_is_listed(tmp_path: Path) -> None:
-    path = packed(tmp_path, BOTH)
-    data = bytearray(path.read_bytes())
-    place = data.index(b"PK\x01\x02")
-    data[place + 8] |= 1  # the flag in the directory
-    path.write_bytes(data)
+    path = in_directory(packed(tmp_path, BOTH), 8, 1)  # its flags
     ((_, why),) = run(path).problems
     assert why == "is encrypted: unpack the zip with its password and give the folder"
+
+
+def test_a_zip_newer_than_the_library_is_not_called_damaged(tmp_path: Path) -> None:
+    path = in_directory(packed(tmp_path, BOTH), 6, 99)  # the version needed to unpack it
+    expected = f"{path} cannot be unpacked here (zip file version 9.9). Unpack it and give the folder."
+    assert refused(path) == expected
+
+
+def test_an_entry_of_unknown_compression_is_listed(tmp_path: Path) -> None:
+    path = in_directory(packed(tmp_path, BOTH), 10, 97)  # its method: WavPack
+    ((_, why),) = run(path).problems
+    assert why.startswith("cannot be unpacked here (")
+    assert why.endswith("): unpack the zip and give the folder")
 
 
 def png_that_claims(width: int, height: int) -> bytes:

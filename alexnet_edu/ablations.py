@@ -1,4 +1,4 @@
-"""What one part of the network is worth: §3.2 to §3.4 on CIFAR-10, one part changed at a time.
+"""What one part of the network or its training is worth: §3.2 to §5, one part changed at a time.
 
 A study holds variants of one network. For each the learning rate is searched on training
 images that were held out; then the best rate is repeated with fresh seeds, on all training
@@ -16,7 +16,8 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from threading import Event
@@ -26,15 +27,13 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from alexnet_edu.architecture import Architecture, Layer, count
-from alexnet_edu.augment import center_crop, random_crop_flip
-from alexnet_edu.cifar_net import CifarNetConfig, ConvLocalNet, FourLayerNet
+from alexnet_edu.augment import ColorPCA, center_crop, composed
 from alexnet_edu.images import Images
 from alexnet_edu.json_files import read_json, write_json
-from alexnet_edu.model import AlexNet
 from alexnet_edu.provenance import provenance
 from alexnet_edu.rates import next_rate
-from alexnet_edu.train import Run, TrainConfig, autocast, error_rate, fit, resolve_precision
+from alexnet_edu.studies import CROPS, Study, Variant, build
+from alexnet_edu.train import Augment, Run, TrainConfig, autocast, error_rate, fit, resolve_precision
 
 EVALUATED = 5_000  # training images on which the training error is measured
 HELD_OUT = 5_000  # training images that choose the rate; never trained on in a search
@@ -42,205 +41,6 @@ MOST_RATES = 6  # a search that has tried so many rates stops
 SEARCH_SEED = 0  # the seed that chose the rate is not one of the seeds that are reported
 SHIFTS = (1, 2, 3, 4)  # pixels by which test images are moved
 SHIFTED_IMAGES = 2_000
-
-Network = CifarNetConfig | Architecture | str  # a str: the norm of `ConvLocalNet`
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One form of the network.
-
-    network: what `build` makes; start_rate: where the search of the learning rate begins, on
-    the grid 1, 2, 5 × a power of ten. more_rates: rates at which the seeds are run besides
-    the one that the search chose, so that variants can be compared at one and the same rate.
-    """
-
-    name: str
-    title: str
-    network: Network
-    start_rate: float
-    more_rates: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Study:
-    """Variants of one network that are compared, and how all of them are trained.
-
-    epochs, drops: of a run that is reported; the rate falls to a tenth at each of `drops`.
-    search_epochs: of a run that searches the rate, without drops; 0 takes `start_rate`.
-    standardized: inputs divided by the standard deviation of all pixels; else raw 0–255
-        minus the mean image, as in 2012.
-    crop: side of the random crops, mirrored half of the time; None takes images whole.
-    decays: as in `train.TrainConfig`. shifts: whether trained networks see shifted test images.
-    """
-
-    name: str
-    title: str
-    variants: tuple[Variant, ...]
-    epochs: float
-    drops: tuple[float, ...]
-    seeds: int
-    search_epochs: float
-    standardized: bool = False
-    crop: int | None = None
-    decays: tuple[tuple[str, float], ...] = ()
-    shifts: bool = False
-
-
-# --- the studies ----------------------------------------------------------------------------
-
-
-def _four_layers(norm: str = "none", window: int = 3, pool: str = "avg") -> CifarNetConfig:
-    return CifarNetConfig(pools=("max", pool, pool), norms=(norm, norm, "none"), window=window)
-
-
-def columns_net(talk: Sequence[str], width: int = 96, columns: int = 2, kernels: int = 1) -> Architecture:
-    """Four convolutions and a classifier in two columns, for images of 32 × 32 pixels.
-
-    talk: the layers after the first that read both columns; the classifier always does.
-    width: kernels of the third and the fourth convolution. kernels: what all numbers of
-    kernels but the last are divided by. Weights N(0, 2 / fan-in).
-    """
-    read = {name: "both" if name in talk else "own" for name in ("conv2", "conv3", "conv4")}
-    conv, pooled = ("relu",), ("relu", "pool")
-    layers = (
-        Layer("conv1", 32 // kernels, 5, 1, 2, "both", pooled),
-        Layer("conv2", 64 // kernels, 5, 1, 2, read["conv2"], pooled),
-        Layer("conv3", width // kernels, 3, 1, 1, read["conv3"], conv),
-        Layer("conv4", width, 3, 1, 1, read["conv4"], pooled),
-        Layer("fc5", 10, None, after=()),
-    )
-    plain = Architecture("columns", layers, columns, side=32)
-    fan_ins = [size.weights // layer.outputs for size, layer in zip(count(plain), layers, strict=True)]
-    scaled = (replace(layer, std=(2 / n) ** 0.5) for layer, n in zip(layers, fan_ins, strict=True))
-    return replace(plain, layers=tuple(scaled))
-
-
-PATTERNS: dict[str, tuple[str, ...]] = {
-    "conv3": ("conv3",),
-    "conv4": ("conv4",),
-    "conv3-conv4": ("conv3", "conv4"),
-    "nowhere": (),
-    "everywhere": ("conv2", "conv3", "conv4"),
-}
-_PATTERN_TITLES = {
-    "conv3": "at conv3 (the paper's place)",
-    "conv4": "at conv4",
-    "conv3-conv4": "at conv3 and conv4",
-    "nowhere": "nowhere before the classifier",
-    "everywhere": "everywhere",
-}
-
-
-def parameters(network: Network) -> int:
-    """How many parameters `build` gives this network, for images of 32 × 32 pixels."""
-    return sum(p.numel() for p in build(network, 32, 10, 0).parameters())
-
-
-def equal_width(talk: Sequence[str], goal: int) -> int:
-    """The even width of conv3 and conv4 that brings `columns_net` nearest to `goal` parameters."""
-    totals = {w: sum(s.weights + s.biases for s in count(columns_net(talk, w))) for w in range(32, 161, 2)}
-    return min(totals, key=lambda w: abs(totals[w] - goal))
-
-
-def _exchange_variants() -> tuple[Variant, ...]:
-    paper = columns_net(PATTERNS["conv3"])
-    goal = sum(s.weights + s.biases for s in count(paper))
-    found = [
-        Variant(
-            name,
-            _PATTERN_TITLES[name],
-            columns_net(talk, equal_width(talk, goal)),
-            0.01,
-            (0.002, 0.005, 0.01),
-        )
-        for name, talk in PATTERNS.items()
-    ]
-    half = columns_net(("conv2", "conv3", "conv4"), columns=1, kernels=2)
-    return (*found, Variant("half", "one column, half the kernels (§3.2)", half, 0.01, (0.002, 0.005, 0.01)))
-
-
-STUDIES = {
-    s.name: s
-    for s in (
-        Study(
-            "norms",
-            "Normalization in the four-layer network",
-            (
-                Variant("none", "none", _four_layers("none"), 0.002, (0.002, 0.005)),
-                Variant("lrn", "LRN (§3.3 as printed)", _four_layers("lrn"), 0.005, (0.002, 0.005)),
-                Variant("batch", "batch normalization", _four_layers("batch"), 0.01),
-                Variant(
-                    "within-map",
-                    "within a map (run 145)",
-                    _four_layers("within-map"),
-                    0.002,
-                    (0.002, 0.005),
-                ),
-                Variant("lrn-code", "LRN (the authors' α/n)", _four_layers("lrn-code"), 0.005),
-            ),
-            epochs=8,
-            drops=(6.0,),
-            seeds=3,
-            search_epochs=3,
-        ),
-        Study(
-            "pooling",
-            "Overlapping pooling in the four-layer network",
-            (
-                Variant("z2", "z = 2, s = 2", _four_layers(window=2, pool="max"), 0.002, (0.001, 0.002)),
-                Variant(
-                    "z3",
-                    "z = 3, s = 2 (overlapping)",
-                    _four_layers(window=3, pool="max"),
-                    0.002,
-                    (0.001, 0.002),
-                ),
-            ),
-            epochs=10,
-            drops=(8.0,),
-            seeds=4,
-            search_epochs=3,
-            shifts=True,
-        ),
-        Study(
-            "exchange",
-            "Where two columns read each other",
-            _exchange_variants(),
-            epochs=4,
-            drops=(3.0,),
-            seeds=3,
-            search_epochs=1,
-            standardized=True,
-        ),
-        Study(
-            "lrn-long",
-            "The network of 13% test error, with and without LRN",
-            (
-                Variant("none", "none", "none", 0.001),
-                Variant("lrn", "LRN (n = 9, α = 0.001, β = 0.75, k = 1, α/n)", "lrn-9", 0.001),
-            ),
-            epochs=36,
-            drops=(28.0, 33.0),
-            seeds=1,
-            search_epochs=0,
-            crop=24,
-            decays=(("local", 0.004), ("classifier", 0.004)),
-        ),
-    )
-}
-
-
-def build(network: Network, side: int, classes: int, seed: int) -> nn.Module:
-    """The network with the weights that `seed` draws, for images of side × side pixels."""
-    generator = torch.Generator().manual_seed(1_000_003 + seed)
-    if isinstance(network, CifarNetConfig):
-        return FourLayerNet(replace(network, image_size=side, classes=classes), generator)
-    if isinstance(network, str):
-        return ConvLocalNet(network, side, classes, generator)
-    layers = (*network.layers[:-1], replace(network.layers[-1], outputs=classes))
-    return AlexNet(replace(network, side=side, layers=layers), generator=generator)
-
 
 # --- one run ----------------------------------------------------------------------------------
 
@@ -264,7 +64,7 @@ class Laboratory:
         return {
             "source": self.train.source,
             "synthetic": self.train.synthetic,
-            "images": len(self.train),
+            "images": min(len(self.train), self.study.train_images or len(self.train)),
             "test_images": len(self.test),
             "fingerprint": self.fingerprint,
         }
@@ -275,9 +75,15 @@ class Laboratory:
         x = center_crop(batch, self.side).float() - mean
         return x / self.std if self.study.standardized else x
 
-    def augment(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8 (B, 3, H, W) -> uint8 (B, 3, side, side)."""
-        return random_crop_flip(batch, self.side, generator)
+    @cached_property
+    def colors(self) -> ColorPCA:
+        """The principal directions of the training images' colours."""
+        return ColorPCA.fit(self.train.pixels)
+
+    def augment(self, variant: Variant) -> Augment | None:
+        """What is done to uint8 batches (B, 3, H, W) that are trained on; None for nothing."""
+        steps = (CROPS if self.study.crop else ()) if variant.augment is None else variant.augment
+        return composed(steps, self.side, self.colors if "colour" in steps else None) if steps else None
 
     def network(self, variant: Variant, seed: int) -> nn.Module:
         """The variant's network as `seed` draws it, untrained."""
@@ -289,19 +95,38 @@ class Laboratory:
             return None
         network = variant.network
         what = network if isinstance(network, str) else asdict(network)
-        settings = [self.study.standardized, self.study.crop, searching, self.fingerprint]
-        text = json.dumps([what, asdict(config), settings], sort_keys=True)
+        study = self.study
+        settings: list[Any] = [study.standardized, study.crop, searching, self.fingerprint]
+        later = {"augment": variant.augment, "images": study.train_images, "validates": study.validates}
+        settings += [[k, v] for k, v in later.items() if v not in (None, False)]
+        text = json.dumps([what, config.identity(), settings], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         kind = "search" if searching else "run"
         name = f"{self.study.name}-{variant.name}-{kind}-{config.learning_rate:g}-seed{config.seed}-{digest}"
         return self.runs_dir / f"{name}.json"
 
-    def config(self, rate: float, seed: int, *, searching: bool = False, **changes: Any) -> TrainConfig:
-        drops = () if searching else self.study.drops
-        made = TrainConfig(
-            rate, seed=seed, evals_per_epoch=1, decays=self.study.decays, drops=drops, **changes
-        )
-        return replace(made, precision=resolve_precision("auto"))
+    def config(
+        self, variant: Variant, rate: float, seed: int, *, searching: bool = False, **changes: Any
+    ) -> TrainConfig:
+        settings: dict[str, Any] = {
+            "seed": seed,
+            "evals_per_epoch": self.study.evals_per_epoch,
+            "decays": self.study.decays,
+            "drops": () if searching else self.study.drops,
+            **dict(variant.changes),
+            **changes,
+        }
+        return replace(TrainConfig(rate, **settings), precision=resolve_precision("auto"))
+
+    def split(self, seed: int, *, holding_out: bool) -> tuple[Images, Images]:
+        """(images to train on, images held out): drawn by the seed; none are held out unless asked."""
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
+        count = min(HELD_OUT, len(self.train) // 10) if holding_out else 0
+        held_out, rest = order[:count], order[count:]
+        wanted = self.study.train_images
+        if wanted is not None and wanted < len(rest):
+            return self.train.subset(rest[:wanted]), self.train.subset(held_out)
+        return self.train.subset(rest) if holding_out else self.train, self.train.subset(held_out)
 
     def run(
         self,
@@ -322,18 +147,20 @@ class Laboratory:
         epochs: other than the study's. changes: other values for `TrainConfig`.
         Raises KeyboardInterrupt when stopped; what was run is kept.
         """
-        config = self.config(rate, seed, searching=searching, **changes)
+        config = self.config(variant, rate, seed, searching=searching, **changes)
         path = self.path(variant, config, searching)
-        held_out = min(HELD_OUT, len(self.train) // 10)
-        chosen = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
-        trained = self.train.subset(chosen[held_out:]) if searching else self.train
-        judged = self.train.subset(chosen[:held_out]) if searching else self.test
+        trained, held_out = self.split(seed, holding_out=searching or self.study.validates)
+        judged = held_out if searching else self.test
         pixels, labels = judged.pixels.to(device), judged.labels.to(device)
+        validation = [t.to(device) for t in (held_out.pixels, held_out.labels)]
         model = self.network(variant, seed)
         origin = provenance(device)
 
         def measure(network: nn.Module) -> dict[str, list[float]]:
-            return {"test_error": [error_rate(network, pixels, labels, prepare=self.prepare)]}
+            errors = {"test_error": [error_rate(network, pixels, labels, prepare=self.prepare)]}
+            if self.study.validates:
+                errors["validation_error"] = [error_rate(network, *validation, prepare=self.prepare)]
+            return errors
 
         allowed = epochs or (self.study.search_epochs if searching else self.study.epochs)
         run = fit(
@@ -346,7 +173,7 @@ class Laboratory:
             evaluate_on=torch.randperm(len(trained), generator=torch.Generator().manual_seed(seed))[
                 :EVALUATED
             ],
-            augment=self.augment if self.study.crop else None,
+            augment=self.augment(variant),
             device=device,
             checkpoint=path.with_suffix(".safetensors") if path else None,
             on_point=tell,
@@ -406,7 +233,10 @@ def _curve(run: Run) -> dict[str, list[float]]:
         name: [getattr(p, name) for p in run.points]
         for name in ("epoch", "train_error", "running_error", "loss", "cpu_seconds")
     }
-    return {**curve, "test_error": [p.extra["test_error"][0] for p in run.points]}
+    for name in ("test_error", "validation_error"):
+        if all(name in p.extra for p in run.points):
+            curve[name] = [p.extra[name][0] for p in run.points]
+    return curve
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from alexnet_edu import paper
 
-STEPS = ("relu", "lrn", "map_norm", "pool", "dropout")  # what may follow a layer with weights
+STEPS = ("relu", "lrn", "map_norm", "pool", "dropout", "inverted_dropout")  # after a layer
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,27 @@
-"""Crops and reflections (§4.1): a batch of uint8 images in, a batch out."""
+"""More images out of the same ones (§4.1): a batch of images in, a batch out.
+
+Every function draws each image's fate on its own, from a generator that the caller passes, and
+works where the images are. On a processor a plain loop over the images is many times quicker
+than one indexed gather (`benchmarks/augment.py`), so there crops are copied one by one; on an
+accelerator they are gathered in one go. The draws are made on the generator's device: a
+generator on the CPU gives the same crops everywhere.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+PATCHES = ("top left", "top right", "centre", "bottom left", "bottom right")
+TEN_PATCHES = (*PATCHES, *(f"{name}, mirrored" for name in PATCHES))
+
+
+# --- crops and reflections ----------------------------------------------------------------
 
 
 def center_crop(images: Tensor, size: int) -> Tensor:
@@ -13,25 +31,240 @@ def center_crop(images: Tensor, size: int) -> Tensor:
     return images[:, :, top : top + size, left : left + size]
 
 
-def random_crop_flip(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) -> (N, C, size, size): each image cropped and mirrored by its own draw.
+def random_crop_and_flip(
+    images: Tensor, size: int, generator: torch.Generator, *, shared: int = 1, flip: bool = True
+) -> Tensor:
+    """(N, C, H, W) -> (N, C, size, size): every image cropped and mirrored by its own draw.
 
-    All places and both directions are equally likely. (The authors' code drew once for 32
-    images in a row, but for CIFAR-10 once for each: `convdata_cifar.py` 93-99.)
-    Keeps the type and the channels-last layout.
+    All (H − size + 1)(W − size + 1) places and both directions are equally likely: 33 · 33 · 2
+    = 2178 outcomes for 224 of 256 pixels, where §4.1 counts 2048.
+    shared: so many images in a row share one draw, as the authors' ImageNet code has it with 32
+        (`convdata_jpeg.py` 238); their CIFAR-10 code draws for each (`convdata_cifar.py` 93).
+    flip: False mirrors nothing.
+    Keeps the type and the channels-last layout. Raises ValueError where the crop does not fit.
     """
     _check(images, size)
+    if shared < 1:
+        raise ValueError(f"at least one image shares a draw, got shared={shared!r}")
     count, _, height, width = images.shape
-    tops = torch.randint(height - size + 1, (count,), generator=generator).tolist()
-    lefts = torch.randint(width - size + 1, (count,), generator=generator).tolist()
-    mirrored = torch.randint(2, (count,), generator=generator).tolist()
+    draws = math.ceil(count / shared)
+    device = generator.device
+    tops = torch.randint(height - size + 1, (draws,), generator=generator, device=device)
+    lefts = torch.randint(width - size + 1, (draws,), generator=generator, device=device)
+    mirrored = torch.randint(2, (draws,), generator=generator, device=device) * flip
+    tops, lefts, mirrored = (t.repeat_interleave(shared)[:count] for t in (tops, lefts, mirrored))
+    if images.device.type != "cpu":
+        return _gather(images, size, *(t.to(images.device) for t in (tops, lefts, mirrored)))
     out = torch.empty_like(images[:, :, :size, :size])
-    for i, (top, left, mirror) in enumerate(zip(tops, lefts, mirrored, strict=True)):
+    fates = zip(tops.tolist(), lefts.tolist(), mirrored.tolist(), strict=True)
+    for i, (top, left, mirror) in enumerate(fates):
         crop = images[i, :, top : top + size, left : left + size]
         out[i] = crop.flip(2) if mirror else crop
     return out
 
 
+def _gather(images: Tensor, size: int, tops: Tensor, lefts: Tensor, mirrored: Tensor) -> Tensor:
+    """The same crops in one indexing step. tops, lefts, mirrored: (N,) int64 on the images' device."""
+    steps = torch.arange(size, device=images.device)
+    rows = tops[:, None] + steps  # (N, size)
+    columns = lefts[:, None] + torch.where(mirrored[:, None] == 1, size - 1 - steps, steps)
+    each = torch.arange(len(images), device=images.device)[:, None, None]
+    crops = images.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]  # (N, size, size, C)
+    layout = torch.channels_last if _is_channels_last(images) else torch.contiguous_format
+    return crops.permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+
+def _is_channels_last(images: Tensor) -> bool:
+    return not images.is_contiguous() and images.is_contiguous(memory_format=torch.channels_last)
+
+
+def ten_crop(images: Tensor, size: int) -> Tensor:
+    """(N, C, H, W) -> (N, 10, C, size, size): the patches of §4.1 in the order of `TEN_PATCHES`.
+
+    Four corners and the middle, then the same five mirrored (`convdata_jpeg.py` 226-233).
+    """
+    _check(images, size)
+    down, right = images.shape[2] - size, images.shape[3] - size
+    places = ((0, 0), (0, right), (down // 2, right // 2), (down, 0), (down, right))
+    five = torch.stack([images[:, :, t : t + size, s : s + size] for t, s in places], dim=1)
+    return torch.cat([five, five.flip(4)], dim=1)
+
+
 def _check(images: Tensor, size: int) -> None:
     if images.dim() != 4 or not 1 <= size <= min(images.shape[2:]):
         raise ValueError(f"cannot crop {size} × {size} pixels out of images of shape {tuple(images.shape)}")
+
+
+# --- colour -------------------------------------------------------------------------------
+
+STRENGTHS = ("stdevs", "eigenvalues", "eigenvalues of 0–1")
+
+
+@dataclass(frozen=True)
+class ColorPCA:
+    """The principal directions of the colours of a set of images, and the noise along them.
+
+    mean: (3,) float64, 0–255. eigenvalues: (3,) float64, variances in squared grey levels of
+    0–255, the largest first. eigenvectors: (3, 3) float64, p1, p2, p3 as columns.
+
+    Each image I gets one draw, the same for all its pixels (§4.1):
+    I + [p1 p2 p3] [α1 s1, α2 s2, α3 s3]ᵀ with α ~ N(0, std²). What s is decides everything:
+    "stdevs": √λ, which is what the authors' variable is called (`convdata_jpeg.py` 57-66);
+    "eigenvalues": λ as printed, for pixels of 0–255: absurdly strong; "eigenvalues of 0–1":
+    λ for pixels of 0–1, and the result back on 0–255.
+    """
+
+    mean: Tensor
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+    @staticmethod
+    def fit(images: Tensor | Iterable[Tensor]) -> ColorPCA:
+        """The covariance of all pixels' colours, in float64, and its eigenvectors.
+
+        images: (N, 3, H, W) with values 0–255, or batches of such, read once, one after the other.
+        Raises ValueError for no pixels, for another number of channels, or values that are no numbers.
+        """
+        count, mean, scatter = 0, torch.zeros(3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
+        batches = images.split(1_000) if isinstance(images, Tensor) else images
+        for batch in batches:
+            if batch.dim() != 4 or batch.shape[1] != 3:
+                raise ValueError(f"expected RGB images (N, 3, H, W), got {tuple(batch.shape)}")
+            colors = batch.transpose(0, 1).flatten(1).double()  # (3, pixels)
+            here = colors.shape[1]
+            if here == 0:
+                continue
+            middle = colors.mean(1)
+            apart = colors - middle[:, None]
+            shift = middle.cpu() - mean  # two groups' scatters add up, and that of their means
+            scatter += (apart @ apart.T).cpu() + torch.outer(shift, shift) * (count * here / (count + here))
+            mean += shift * (here / (count + here))
+            count += here
+        if count == 0:
+            raise ValueError("the principal directions of the colours need at least one pixel, got none")
+        if not torch.isfinite(scatter).all():
+            raise ValueError("some pixel is not a finite number; colours must lie in 0–255")
+        values, vectors = torch.linalg.eigh(scatter / count)
+        return ColorPCA(mean, values.flip(0).clamp(min=0), vectors.flip(1))
+
+    def strengths(self, kind: str = "stdevs") -> Tensor:
+        """(3,) float64: s1, s2, s3 in grey levels, see the class. Raises ValueError for no such kind."""
+        if kind not in STRENGTHS:
+            raise ValueError(f"unknown strength {kind!r}; choose one of {', '.join(map(repr, STRENGTHS))}")
+        if kind == "stdevs":
+            return self.eigenvalues.sqrt()
+        return self.eigenvalues / (1.0 if kind == "eigenvalues" else 255.0)
+
+    def shifts(
+        self, count: int, generator: torch.Generator, *, std: float = 0.1, kind: str = "stdevs"
+    ) -> Tensor:
+        """(count, 3) float64: what is added to red, green and blue of so many images, in grey levels."""
+        if not (math.isfinite(std) and std >= 0):
+            raise ValueError(f"the standard deviation of α must be 0 or more, got {std!r}")
+        device = generator.device
+        alpha = std * torch.randn(count, 3, generator=generator, device=device, dtype=torch.float64)
+        # Row by row: P (α ∘ s) = (α ∘ s) Pᵀ
+        return (alpha * self.strengths(kind).to(device)) @ self.eigenvectors.to(device).T
+
+    def apply(
+        self,
+        images: Tensor,
+        std: float = 0.1,
+        generator: torch.Generator | None = None,
+        *,
+        kind: str = "stdevs",
+        divisor: float = 1.0,
+        clip: bool = False,
+    ) -> Tensor:
+        """(N, 3, H, W), values 0–255 -> float32 of the same shape; colours shifted, one draw an image.
+
+        generator: of the draws; torch's own if None. divisor: what the sum is divided by; the authors'
+        code has 1.1, in training alone (`convdata_jpeg.py` 179). clip: keep to 0–255; they did not.
+        Differences between the pixels of an image stay as they are (unless clipped).
+        """
+        if images.dim() != 4 or images.shape[1] != 3:
+            raise ValueError(f"expected RGB images (N, 3, H, W), got {tuple(images.shape)}")
+        shifts = self.shifts(len(images), generator or torch.default_generator, std=std, kind=kind)
+        out = images.float() + shifts.to(images.device, torch.float32)[:, :, None, None]
+        if divisor != 1.0:
+            out = out / divisor
+        return out.clamp_(0, 255) if clip else out
+
+
+# --- what the paper did not use -----------------------------------------------------------
+
+
+def random_affine(
+    images: Tensor, generator: torch.Generator, *, degrees: float = 0.0, scale: float = 1.0
+) -> Tensor:
+    """(N, C, H, W) -> float32: every image turned and scaled about its middle by its own draw.
+
+    degrees: angles are uniform in ±degrees. scale: at least 1; factors lie between 1/scale and
+    scale, evenly by their logarithm. Bilinear; what comes in from outside repeats the edge.
+    """
+    if not 0 <= degrees <= 180 or not (math.isfinite(scale) and scale >= 1):
+        raise ValueError(f"expected 0–180 degrees and a scale of at least 1, got {degrees!r} and {scale!r}")
+    count = len(images)
+    device = generator.device
+    angles, sizes = (2 * torch.rand(2, count, generator=generator, device=device) - 1).to(images.device)
+    angles, sizes = angles * math.radians(degrees), torch.exp(sizes * math.log(scale))
+    cos, sin, zero = angles.cos() / sizes, angles.sin() / sizes, torch.zeros_like(angles)
+    tall = images.shape[2] / images.shape[3]  # the grid's unit is half a side, which may differ
+    theta = torch.stack([cos, -sin * tall, zero, sin / tall, cos, zero], dim=1).view(count, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return moved
+
+
+def random_vertical_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, C, H, W) -> the same type: every image stands on its head with probability 1/2."""
+    upset = torch.randint(2, (len(images),), generator=generator, device=generator.device) == 1
+    return torch.where(upset.to(images.device)[:, None, None, None], images.flip(2), images)
+
+
+def add_noise(images: Tensor, generator: torch.Generator, *, std: float) -> Tensor:
+    """(N, C, H, W), 0–255 -> float32: independent N(0, std²) on every value, std in grey levels."""
+    if not (math.isfinite(std) and std >= 0):
+        raise ValueError(f"the standard deviation of the noise must be 0 or more, got {std!r}")
+    noise = torch.randn(images.shape, generator=generator, device=generator.device)
+    return images.float() + std * noise.to(images.device)
+
+
+# --- several of them ----------------------------------------------------------------------
+
+STEPS = ("rotate", "scale", "upside-down", "crop", "flip", "colour", "noise")  # in this order
+ROTATION = 15.0  # degrees
+SCALING = 1.25
+NOISE = 10.0  # grey levels
+
+
+def composed(
+    steps: Sequence[str], size: int, colors: ColorPCA | None = None
+) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """A function that does these steps, always in the order of `STEPS`, and gives size × size pixels.
+
+    What moves pixels comes first, on the whole image; then the crop, the middle one unless
+    "crop" is a step; then what changes values. colors: for "colour", with std 0.1 and standard
+    deviations as strengths. Raises ValueError for an unknown step, or "colour" without `colors`.
+    """
+    if unknown := [step for step in steps if step not in STEPS]:
+        raise ValueError(f"unknown augmentation {unknown[0]!r}; there are {', '.join(STEPS)}")
+    if "colour" in steps and colors is None:
+        raise ValueError("the step 'colour' needs the principal directions: ColorPCA.fit(images)")
+
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        if "rotate" in steps:
+            images = random_affine(images, generator, degrees=ROTATION)
+        if "scale" in steps:
+            images = random_affine(images, generator, scale=SCALING)
+        if "upside-down" in steps:
+            images = random_vertical_flip(images, generator)
+        if "crop" not in steps:
+            images = center_crop(images, size)
+        if "crop" in steps or "flip" in steps:
+            images = random_crop_and_flip(images, size, generator, flip="flip" in steps)
+        if "colour" in steps and colors is not None:
+            images = colors.apply(images, generator=generator)
+        return add_noise(images, generator, std=NOISE) if "noise" in steps else images
+
+    return augment

@@ -147,10 +147,10 @@ def _figure1(options: argparse.Namespace) -> int:
 
 
 def _ablation(options: argparse.Namespace) -> int:
-    from alexnet_edu import ablations, data
+    from alexnet_edu import ablations, data, studies
     from alexnet_edu.json_files import write_json
 
-    study = ablations.STUDIES[options.study]
+    study = studies.STUDIES[options.study]
     _check_names("variant", options.variant, {v.name for v in study.variants})
     _check_device(options.device)
     if options.output is not None and options.output.is_dir():
@@ -324,6 +324,11 @@ def _add_ablations(commands: Any) -> None:
         "pooling": "overlapping pooling (§3.4): z = 2 against z = 3",
         "exchange": "where two columns read each other (§3.2)",
         "lrn-long": "the network of 13%% test error, with and without LRN (§3.3)",
+        "augmentation": "what is done to the training images (§4.1), the paper's ways and others",
+        "dropout": "dropout in the hidden layers (§4.2), as in 2012 and inverted, and none",
+        "decay": "weight decay and the training error (§5)",
+        "start": "where weights and biases start (§5)",
+        "schedule": "when the learning rate falls (§5)",
     }
     for name, words in helps.items():
         command = commands.add_parser(

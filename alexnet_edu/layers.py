@@ -341,23 +341,45 @@ def _check(x: Tensor, n: int, k: float, alpha: float, beta: float, columns: int)
         raise ValueError(f"{x.shape[1]} maps cannot be split into {columns!r} equal columns")
 
 
-class Dropout(nn.Module):
-    """§4.2 as written: half of the outputs are 0 in training, all are multiplied by 0.5 in test.
+DROPOUT_FORMS = ("2012", "inverted")
 
-    `nn.Dropout` doubles what is left in training instead and does nothing in test. The outputs
-    agree in the mean, but what the next layer sees in training is half as large here, and with
-    §5's weights and rates it then learns at another scale.
-    keep: the share that is left. Source: `HiddenSexLayer` in `layer.cu`.
+
+class Dropout(nn.Module):
+    """§4.2: half of the outputs are 0 in training; what the rest is multiplied by depends on the form.
+
+    form: "2012", nothing in training, and all times 0.5 in test, as the paper writes and its code
+    does (`HiddenSexLayer` in `layer.cu`); "inverted", twice in training and nothing in test, which is
+    what `nn.Dropout` does. The outputs agree in the mean, up to the factor 2. But what the next layer
+    sees in training is half as large in the form of 2012, and with the same weights and rates it
+    learns at another scale.
+    keep: the share that is left. The masks come from torch's own generator until `reseed` gives the
+    layer one of its own.
     """
 
-    def __init__(self, keep: float = 1 - paper.DROPOUT) -> None:
+    def __init__(self, keep: float = 1 - paper.DROPOUT, form: str = "2012") -> None:
         super().__init__()
         if not 0 < keep <= 1:
             raise ValueError(f"the share that is kept must lie above 0 and up to 1, got {keep!r}")
-        self.keep = keep
+        if form not in DROPOUT_FORMS:
+            raise ValueError(f"unknown form of dropout {form!r}; choose one of {', '.join(DROPOUT_FORMS)}")
+        self.keep, self.form = keep, form
+        self._seed: int | None = None
+        self._generator: torch.Generator | None = None
+
+    def reseed(self, seed: int) -> None:
+        """From now on the masks are those of this seed, whatever else draws random numbers."""
+        self._seed, self._generator = seed, None
+
+    def _own(self, device: torch.device) -> torch.Generator | None:
+        if self._generator is None and self._seed is not None:
+            self._generator = torch.Generator(device).manual_seed(self._seed)
+        return self._generator
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.bernoulli(torch.full_like(x, self.keep)) if self.training else x * self.keep
+        if not self.training:
+            return x * self.keep if self.form == "2012" else x
+        mask = torch.bernoulli(torch.full_like(x, self.keep), generator=self._own(x.device))
+        return x * mask if self.form == "2012" else x * (mask / self.keep)
 
     def extra_repr(self) -> str:
-        return f"keep={self.keep:g}"
+        return f"keep={self.keep:g}, form={self.form!r}"

@@ -130,7 +130,7 @@ def _step(step: str, architecture: Architecture) -> nn.Module:
         return MapResponseNorm()
     if step == "pool":
         return nn.MaxPool2d(paper.POOL_SIZE, paper.POOL_STRIDE, ceil_mode=True)
-    return Dropout(1 - paper.DROPOUT)
+    return Dropout(1 - paper.DROPOUT, "2012" if step == "dropout" else "inverted")
 
 
 @torch.no_grad()

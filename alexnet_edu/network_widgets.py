@@ -24,6 +24,7 @@ STEP_LABELS = {
     "map_norm": "normalization within maps",
     "pool": f"{paper.POOL_SIZE}×{paper.POOL_SIZE} pooling with stride {paper.POOL_STRIDE}",
     "dropout": f"dropout {paper.DROPOUT:g}",
+    "inverted_dropout": f"inverted dropout {paper.DROPOUT:g}",
 }
 
 

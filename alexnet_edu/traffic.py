@@ -81,7 +81,7 @@ def _of_layer(architecture: Architecture, layer: Layer, size: Count, batch: int,
         here = after if step == "pool" else here
         kept += here
         denominators += here if step in ("lrn", "map_norm") else 0
-        masks += here if step == "dropout" else 0
+        masks += here if step in ("dropout", "inverted_dropout") else 0
     if not layer.after:  # the classifier: its softmax
         kept += here
     weights = size.weights // share

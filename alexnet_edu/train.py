@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -28,11 +29,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from alexnet_edu.schedules import PlateauSchedule
+from alexnet_edu.sgd import PaperSGD, parameter_groups
+
 Prepare = Callable[[Tensor], Tensor]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 PRECISIONS = ("auto", "float32", "bfloat16")
 CHECKPOINT_FORMAT = "alexnet-edu-run-1"
 CHECKPOINT_PARTS = {"config", "iteration", "seconds", "cpu_seconds", "points"}
+RULES = ("torch", "paper")
+LATER: dict[str, Any] = {  # settings that older runs do not name, and the values they had
+    "rule": "torch",
+    "bias_rate": 1.0,
+    "decay_biases": True,
+    "frozen": (),
+    "plateau": None,
+}
 DIVERGED_LOSS = 1e4  # nats; ln(10) = 2.3 is chance, so this is far beyond any bad luck
 
 
@@ -47,13 +59,18 @@ class TrainConfig:
     learning_rate: ε of §5, multiplying the mean gradient of the batch.
     momentum, weight_decay: as in §5; 0 decay means no regularization (Figure 1).
     decays: (beginning of a parameter's name, weight decay), for those with a decay of their own.
-    drops: epochs at which the learning rate is divided by ten. As PyTorch has it, the stored
-        velocity is scaled with the rate at once; §5's rule would let it run out.
+    drops: epochs at which the learning rate is divided by ten.
+    plateau: divides it by ten, too, when the validation error stops improving; `measure` must
+        then return "validation_error" at each point.
     batch_size: images per step; the last batch of an epoch may be smaller.
     seed: decides the order of the images (the weights' seed belongs to the model).
     evals_per_epoch: how often the error is measured and a checkpoint is written.
     precision: "float32", "bfloat16" (convolutions and matrix products under autocast,
         weights and updates in float32), or "auto": bfloat16 where the hardware has it.
+    rule: "torch", `torch.optim.SGD`, which scales the stored velocity with the rate at once; or
+        "paper", §5's rule, which lets it run out (`sgd.PaperSGD`).
+    bias_rate, decay_biases: as in `sgd.parameter_groups`; 2.0 and False in 2012.
+    frozen: (beginning of a parameter's name, epoch), those whose rate is 0 from that epoch on.
     """
 
     learning_rate: float
@@ -65,6 +82,11 @@ class TrainConfig:
     precision: str = "auto"
     decays: tuple[tuple[str, float], ...] = ()
     drops: tuple[float, ...] = ()
+    rule: str = "torch"
+    bias_rate: float = 1.0
+    decay_biases: bool = True
+    frozen: tuple[tuple[str, float], ...] = ()
+    plateau: PlateauSchedule | None = None
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0 or not math.isfinite(self.learning_rate):
@@ -76,6 +98,18 @@ class TrainConfig:
             )
         if self.precision not in PRECISIONS:
             raise ValueError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
+        if self.rule not in RULES:
+            raise ValueError(f"unknown update rule {self.rule!r}; choose one of {', '.join(RULES)}")
+        if not (math.isfinite(self.bias_rate) and self.bias_rate >= 0):
+            raise ValueError(f"bias_rate must be 0 or more, got {self.bias_rate!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """All that determines the run, ready for JSON; what was added later only where it is used.
+
+        Runs from before such a setting existed so keep their names and their checkpoints.
+        """
+        plain = asdict(self)
+        return {k: v for k, v in plain.items() if k not in LATER or v != LATER[k]}
 
 
 @dataclass(frozen=True)
@@ -117,6 +151,13 @@ class Run:
     @property
     def last(self) -> Point | None:
         return self.points[-1] if self.points else None
+
+
+@runtime_checkable
+class Reseeded(Protocol):
+    """A layer that draws at random in training; told before each step where its draws begin."""
+
+    def reseed(self, seed: int) -> None: ...
 
 
 OnPoint = Callable[[Run], None]
@@ -255,13 +296,18 @@ def autocast(device: torch.device | str, precision: str) -> Iterator[None]:
 _DEFAULTS: dict[str, list[float]] = {"decays": [], "drops": []}
 
 
-def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, object]]:
-    """The parameters by their weight decay: the last of `config.decays` that fits, or the usual one."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        own = [decay for start, decay in config.decays if name.startswith(start)]
-        groups.setdefault(own[-1] if own else config.weight_decay, []).append(parameter)
-    return [{"params": members, "weight_decay": decay} for decay, members in groups.items()]
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    groups = parameter_groups(
+        model,
+        config.learning_rate,
+        config.weight_decay,
+        bias_rate=config.bias_rate,
+        decay_biases=config.decay_biases,
+        decays=config.decays,
+        separate=[start for start, _ in config.frozen],
+    )
+    rule = PaperSGD if config.rule == "paper" else torch.optim.SGD
+    return rule(groups, lr=config.learning_rate, momentum=config.momentum)
 
 
 class _Trainer:
@@ -293,9 +339,8 @@ class _Trainer:
         chosen = torch.arange(len(pixels)) if evaluate_on is None else evaluate_on
         self.eval_pixels = self.images[chosen.to(device)].permute(0, 3, 1, 2)
         self.eval_labels = self.labels[chosen.to(device)]
-        self.optimizer = torch.optim.SGD(
-            _parameter_groups(model, config), lr=config.learning_rate, momentum=config.momentum
-        )
+        self.optimizer = _optimizer(model, config)
+        self.random_layers = [m for m in model.modules() if isinstance(m, Reseeded)]
         self.steps_per_epoch = math.ceil(len(pixels) / config.batch_size)
         self.iteration = 0
         self.seconds = 0.0
@@ -368,6 +413,8 @@ class _Trainer:
         if self.augment is not None:
             seed = self.config.seed * 1_000_003 + self.iteration
             x = self.augment(x, torch.Generator().manual_seed(seed))
+        for place, layer in enumerate(self.random_layers):
+            layer.reseed((self.config.seed * 1_000_003 + self.iteration) * 101 + place)
         self._set_rate()
         y = self.labels[index]
         with autocast(self.device, self.config.precision):
@@ -380,9 +427,22 @@ class _Trainer:
 
     def _set_rate(self) -> None:
         epoch = self.iteration / self.steps_per_epoch
-        passed = sum(epoch >= drop for drop in self.config.drops)
+        passed = sum(epoch >= drop for drop in self.config.drops) + len(self._plateau_falls())
+        frozen = {start for start, since in self.config.frozen if epoch >= since}
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate / 10**passed
+            rate = self.config.learning_rate * group["rate_scale"] / 10**passed
+            group["lr"] = 0.0 if group["apart"] in frozen else rate
+
+    def _plateau_falls(self) -> list[int]:
+        if self.config.plateau is None:
+            return []
+        errors = [point.extra.get("validation_error", []) for point in self.run.points]
+        if not all(errors):
+            raise ValueError(
+                "a plateau schedule needs the validation error; let `measure` return "
+                '{"validation_error": [error]}'
+            )
+        return self.config.plateau.falls([error[0] for error in errors])
 
     def save(self, path: Path) -> None:
         """Writes everything the run needs to go on, atomically and without pickles."""
@@ -393,7 +453,7 @@ class _Trainer:
                 tensors[f"momentum.{name}"] = buffer.contiguous()
         metadata = {
             "format": CHECKPOINT_FORMAT,
-            "config": json.dumps(asdict(self.config)),
+            "config": json.dumps(self.config.identity()),
             "iteration": str(self.iteration),
             "seconds": str(self.seconds),
             "cpu_seconds": str(self.cpu_seconds),
@@ -427,10 +487,10 @@ class _Trainer:
                 f"{path} is no checkpoint of a training run. Delete it or choose another file."
             )
         saved_config = {**_DEFAULTS, **json.loads(metadata["config"])}  # older files lack newer fields
-        if saved_config != json.loads(json.dumps(asdict(self.config))):
+        if saved_config != json.loads(json.dumps(self.config.identity())):
             raise CheckpointError(
                 f"{path} belongs to a run with another configuration ({metadata.get('config')}), "
-                f"not to {json.dumps(asdict(self.config))}. Delete it or choose another file."
+                f"not to {json.dumps(self.config.identity())}. Delete it or choose another file."
             )
         weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         try:

@@ -27,14 +27,9 @@ from alexnet_edu.ablation_records import (
     table_by_rate,
 )
 from alexnet_edu.ablations import (
-    PATTERNS,
-    STUDIES,
     Laboratory,
-    Study,
     assemble,
     best_rate,
-    columns_net,
-    parameters,
     record,
     run_live,
     run_variant,
@@ -44,6 +39,7 @@ from alexnet_edu.ablations import (
 )
 from alexnet_edu.architecture import count
 from alexnet_edu.json_files import read_json, write_json
+from alexnet_edu.studies import PATTERNS, STUDIES, Study, columns_net, parameters
 from alexnet_edu.synthetic import synthetic_images
 
 IMAGES = synthetic_images(400, 100, seed=1)

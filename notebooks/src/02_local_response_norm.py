@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from alexnet_edu import ablation_plots, ablation_records, ablations, lrn_plots, paper
+from alexnet_edu import ablation_plots, ablation_records, ablations, lrn_plots, paper, studies
 from alexnet_edu.ablation_records import find_cell, last, load_record
 from alexnet_edu.checks import check, hint
 from alexnet_edu.cifar_net import ConvLocalNet
@@ -358,7 +358,7 @@ assert contrast(b_map) < contrast(found["across maps (§3.3)"]) < contrast(a_rea
 
 # %% tags=["nbval-ignore-output"]
 scale = current_scale()
-study = ablations.STUDIES["norms"]
+study = studies.STUDIES["norms"]
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
 rates = {name: find_cell(record, name)["rate"] for name in ("none", "lrn")}
 if scale == "quick":

@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from alexnet_edu import ablation_plots, ablations, paper, pooling, pooling_plots
+from alexnet_edu import ablation_plots, ablations, paper, pooling, pooling_plots, studies
 from alexnet_edu.ablation_records import (
     at_rate,
     find_cell,
@@ -179,8 +179,8 @@ for n in (7, 8, 13, 27):
         fits = n - (n - z) % 2  # rounded down is the same as cutting off what no window reaches
         assert torch.equal(max_pool(x[..., :fits, :fits], z, 2), F.max_pool2d(x, z, stride=2))
 sizes = {
-    z: sum(p.numel() for p in ablations.build(v.network, 32, 10, 0).parameters())
-    for z, v in zip((2, 3), ablations.STUDIES["pooling"].variants, strict=True)
+    z: sum(p.numel() for p in studies.build(v.network, 32, 10, 0).parameters())
+    for z, v in zip((2, 3), studies.STUDIES["pooling"].variants, strict=True)
 }
 print(f"equal, rounded up and down; the networks have {sizes[2]:,} and {sizes[3]:,} parameters")
 
@@ -210,7 +210,7 @@ train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop":
 if scale == "quick":
     train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
 keep = None if scale == "quick" else runs_dir() / "ablations"
-lab = ablations.Laboratory(ablations.STUDIES["pooling"], train, test, keep)
+lab = ablations.Laboratory(studies.STUDIES["pooling"], train, test, keep)
 rate = min(shared_rates(record))
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
 live = ablations.run_live(lab, {"z2": rate, "z3": rate}, epochs, device=device, **changes)

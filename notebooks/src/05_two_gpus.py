@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator
 
-from alexnet_edu import ablation_plots, ablations, traffic
+from alexnet_edu import ablation_plots, ablations, studies, traffic
 from alexnet_edu import ablation_records as records
 from alexnet_edu.architecture import count, talking, variant
 from alexnet_edu.checks import check, hint
@@ -267,7 +267,7 @@ for ax, (rate, same) in zip(axes[0], by_rate.items(), strict=True):
 figure.suptitle("Where the columns talk: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
-equal_parameters = [name for name in ablations.PATTERNS if name != "conv3"]
+equal_parameters = [name for name in studies.PATTERNS if name != "conv3"]
 for rate, same in by_rate.items():
     found = {name: records.gap(same, name, "conv3") for name in equal_parameters}
     differ = [name for name, d in found.items() if not d.low <= 0 <= d.high]
@@ -301,7 +301,7 @@ data = load_cifar10()
 some = slice(None) if scale != "quick" else slice(0, 600)
 train, test = (d.subset(torch.arange(len(d))[some]) for d in (data.train, data.test))
 lab = ablations.Laboratory(
-    ablations.STUDIES["exchange"], train, test, None if scale == "quick" else runs_dir() / "ablations"
+    studies.STUDIES["exchange"], train, test, None if scale == "quick" else runs_dir() / "ablations"
 )
 best = chosen["conv3"]
 live = ablations.run_live(lab, {"conv3": best, "nowhere": best}, epochs=1 if scale == "quick" else 3)

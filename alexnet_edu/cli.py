@@ -205,6 +205,38 @@ def _two_columns(options: argparse.Namespace) -> int:
     return 0
 
 
+def _augmenting(options: argparse.Namespace) -> int:
+    from alexnet_edu import augment_trials, data
+    from alexnet_edu.json_files import write_json
+    from alexnet_edu.measured import results_dir
+
+    images = data.load_cifar10(options.scale).train
+    if images.synthetic and options.output is None:
+        raise ValueError(
+            "the stand-in has no colours worth recording; get real images, or give --output FILE"
+        )
+    path = options.output or results_dir() / f"{augment_trials.EXPERIMENT}.json"
+    write_json(path, augment_trials.record(images, options.batch, rounds=options.rounds))
+    print(f"colours of {images.source}, seconds of augmentation and of a step: {path}")
+    return 0
+
+
+def _clinic(options: argparse.Namespace) -> int:
+    from alexnet_edu import clinic, data
+    from alexnet_edu.json_files import write_json
+    from alexnet_edu.measured import results_dir
+
+    images = data.load_cifar10(options.scale).train
+    runs = data.runs_dir() / ("clinic-synthetic" if images.synthetic else "clinic")
+    record = clinic.record(clinic.batch_of(images), runs, say=lambda line: print(line, flush=True))
+    path = options.output or (
+        runs.with_suffix(".json") if images.synthetic else results_dir() / "clinic.json"
+    )
+    write_json(path, record)
+    print(f"{len(record['cells'])} settings of the paper's network: {path}")
+    return 0
+
+
 def _check_names(what: str, given: Sequence[str], known: set[str]) -> None:
     if unknown := sorted(set(given) - known):
         raise ValueError(f"there is no {what} {unknown[0]!r}; choose from {', '.join(sorted(known))}")
@@ -353,6 +385,20 @@ def _add_ablations(commands: Any) -> None:
     command.add_argument("--rounds", type=_positive, default=3, help="starts of each setting (default 3)")
     command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
     command.set_defaults(run=_two_columns, kept="No record was written.")
+    command = commands.add_parser(
+        "clinic", help="inputs, weights, biases and rules: which let the paper's network learn (§5)"
+    )
+    command.add_argument("--scale", choices=SCALES, help="quick takes the small stand-in")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
+    command.set_defaults(run=_clinic, kept="Every setting that was done is kept; call again to go on.")
+    command = commands.add_parser(
+        "augmenting", help="what augmentation costs beside a training step of the paper's network (§4.1)"
+    )
+    command.add_argument("--batch", type=_positive, default=128, help="images a step (default 128)")
+    command.add_argument("--rounds", type=_positive, default=5, help="how often each is timed (default 5)")
+    command.add_argument("--scale", choices=SCALES, help="quick takes the small stand-in")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
+    command.set_defaults(run=_augmenting, kept="No record was written.")
 
 
 def _seed(text: str) -> int:

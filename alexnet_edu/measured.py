@@ -185,7 +185,7 @@ def _tanh_to_relu(record: Mapping[str, Any], condition: str) -> Mapping[str, Any
     return None
 
 
-def _number(value: object) -> float:
+def positive(value: object) -> float:
     """A positive, finite number. Raises ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ValueError(f"{value!r} is not a positive number")
@@ -196,11 +196,11 @@ def _times(row: Mapping[str, Any], *, interval: bool = True, unit: str = " times
     """How many times longer tanh took, in epochs: "6.4 times [5.9, 7.0]"."""
     ratio = row["epochs"]
     if ratio is not None:
-        low, high = _number(ratio["low"]), _number(ratio["high"])
+        low, high = positive(ratio["low"]), positive(ratio["high"])
         bounds = f" [{low:.1f}, {high:.1f}]" if interval else ""
-        return f"{_number(ratio['value']):.1f}{unit}{bounds}"
+        return f"{positive(ratio['value']):.1f}{unit}{bounds}"
     if row["at_least"] is not None:
-        return f"at least {_number(row['at_least']):.1f}{unit}"
+        return f"at least {positive(row['at_least']):.1f}{unit}"
     return f"no ratio, for ReLU did not always reach {TARGET_TRAINING_ERROR:.0%}"
 
 
@@ -209,7 +209,7 @@ def _seeds(runs: Sequence[int]) -> str:
     return f"{tanh} seeds" if tanh == relu else f"{tanh} tanh and {relu} ReLU seeds"
 
 
-def _on_stand_in(record: Mapping[str, Any]) -> str:
+def on_stand_in(record: Mapping[str, Any]) -> str:
     """A remark for results that do not come from photographs."""
     data = record["provenance"]["data"]
     return "; on the synthetic stand-in" if not isinstance(data, str) and data["synthetic"] else ""
@@ -224,7 +224,7 @@ def _read_six_times(record: dict[str, Any]) -> str | None:
     modern = _tanh_to_relu(record, "modern")
     if modern is not None:
         text += f"; {_times(modern, interval=False, unit='')} under modern conditions"
-    return text + _on_stand_in(record)
+    return text + on_stand_in(record)
 
 
 @reads("relu-several", FIGURE1)
@@ -233,7 +233,7 @@ def _read_several(record: dict[str, Any]) -> str | None:
     measured = [row for row in rows if row is not None]
     if len(measured) < 2:  # one network cannot show that the effect depends on the network
         return None
-    return "in epochs: " + "; ".join(f"{_times(r)} ({r['title']})" for r in measured) + _on_stand_in(record)
+    return "in epochs: " + "; ".join(f"{_times(r)} ({r['title']})" for r in measured) + on_stand_in(record)
 
 
 @reads("relu-saturate", FIGURE1)
@@ -249,26 +249,26 @@ def _read_saturate(record: dict[str, Any]) -> str | None:
     if not texts or not texts[0].startswith("ReLU"):
         return None
     target = f"epochs to {TARGET_TRAINING_ERROR:.0%} on raw and on standardized inputs"
-    return f"{target}: {'; '.join(texts)}{_on_stand_in(record)}"
+    return f"{target}: {'; '.join(texts)}{on_stand_in(record)}"
 
 
 def _epochs(cell: Mapping[str, Any]) -> str:
     """The mean epochs to the target over a cell's runs, or how many runs got there."""
-    found = [_crossing(run["curve"]) for run in cell["runs"]]
+    found = [crossing(run["curve"]) for run in cell["runs"]]
     reached = [epochs for epochs in found if epochs is not None]
     if len(reached) < len(found):
         return f"({len(reached)} of {len(found)} runs reached it)"
     return f"{sum(reached) / len(reached):.1f}"
 
 
-def _crossing(curve: Mapping[str, Sequence[float]]) -> float | None:
-    """The epoch at which a curve first reaches the target, linear between measurements."""
+def crossing(curve: Mapping[str, Sequence[float]], level: float = TARGET_TRAINING_ERROR) -> float | None:
+    """The epoch at which a curve's training error first reaches a level, linear between measurements."""
     before: tuple[float, float] | None = None
     for epoch, error in zip(curve["epoch"], curve["train_error"], strict=True):
-        if error <= TARGET_TRAINING_ERROR:
+        if error <= level:
             if before is None:
                 return float(epoch)
-            share = (before[1] - TARGET_TRAINING_ERROR) / (before[1] - error)
+            share = (before[1] - level) / (before[1] - error)
             return float(before[0] + share * (epoch - before[0]))
         before = (epoch, error)
     return None
@@ -277,35 +277,35 @@ def _crossing(curve: Mapping[str, Sequence[float]]) -> float | None:
 # --- readers: the studies of §3.2 to §3.4 ---------------------------------------------------
 
 
-def _errors(record: Mapping[str, Any], variant: str, what: str = "test_error") -> list[float] | None:
+def last_errors(record: Mapping[str, Any], variant: str, what: str = "test_error") -> list[float] | None:
     """The last error (0–1) of each seed of a variant; None if it was not run."""
     for cell in record["cells"]:
         if cell["variant"] == variant:
-            return [_number(run["curve"][what][-1]) for run in cell["runs"]]
+            return [positive(run["curve"][what][-1]) for run in cell["runs"]]
     return None
 
 
-def _shape(record: Mapping[str, Any]) -> str:
+def described(record: Mapping[str, Any]) -> str:
     """What the study is, for the end of a sentence: epochs, seeds, data."""
     runs = {len(cell["runs"]) for cell in record["cells"]}
     seeds = f"{min(runs)} seed{'s' if min(runs) > 1 else ''}"
-    return f"on CIFAR-10, {record['epochs']:g} epochs, {seeds}{_on_stand_in(record)}"
+    return f"on CIFAR-10, {record['epochs']:g} epochs, {seeds}{on_stand_in(record)}"
 
 
-def _against(
+def against(
     record: Mapping[str, Any], experiment: str, variant: str, baseline: str, what: str = "test_error"
 ) -> str | None:
     """ "25.9% against 25.2% test error": means over the seeds; None if one was not run."""
     if record["experiment"] != experiment:
         raise ValueError(f"experiment {record['experiment']!r} is not {experiment!r}")
-    pair = [_errors(record, name, what) for name in (variant, baseline)]
+    pair = [last_errors(record, name, what) for name in (variant, baseline)]
     if pair[0] is None or pair[1] is None:
         return None
     means = [100 * sum(errors) / len(errors) for errors in (pair[0], pair[1])]
     return f"{means[0]:.1f}% against {means[1]:.1f}%"
 
 
-def _at_one_rate(
+def at_one_rate(
     record: Mapping[str, Any],
     variants: Sequence[str],
     of_whom: str,
@@ -335,25 +335,25 @@ def _read_lrn_gain(record: dict[str, Any]) -> str | None:
             ("batch", "batch norm"),
             ("within-map", "within a map"),
         )
-        if (compared := _against(record, "norms", name, "none")) is not None
+        if (compared := against(record, "norms", name, "none")) is not None
     ]
-    plain = _errors(record, "none")
+    plain = last_errors(record, "none")
     if not texts or plain is None:
         return None
     mean = 100 * sum(plain) / len(plain)
-    same = _at_one_rate(
-        record, ("lrn", "none"), "LRN and none", lambda one: _against(one, "norms", "lrn", "none")
+    same = at_one_rate(
+        record, ("lrn", "none"), "LRN and none", lambda one: against(one, "norms", "lrn", "none")
     )
-    return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({_shape(record)}){same}"
+    return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({described(record)}){same}"
 
 
 @reads("lrn-cifar", "lrn-long.json")
 def _read_lrn_cifar(record: dict[str, Any]) -> str | None:
-    compared = _against(record, "lrn-long", "lrn", "none")
+    compared = against(record, "lrn-long", "lrn", "none")
     if compared is None:
         return None
     views = [
-        100 * _number(run["nine_views"])
+        100 * positive(run["nine_views"])
         for name in ("lrn", "none")
         for cell in record["cells"]
         if cell["variant"] == name
@@ -361,17 +361,17 @@ def _read_lrn_cifar(record: dict[str, Any]) -> str | None:
     ]
     return (
         f"with LRN {compared} without, test error of the middle crop; nine crops {views[0]:.1f}% against "
-        f"{views[1]:.1f}% ({_shape(record)})"
+        f"{views[1]:.1f}% ({described(record)})"
     )
 
 
 @reads("pool-overlap", "pooling.json")
 def _read_pool_overlap(record: dict[str, Any]) -> str | None:
-    compared = _against(record, "pooling", "z3", "z2")
+    compared = against(record, "pooling", "z3", "z2")
     if compared is None:
         return None
-    same = _at_one_rate(record, ("z3", "z2"), "both", lambda one: _against(one, "pooling", "z3", "z2"))
-    return f"small version: z = 3 {compared} at z = 2, test error ({_shape(record)}){same}"
+    same = at_one_rate(record, ("z3", "z2"), "both", lambda one: against(one, "pooling", "z3", "z2"))
+    return f"small version: z = 3 {compared} at z = 2, test error ({described(record)}){same}"
 
 
 @reads("pool-overfit", "pooling.json")
@@ -379,31 +379,33 @@ def _read_pool_overfit(record: dict[str, Any]) -> str | None:
     compared = _gaps(record)
     if compared is None:
         return None
-    same = _at_one_rate(record, ("z3", "z2"), "both", _gaps)
-    return f"test minus training error: {compared} ({_shape(record)}){same}"
+    same = at_one_rate(record, ("z3", "z2"), "both", _gaps)
+    return f"test minus training error: {compared} ({described(record)}){same}"
 
 
 def _gaps(record: Mapping[str, Any]) -> str | None:
     """ "7.0 points at z = 3, 10.0 at z = 2; training error 12.0% against 11.0%"."""
     gaps = []
     for z in ("z3", "z2"):
-        test, train = _errors(record, z), _errors(record, z, "train_error")
+        test, train = last_errors(record, z), last_errors(record, z, "train_error")
         if test is None or train is None:
             return None
         gaps.append(100 * (sum(test) / len(test) - sum(train) / len(train)))
-    trained = _against(record, "pooling", "z3", "z2", "train_error")
+    trained = against(record, "pooling", "z3", "z2", "train_error")
     return f"{gaps[0]:.1f} points at z = 3, {gaps[1]:.1f} at z = 2, training error {trained}"
 
 
 @reads("two-gpu-gain", "exchange.json")
 def _read_two_gpu_gain(record: dict[str, Any]) -> str | None:
-    compared = _against(record, "exchange", "conv3", "half")
+    compared = against(record, "exchange", "conv3", "half")
     if compared is None:
         return None
-    same = _at_one_rate(
-        record, ("conv3", "half"), "both", lambda one: _against(one, "exchange", "conv3", "half")
+    same = at_one_rate(
+        record, ("conv3", "half"), "both", lambda one: against(one, "exchange", "conv3", "half")
     )
-    return f"small version: two columns {compared} for the half network, test error ({_shape(record)}){same}"
+    return (
+        f"small version: two columns {compared} for the half network, test error ({described(record)}){same}"
+    )
 
 
 @reads("connectivity", "exchange.json")
@@ -413,8 +415,8 @@ def _read_connectivity(record: dict[str, Any]) -> str | None:
     compared = _by_pattern(record)
     if compared is None:
         return None
-    same = _at_one_rate(record, list(_PATTERNS), "all", _by_pattern)
-    return f"test error talking {compared} ({_shape(record)}){same}"
+    same = at_one_rate(record, list(_PATTERNS), "all", _by_pattern)
+    return f"test error talking {compared} ({described(record)}){same}"
 
 
 _PATTERNS = {
@@ -430,7 +432,7 @@ def _by_pattern(record: Mapping[str, Any]) -> str | None:
     """ "at conv3 33.2%, conv4 33.0%, …"; None if one was not run."""
     texts = []
     for name, words in _PATTERNS.items():
-        errors = _errors(record, name)
+        errors = last_errors(record, name)
         if errors is None:
             return None
         texts.append(f"{words} {100 * sum(errors) / len(errors):.1f}%")
@@ -444,7 +446,7 @@ TWO_COLUMNS = "two-columns.json"
 def _read_two_gpu_time(record: dict[str, Any]) -> str | None:
     if record["experiment"] != "two-columns":
         raise ValueError(f"experiment {record['experiment']!r} is not 'two-columns'")
-    texts = [f"{name} {_number(sorted(s)[len(s) // 2]):.2f} s" for name, s in record["seconds"].items()]
+    texts = [f"{name} {positive(sorted(s)[len(s) // 2]):.2f} s" for name, s in record["seconds"].items()]
     return f"a step of {record['batch']} images on processors: {', '.join(texts)}"
 
 

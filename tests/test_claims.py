@@ -392,7 +392,7 @@ def test_unequal_numbers_of_seeds_are_told(write: Write) -> None:
 
 def test_crossings_are_those_of_the_study() -> None:
     for each in FULL:
-        ours = [measured._crossing(r["curve"]) for r in each["runs"]]
+        ours = [measured.crossing(r["curve"]) for r in each["runs"]]
         assert ours == figure1.crossings(each, "epoch")
 
 

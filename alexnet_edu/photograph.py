@@ -1,0 +1,30 @@
+"""One photograph large enough to crop: matplotlib's own, or the reader's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from alexnet_edu.image_decode import decode, fit_to_square
+from alexnet_edu.image_files import UnreadableFile
+
+PREPARED_SIDE = 256  # §2: the shorter side is brought to 256, then the middle is cut out
+
+
+def photograph(path: Path | str | None = None, side: int = PREPARED_SIDE) -> Tensor:
+    """(3, side, side) uint8, prepared as §2 says. None takes the portrait that matplotlib brings along.
+
+    That is Grace Hopper, photographed by James S. Davis for the US Navy, in the public domain.
+    Raises ValueError where the file is not there or cannot be read as an image.
+    """
+    if path is None:
+        from matplotlib import cbook
+
+        path = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    try:
+        return fit_to_square(decode(Path(path).read_bytes()).pixels, side)
+    except OSError as error:
+        raise ValueError(f"cannot open the photograph {str(path)!r}: {error.strerror or error}") from error
+    except UnreadableFile as error:
+        raise ValueError(f"{str(path)!r} cannot be read as a photograph: it {error}") from error

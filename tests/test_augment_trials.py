@@ -1,0 +1,91 @@
+"""What augmentation costs is measured on what it says, and sharing crops moves the gradient more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from alexnet_edu import augment_trials, paper
+from alexnet_edu.augment import STRENGTHS, ColorPCA
+from alexnet_edu.json_files import write_json
+from alexnet_edu.photograph import photograph
+from alexnet_edu.synthetic import synthetic_images
+
+IMAGES = synthetic_images(120, 20, seed=5).train
+
+
+def test_a_batch_is_cropped_and_recoloured() -> None:
+    raw = torch.randint(0, 256, (3, 3, 256, 256), dtype=torch.uint8)
+    colors = ColorPCA.fit(IMAGES.pixels)
+    made = augment_trials.augmented(raw, colors, torch.Generator().manual_seed(1))
+    assert made.shape == (3, 3, paper.INPUT_SIDE, paper.INPUT_SIDE)
+    assert made.dtype == torch.float32
+    shift = made - made.floor()  # pixels are whole numbers, so what is left is the shift, one for each map
+    assert (shift.amax((2, 3)) - shift.amin((2, 3)) < 1e-3).float().mean() > 0.7
+
+
+@pytest.mark.slow
+def test_the_record_holds_times_and_strengths(tmp_path: Path) -> None:
+    made = augment_trials.record(IMAGES, batch=2, rounds=1)
+    assert set(made["seconds"]) == {"augment", "step", "in turn", "side by side"}
+    assert all(value > 0 for value in made["seconds"].values())
+    assert set(made["strengths"]) == set(STRENGTHS)
+    assert made["provenance"]["data"]["synthetic"]
+    write_json(tmp_path / "made.json", made)
+    assert augment_trials.load_record(tmp_path / "made.json") == made
+
+
+def test_bad_requests_and_records_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="batch=0, rounds=1"):
+        augment_trials.record(IMAGES, batch=0, rounds=1)
+    with pytest.raises(ValueError, match="git checkout data/results"):
+        augment_trials.load_record(tmp_path / "none.json")
+    write_json(tmp_path / "other.json", {"experiment": "other"})
+    with pytest.raises(ValueError, match="no record of augmenting"):
+        augment_trials.load_record(tmp_path / "other.json")
+    with pytest.raises(ValueError, match="at least 2 draws, got 1"):
+        _spread(nn.Linear(1, 2), shared=1, draws=1)
+
+
+class _AtOnePixel(nn.Module):
+    """Logits that depend on the first pixel alone, so images that are the same react alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(1, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.line(x[:, 0, 0, :1])
+        return out
+
+
+def _spread(model: nn.Module, *, shared: int, draws: int = 300) -> float:
+    images = torch.randint(0, 256, (1, 3, 12, 12), generator=torch.Generator().manual_seed(2))
+    pixels = images.to(torch.uint8).expand(16, -1, -1, -1)
+    labels = torch.zeros(16, dtype=torch.int64)
+    return augment_trials.gradient_spread(
+        model, pixels, labels, lambda x: x.float() / 255, 6, shared=shared, draws=draws
+    )
+
+
+def test_where_all_images_react_alike_sharing_costs_the_full_factor() -> None:
+    """16 copies of one image: with own draws the variance is v/16, with all sharing one draw it is v."""
+    torch.manual_seed(0)
+    model = _AtOnePixel()
+    ratio = _spread(model, shared=16) / _spread(model, shared=1)
+    assert 12 < ratio < 21
+
+
+def test_a_photograph_is_prepared_as_the_paper_says(tmp_path: Path) -> None:
+    portrait = photograph()
+    assert portrait.shape == (3, 256, 256)
+    assert portrait.dtype == torch.uint8
+    assert portrait.float().std() > 30  # a picture, not a sheet
+    with pytest.raises(ValueError, match="cannot open the photograph"):
+        photograph(tmp_path / "none.jpg")
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(ValueError, match="cannot be read as a photograph"):
+        photograph(tmp_path / "text.jpg")

@@ -6,8 +6,10 @@ Where to look first:
     cifar_net, train         the four-layer network of Figure 1, and the loop that trains it
     layers, model            the paper's normalization, and its network of eight layers
     two_gpu, two_processes   the same network as two columns on two devices
+    augment, sgd, schedules  crops and colours; the update rule of §5; when its rate falls
     data                     real CIFAR-10 or the synthetic stand-in, as uint8 tensors
     experiments, figure1     variants and seeds as resumable runs, and the study of Figure 1
+    studies, ablations       the studies of §3.2 to §5 as data, and how they are run
     analysis, plots          tensors in, numbers out; numbers in, pictures out
     widgets, checks          the sliders and the exercises of the notebooks
     doctor, cli              what works on this machine, and the command `alexnet-edu`

@@ -357,6 +357,7 @@ def _add_ablations(commands: Any) -> None:
         "exchange": "where two columns read each other (§3.2)",
         "lrn-long": "the network of 13%% test error, with and without LRN (§3.3)",
         "augmentation": "what is done to the training images (§4.1), the paper's ways and others",
+        "augmentation-long": "the paper's ways alone, trained two and a half times as long (§4.1)",
         "dropout": "dropout in the hidden layers (§4.2), as in 2012 and inverted, and none",
         "decay": "weight decay and the training error (§5)",
         "start": "where weights and biases start (§5)",

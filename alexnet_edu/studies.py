@@ -177,9 +177,12 @@ PAPER_RULE: dict[str, Any] = {  # §5, and the biases of the configurations
     "bias_rate": 2.0,
     "decay_biases": False,
 }
-SCHEDULE_EPOCHS = 12
+SCHEDULE_EPOCHS = 10
 _LOGGED_DROPS = LOGGED["145-2010"].compressed(SCHEDULE_EPOCHS).drops
 SMALL_SIDE = 24  # pixels; the side of the crops in the authors' CIFAR-10 files
+
+
+MAIN_AUGMENTATIONS = ("none", "crops-flips", "crops-flips-colour")
 
 
 def _augmentation_variants() -> tuple[Variant, ...]:
@@ -195,10 +198,8 @@ def _augmentation_variants() -> tuple[Variant, ...]:
         "noise": ("noise, 10 grey levels", ("noise",)),
         "upside-down": ("vertical reflections", ("upside-down",)),
     }
-    main = ("none", "crops-flips", "crops-flips-colour")
     return tuple(
-        Variant(name, title, small_alexnet(), 0.005, (0.002, 0.005) if name in main else (0.005,), steps)
-        for name, (title, steps) in rows.items()
+        Variant(name, title, small_alexnet(), 0.005, (0.005,), steps) for name, (title, steps) in rows.items()
     )
 
 
@@ -275,6 +276,18 @@ STUDIES = {
             _augmentation_variants(),
             epochs=24,
             drops=(20.0,),
+            seeds=3,
+            search_epochs=0,
+            standardized=True,
+            crop=SMALL_SIDE,
+            train_images=10_000,
+        ),
+        Study(
+            "augmentation-long",
+            "What is done to the training images, trained longer",
+            tuple(v for v in _augmentation_variants() if v.name in MAIN_AUGMENTATIONS),
+            epochs=60,
+            drops=(50.0,),
             seeds=3,
             search_epochs=0,
             standardized=True,

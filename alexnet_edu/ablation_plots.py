@@ -56,6 +56,7 @@ def draw_curves(ax: Axes, cells: Sequence[Mapping[str, Any]], what: str, title: 
             color=color,
             linestyle=line,
             marker=marker,
+            markevery=max(1, len(epochs) // 12),
             markersize=4,
             label=cell["title"],
             linewidth=1.8,

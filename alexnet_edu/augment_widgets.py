@@ -44,12 +44,14 @@ def color_explorer(
         alpha = torch.tensor([alpha1, alpha2, alpha3], dtype=torch.float64)
         shift = colors.eigenvectors @ (alpha * colors.strengths(kind))
         changed = (photograph.double() + shift[:, None, None]) / (1.1 if divided else 1.0)
-        return _draw_colors(photograph, changed, shift)
+        return _draw_colors(photograph, changed, shift, (alpha1, alpha2, alpha3))
 
     return PictureWidget(controls, drawn)
 
 
-def _draw_colors(photograph: Tensor, changed: Tensor, shift: Tensor) -> tuple[Figure, str]:
+def _draw_colors(
+    photograph: Tensor, changed: Tensor, shift: Tensor, alphas: tuple[float, ...]
+) -> tuple[Figure, str]:
     figure, ((before, after),) = widget_axes(1, 2, height=4.7)
     red, green, blue = shift.tolist()
     outside = ((changed < 0) | (changed > 255)).double().mean().item()
@@ -61,7 +63,8 @@ def _draw_colors(photograph: Tensor, changed: Tensor, shift: Tensor) -> tuple[Fi
     )
     figure.text(0.5, 0.025, note, ha="center", fontsize=FONT_SIZE)
     figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.08, wspace=0.04)
-    return figure, f"A photograph as it is, and with {words} added to all pixels; {note}"
+    drawn = ", ".join(f"α{i} = {a:+.2f}" for i, a in enumerate(alphas, start=1))
+    return figure, f"{drawn}: a photograph as it is, and with {words} added to all pixels; {note}"
 
 
 def crop_explorer(
@@ -121,7 +124,8 @@ def _draw_patches(patches: Tensor, found: Tensor, label: int, images: Images) ->
     figure, rows = widget_axes(2, 7, height=4.2)
     grid = rows[0][0].get_gridspec()
     assert grid is not None
-    for ax in (rows[0][5], rows[0][6], rows[1][5], rows[1][6]):
+    grid.set_width_ratios([1, 1, 1, 1, 1, 0.75, 2])  # the last but one for the classes' names
+    for ax in (*rows[0][5:], *rows[1][5:]):
         ax.remove()
     for place, (patch, p) in enumerate(zip(patches, found, strict=True)):
         ax = rows[place // 5][place % 5]
@@ -131,7 +135,7 @@ def _draw_patches(patches: Tensor, found: Tensor, label: int, images: Images) ->
         ax.set_title(f"{names[best]}{verdict}\n{p[best]:.0%}", fontsize=FONT_SIZE - 1)
         ax.set_xlabel(TEN_PATCHES[place].replace(", ", ",\n"), fontsize=FONT_SIZE - 2)
     mean = found.mean(0)
-    bars = figure.add_subplot(grid[:, 5:])
+    bars = figure.add_subplot(grid[:, 6])
     draw.draw_bars(bars, names, mean.tolist(), label)
     label_axes(bars, "average of the ten", "probability", "")
     note = " (SYNTHETIC images)" if images.synthetic else ""

@@ -26,7 +26,7 @@ from alexnet_edu.measured import (
     reads,
 )
 
-AUGMENTATION, DROPOUT, DECAY = "augmentation.json", "dropout.json", "decay.json"
+AUGMENTATION, DROPOUT, DECAY = "augmentation-long.json", "dropout.json", "decay.json"
 START, SCHEDULE, AUGMENTING = "start.json", "schedule.json", "augmenting.json"
 PREPARED_SIDE = 256  # §2
 
@@ -54,20 +54,20 @@ def _read_needed(record: dict[str, Any]) -> str | None:
 
 
 def _overfitting(record: Mapping[str, Any]) -> str | None:
-    _of(record, "augmentation")
+    _of(record, "augmentation-long")
     gaps = []
     for name in ("none", "crops-flips"):
         test, train = last_errors(record, name), last_errors(record, name, "train_error")
         if test is None or train is None:
             return None
         gaps.append(100 * (statistics.fmean(test) - statistics.fmean(train)))
-    tests = against(record, "augmentation", "none", "crops-flips")
+    tests = against(record, "augmentation-long", "none", "crops-flips")
     return f"{gaps[0]:.1f} points without, {gaps[1]:.1f} with crops and reflections; test error {tests}"
 
 
 @reads("pca-gain", AUGMENTATION)
 def _read_color_gain(record: dict[str, Any]) -> str | None:
-    _of(record, "augmentation")
+    _of(record, "augmentation-long")
     texts = []
     for rate, names in shared_rates(record).items():
         if {"crops-flips", "crops-flips-colour"} <= set(names):

@@ -59,16 +59,16 @@ def said(folder: Path, claim: str, record: dict[str, Any], file: str) -> str | N
     [
         (
             "aug-needed",
-            "augmentation.json",
-            study("augmentation", none=([0.5, 0.5], [0.1, 0.2]), crops_flips=([0.4, 0.42], [0.3, 0.3])),
+            "augmentation-long.json",
+            study("augmentation-long", none=([0.5, 0.5], [0.1, 0.2]), crops_flips=([0.4, 0.42], [0.3, 0.3])),
             "test minus training error: 35.0 points without, 11.0 with crops and reflections; test error "
             f"50.0% against 41.0% {SHAPE}",
         ),
         (
             "pca-gain",
-            "augmentation.json",
+            "augmentation-long.json",
             study(
-                "augmentation",
+                "augmentation-long",
                 crops_flips=([0.4, 0.4], [0.3, 0.3]),
                 crops_flips_colour=([0.39, 0.39], [0.3, 0.3]),
             ),
@@ -125,8 +125,8 @@ def test_records_become_words(
 @pytest.mark.parametrize(
     ("claim", "file", "name", "variant"),
     [
-        ("aug-needed", "augmentation.json", "augmentation", "none"),
-        ("pca-gain", "augmentation.json", "augmentation", "crops-flips"),
+        ("aug-needed", "augmentation-long.json", "augmentation-long", "none"),
+        ("pca-gain", "augmentation-long.json", "augmentation-long", "crops-flips"),
         ("dropout-iters", "dropout.json", "dropout", "none"),
         ("wd-trains", "decay.json", "decay", "0.005"),
         ("init", "start.json", "start", "ones"),

@@ -109,6 +109,26 @@ def gap(
     return Gap(difference, difference - reach, difference + reach)
 
 
+def paired_gap(
+    record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
+) -> Gap:
+    """The mean of the differences seed by seed, with the 95% interval of that mean.
+
+    For variants that start from the same weights and see the same images in the same order under
+    one seed: what the seed does to both cancels. Raises ValueError where the seeds differ.
+    """
+    cells = [find_cell(record, name) for name in (variant, baseline)]
+    seeds = [[run["seed"] for run in cell["runs"]] for cell in cells]
+    if seeds[0] != seeds[1]:
+        raise ValueError(f"{variant!r} was run with the seeds {seeds[0]} and {baseline!r} with {seeds[1]}")
+    differences = [scale * (a - b) for a, b in zip(last(cells[0], what), last(cells[1], what), strict=True)]
+    mean, count = statistics.fmean(differences), len(differences)
+    if count < 2:
+        return Gap(mean, None, None)
+    reach = t_quantile(count - 1) * statistics.stdev(differences) / count**0.5
+    return Gap(mean, mean - reach, mean + reach)
+
+
 # Two-sided 95% quantiles of Student's t, by degrees of freedom.
 _T = ((1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (6, 2.447), (8, 2.306), (12, 2.179))
 
@@ -174,9 +194,10 @@ def origin(record: Mapping[str, Any]) -> str:
     """One sentence: when, where, on what the record was made."""
     made = record["provenance"]
     drops = ", ".join(f"{d:g}" for d in record["drops"])
+    falls = f", ε / 10 after {drops}" if drops else ""
     return (
         f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
         f"{', '.join(made['hardware'])} ({', '.join(str(t) for t in made['threads'])} thread a run, torch "
         f"{', '.join(made['torch'])}, {', '.join(made['precision'])}); {record['epochs']:g} epochs of "
-        f"{made['data']['images']:,} images, ε / 10 after {drops}; data: {made['data']['source']}"
+        f"{made['data']['images']:,} images{falls}; data: {made['data']['source']}"
     )

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alexnet_edu import paper as p
-from alexnet_edu.ablation_records import at_rate, find_cell, gap, interval, shared_rates
+from alexnet_edu.ablation_records import at_rate, find_cell, interval, paired_gap, shared_rates
 from alexnet_edu.measured import (
     COUNTS,
     against,
@@ -72,11 +72,13 @@ def _read_color_gain(record: dict[str, Any]) -> str | None:
     for rate, names in shared_rates(record).items():
         if {"crops-flips", "crops-flips-colour"} <= set(names):
             same = at_rate(record, rate)
-            texts.append(f"{interval(gap(same, 'crops-flips-colour', 'crops-flips'))} points (ε = {rate:g})")
+            texts.append(
+                f"{interval(paired_gap(same, 'crops-flips-colour', 'crops-flips'))} points (ε = {rate:g})"
+            )
     if not texts:
         return None
-    found = "; ".join(texts)
-    return f"small version, test error against crops and reflections alone: {found} ({described(record)})"
+    found = f"{'; '.join(texts)} ({described(record)})"
+    return f"small version, test error against crops and reflections alone, seed by seed: {found}"
 
 
 @reads("pca-formula", AUGMENTING)
@@ -205,12 +207,12 @@ def _read_decay(record: dict[str, Any]) -> str | None:
     for rate, names in shared_rates(record).items():
         if {"0", "0.0005"} <= set(names):
             same = at_rate(record, rate)
-            change = interval(gap(same, "0.0005", "0", "train_error"))
+            change = interval(paired_gap(same, "0.0005", "0", "train_error"))
             texts.append(f"{change} points (ε = {rate:g})")
     if not texts:
         return None
-    found = "; ".join(texts)
-    return f"training error with a decay of {p.WEIGHT_DECAY:g} against none: {found} ({described(record)})"
+    found = f"{'; '.join(texts)} ({described(record)})"
+    return f"training error with a decay of {p.WEIGHT_DECAY:g} against none, seed by seed: {found}"
 
 
 @reads("init", START)

@@ -371,7 +371,11 @@ STUDIES = {
                 )
                 for name, title, own in (
                     ("constant", "never", {}),
-                    ("plateau", "when the validation error stalls (§5)", {"plateau": PlateauSchedule(patience=3)}),
+                    (
+                        "plateau",
+                        "when the validation error stalls (§5)",
+                        {"plateau": PlateauSchedule(patience=3)},
+                    ),
                     ("logged", "as in run 145-2010, compressed", {"drops": _LOGGED_DROPS}),
                 )
             ),

@@ -20,6 +20,7 @@ from alexnet_edu.ablation_records import (
     last,
     load_record,
     origin,
+    paired_gap,
     shared_rates,
     spread,
     t_quantile,
@@ -325,6 +326,40 @@ def test_a_live_run_gives_a_network_for_each_variant() -> None:
         assert network(lab.prepare(TEST.pixels[:2])).shape == (2, 10)
 
 
+def test_a_live_run_of_a_study_at_one_rate_keeps_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the study's rate never falls, it does not in a live run either; else at three quarters."""
+    seen: dict[str, tuple[float, ...]] = {}
+    real = ablations.Laboratory.config
+
+    def spy(self: Laboratory, variant: Any, *rest: Any, **options: Any) -> Any:
+        config = real(self, variant, *rest, **options)
+        seen[f"{self.study.name} {variant.name}"] = config.drops
+        return config
+
+    monkeypatch.setattr(ablations.Laboratory, "config", spy)
+    for name, variant in (("start", "ones"), ("schedule", "constant"), ("decay", "0")):
+        run_live(Laboratory(STUDIES[name], TRAIN, TEST, None), {variant: 0.001}, 0.25, workers=1)
+    assert seen == {"start ones": (), "schedule constant": (), "decay 0": (0.1875,)}
+
+
+def test_where_a_record_comes_from_in_one_sentence() -> None:
+    made = {
+        "provenance": {
+            "dates": ["2012-06-18"],
+            "commits": ["abc"],
+            "hardware": ["two cores"],
+            "threads": [1],
+            "torch": ["2"],
+            "precision": ["float32"],
+            "data": {"images": 45_000, "source": "CIFAR-10"},
+        },
+        "epochs": 10,
+    }
+    falls = "10 epochs of 45,000 images, ε / 10 after 8; data: CIFAR-10"
+    assert origin({**made, "drops": [8.0]}).endswith(falls)
+    assert origin({**made, "drops": []}).endswith("10 epochs of 45,000 images; data: CIFAR-10")
+
+
 # --- reading ------------------------------------------------------------------------------------
 
 
@@ -348,6 +383,21 @@ def test_the_gap_is_welchs_interval() -> None:
     assert gap(made_of(a=[0.3], b=[0.2]), "a", "b").low is None
     assert gap(made_of(a=[0.3, 0.3], b=[0.2, 0.2]), "a", "b").low == pytest.approx(10.0)
     assert last({"runs": made_of(a=[0.3])["cells"][0]["runs"]}, "gap") == [0.15]
+
+
+def test_seed_by_seed_what_the_seed_does_to_both_cancels() -> None:
+    """Differences of 1, 1 and 1.3 points: by hand, with two degrees of freedom."""
+    made = made_of(a=[0.30, 0.40, 0.503], b=[0.29, 0.39, 0.49])
+    for cell in made["cells"]:
+        for seed, run in enumerate(cell["runs"], start=1):
+            run["seed"] = seed
+    found = paired_gap(made, "a", "b")
+    assert found.value == pytest.approx(1.1)
+    assert found.high == pytest.approx(1.1 + 4.303 * 0.1, rel=1e-3)
+    assert gap(made, "a", "b").high > 10  # where the seeds' scatter does not cancel
+    made["cells"][1]["runs"][2]["seed"] = 7
+    with pytest.raises(ValueError, match=r"'a' was run with the seeds \[1, 2, 3\] and 'b' with \[1, 2, 7\]"):
+        paired_gap(made, "a", "b")
 
 
 @pytest.mark.parametrize(

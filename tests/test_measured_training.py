@@ -30,16 +30,17 @@ def study(name: str, /, rate: float = 0.005, **errors: tuple[list[float], list[f
         {
             "variant": variant.lstrip("_").replace("_", "-").replace("dot", "."),
             "rate": rate,
-            "runs": [_run(test, train) for test, train in zip(*pair, strict=True)],
+            "runs": [_run(seed, *pair) for seed, pair in enumerate(zip(*pair, strict=True), start=1)],
         }
         for variant, pair in errors.items()
     ]
     return {"experiment": name, "epochs": 4, "cells": cells, "provenance": PROVENANCE}
 
 
-def _run(test: float, train: float) -> dict[str, Any]:
+def _run(seed: int, test: float, train: float) -> dict[str, Any]:
     falling = [0.9 + (train - 0.9) * i / 4 for i in range(1, 5)]
-    return {"curve": {"epoch": [1.0, 2.0, 3.0, 4.0], "test_error": [test] * 4, "train_error": falling}}
+    curve = {"epoch": [1.0, 2.0, 3.0, 4.0], "test_error": [test] * 4, "train_error": falling}
+    return {"seed": seed, "curve": curve}
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,8 @@ def said(folder: Path, claim: str, record: dict[str, Any], file: str) -> str | N
                 crops_flips=([0.4, 0.4], [0.3, 0.3]),
                 crops_flips_colour=([0.39, 0.39], [0.3, 0.3]),
             ),
-            "small version, test error against crops and reflections alone: -1.00 [-1.00, -1.00] points "
+            "small version, test error against crops and reflections alone, seed by seed: -1.00 "
+            "[-1.00, -1.00] points "
             f"(ε = 0.005) {SHAPE}",
         ),
         (
@@ -93,7 +95,8 @@ def said(folder: Path, claim: str, record: dict[str, Any], file: str) -> str | N
             "wd-trains",
             "decay.json",
             study("decay", _0=([0.3, 0.3], [0.2, 0.2]), _0dot0005=([0.3, 0.3], [0.21, 0.21])),
-            "training error with a decay of 0.0005 against none: +1.00 [+1.00, +1.00] points (ε = 0.005) "
+            "training error with a decay of 0.0005 against none, seed by seed: +1.00 [+1.00, +1.00] "
+            "points (ε = 0.005) "
             f"{SHAPE}",
         ),
         (

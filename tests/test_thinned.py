@@ -1,0 +1,239 @@
+"""Thinned networks by enumeration, means over them, single units left out, epochs until an error."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from alexnet_edu import convergence, studies, thinned
+from alexnet_edu.layers import Dropout
+
+
+def head(n: int = 5, hidden: int = 4, classes: int = 3, seed: int = 0) -> tuple[Tensor, thinned.Layers]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    return draw(7, n).relu(), [(draw(hidden, n), draw(hidden)), (draw(classes, hidden), draw(classes))]
+
+
+def both_masks(layers: thinned.Layers) -> list[Tensor]:
+    sizes = [weight.shape[1] for weight, _ in layers]
+    return list(thinned.all_masks(sum(sizes)).split(sizes, dim=1))
+
+
+# --- masks --------------------------------------------------------------------------------------
+
+
+def test_all_masks_are_all_of_them_once() -> None:
+    got = [tuple(row) for row in thinned.all_masks(4).tolist()]
+    assert got == list(itertools.product((0.0, 1.0), repeat=4))
+
+
+@pytest.mark.parametrize("n", [0, -1, 21])
+def test_too_many_or_no_units_are_refused(n: int) -> None:
+    with pytest.raises(ValueError, match=rf"1 to 20 units, got {n}"):
+        thinned.all_masks(n)
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.8, 1.0])
+def test_probabilities_are_those_of_independent_units(keep: float) -> None:
+    masks = thinned.all_masks(6)
+    weights = thinned.probabilities(masks, keep)
+    assert weights.sum().item() == pytest.approx(1, abs=1e-12)
+    assert torch.allclose(weights @ masks, torch.full((6,), keep, dtype=torch.float64))
+
+
+def test_drawn_masks_keep_their_share_and_grow_with_it() -> None:
+    few, many = (thinned.draw_masks(4000, 3, k, torch.Generator().manual_seed(1)) for k in (0.3, 0.7))
+    assert few.mean().item() == pytest.approx(0.3, abs=0.02)
+    assert many.mean().item() == pytest.approx(0.7, abs=0.02)
+    assert (many >= few).all()
+
+
+@pytest.mark.parametrize("keep", [0.0, 1.5, -0.1])
+def test_a_share_that_is_none_is_refused(keep: float) -> None:
+    for call in (
+        lambda: thinned.draw_masks(1, 2, keep, torch.Generator()),
+        lambda: thinned.probabilities(thinned.all_masks(2), keep),
+        lambda: thinned.whole_logits(*head(), keep),
+        lambda: thinned.without_each(*head(), keep),
+    ):
+        with pytest.raises(ValueError, match=rf"above 0 and up to 1, got {keep}"):
+            call()
+
+
+# --- networks -----------------------------------------------------------------------------------
+
+
+def test_thinned_networks_are_networks_without_the_units() -> None:
+    x, layers = head()
+    masks = both_masks(layers)
+    got = thinned.thinned_logits(x, layers, masks)
+    for i in (0, 77, 300, 511):
+        first, second = (m[i].bool() for m in masks)
+        (w1, b1), (w2, b2) = layers
+        h = (x[:, first] @ w1[:, first].T + b1).relu()
+        assert torch.allclose(got[i], h[:, second] @ w2[:, second].T + b2)
+
+
+@pytest.mark.parametrize("step", ["dropout", "inverted_dropout", None])
+def test_the_head_of_a_network_gives_its_logits_in_test(step: str | None) -> None:
+    network = studies.build(studies.small_alexnet(step), 24, 10, 0).double().eval()
+    images = torch.randn(4, 3, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for first, width in (("fc5", 512), ("fc6", 512), ("fc4", 576)):
+        h, layers = thinned.read_head(network, images, first)
+        assert h.shape == (4, width)
+        assert torch.allclose(thinned.whole_logits(h, layers), network(images), atol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["dropout", "inverted_dropout"])
+def test_the_head_of_a_network_gives_its_logits_in_training(form: str) -> None:
+    """The very masks that the layer draws, in either form."""
+    network = studies.build(studies.small_alexnet(form), 24, 10, 0).double()
+    images = torch.randn(3, 3, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    h, layers = thinned.read_head(network.eval(), images[:1], "fc5")
+    drops = [m for m in network.modules() if isinstance(m, Dropout)]
+    for seed, layer in enumerate(drops):
+        layer.reseed(seed)
+    want = network.train()(images[:1])
+    masks = [
+        torch.bernoulli(torch.full((1, 512), 0.5, dtype=torch.float64), generator=generator)
+        for generator in (torch.Generator().manual_seed(seed) for seed in range(2))
+    ]
+    assert torch.allclose(thinned.thinned_logits(h, layers, masks)[0], want, atol=1e-9)
+
+
+def test_a_layer_that_is_none_is_named() -> None:
+    network = studies.build(studies.small_alexnet(), 24, 10, 0)
+    with pytest.raises(ValueError, match="no layer 'fc9'; it has conv1, conv2, conv3, fc4, fc5, fc6"):
+        thinned.read_head(network, torch.zeros(1, 3, 24, 24), "fc9")
+    with pytest.raises(ValueError, match="in training mode"):
+        thinned.read_head(network, torch.zeros(1, 3, 24, 24), "fc5")
+
+
+def test_sizes_that_do_not_fit_are_told() -> None:
+    x, layers = head()
+    with pytest.raises(ValueError, match="layer 1 reads 5 inputs, but gets 4"):
+        thinned.whole_logits(x[:, :4], layers)
+    with pytest.raises(ValueError, match="2 layers need as many masks, got 1"):
+        thinned.thinned_logits(x, layers, both_masks(layers)[:1])
+    with pytest.raises(ValueError, match="layer 2 reads 4 inputs, its masks have 5"):
+        thinned.thinned_logits(x, layers, [both_masks(layers)[0]] * 2)
+    with pytest.raises(ValueError, match="at least one layer, got none"):
+        thinned.without_each(x, [])
+
+
+# --- means --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.2, 0.9])
+def test_one_softmax_layer_scaled_is_the_geometric_mean_of_all(keep: float) -> None:
+    x, layers = head(8)
+    masks = thinned.all_masks(8)
+    weights = thinned.probabilities(masks, keep)
+    mean = thinned.geometric_mean(thinned.thinned_logits(x, layers[:1], [masks]), weights)
+    whole = thinned.whole_logits(x, layers[:1], keep).log_softmax(-1)
+    assert (mean - whole).abs().max() < 1e-12
+    assert thinned.divergence(mean, whole).abs().max() < 1e-12
+
+
+def test_two_layers_are_near_and_not_equal() -> None:
+    x, layers = head()
+    mean = thinned.geometric_mean(thinned.thinned_logits(x, layers, both_masks(layers)))
+    off = thinned.divergence(mean, thinned.whole_logits(x, layers).log_softmax(-1))
+    assert off.max() > 1e-3
+    wrong = thinned.divergence(mean, thinned.whole_logits(x, layers, 0.9).log_softmax(-1))
+    assert off.mean() < wrong.mean()
+
+
+def test_means_by_hand() -> None:
+    p = torch.tensor([[[0.9, 0.1]], [[0.5, 0.5]]], dtype=torch.float64)
+    weights = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    assert torch.allclose(thinned.arithmetic_mean(p.log(), weights).exp()[0], weights @ p[:, 0])
+    g = torch.tensor([0.9**0.25 * 0.5**0.75, 0.1**0.25 * 0.5**0.75], dtype=torch.float64)
+    assert torch.allclose(thinned.geometric_mean(p.log(), weights).exp()[0], g / g.sum())
+    equal = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    for mean in (thinned.arithmetic_mean, thinned.geometric_mean):
+        assert torch.allclose(mean(p.log()), mean(p.log(), equal))
+
+
+def test_divergence_is_that_of_torch() -> None:
+    logits = torch.randn(2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    log_p, log_q = logits.log_softmax(-1)
+    want = torch.nn.functional.kl_div(log_q, log_p, log_target=True, reduction="none").sum(-1)
+    assert torch.allclose(thinned.divergence(log_p, log_q), want)
+
+
+# --- single units --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_without_each_is_the_network_with_a_zero(depth: int) -> None:
+    x, layers = head()
+    got = thinned.without_each(x, layers[:depth])
+    for unit in range(x.shape[1]):
+        less = x.clone()
+        less[:, unit] = 0
+        assert torch.allclose(got[unit], thinned.whole_logits(less, layers[:depth]))
+
+
+def test_changes_are_counted_and_measured() -> None:
+    whole = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    logits = torch.stack([whole, whole.flip(0), whole + 5, 0 * whole])
+    assert thinned.changed_predictions(logits, whole).tolist() == [0.0, 1.0, 0.0, 0.5]
+    assert thinned.relative_change(logits, whole).tolist() == [0.0, 2.0, 0.0, 1.0]
+
+
+def test_errors_with_masks_at_the_whole_network_and_at_few_units() -> None:
+    x, layers = head(40, 30, 3)
+    labels = thinned.whole_logits(x, layers).argmax(-1)
+    found = thinned.errors_with_masks(x, layers, labels, (1.0, 0.1), 30, torch.Generator().manual_seed(0))
+    assert found[1.0] == [0.0] * 30
+    assert 0.1 < sum(found[0.1]) / 30 < 1
+
+
+# --- epochs --------------------------------------------------------------------------------------
+
+CURVE = {
+    "epoch": [1.0, 2.0, 3.0, 4.0],
+    "train_error": [0.6, 0.4, 0.3, 0.2],
+    "test_error": [0.6, 0.5, 0.46, 0.45],
+}
+
+
+def test_epochs_until_an_error() -> None:
+    assert convergence.epochs_to(CURVE, 0.5) == pytest.approx(1.5)
+    assert convergence.epochs_to(CURVE, 0.4) == pytest.approx(2)
+    assert convergence.epochs_to(CURVE, 0.1) is None
+    assert convergence.epochs_to(CURVE, 0.48, "test_error") == pytest.approx(2.5)
+    with pytest.raises(ValueError, match=r"0 to 1, got 40"):
+        convergence.epochs_to(CURVE, 40)
+
+
+def test_epochs_until_the_best() -> None:
+    assert convergence.epochs_to_best(CURVE) == 4
+    assert convergence.epochs_to_best(CURVE, 0.011) == 3
+    with pytest.raises(ValueError, match=r"0 to 1, got -0\.1"):
+        convergence.epochs_to_best(CURVE, -0.1)
+
+
+def cell(*factors: float) -> dict[str, Any]:
+    runs = []
+    for seed, factor in enumerate(factors, 1):
+        runs.append({"seed": seed, "curve": {**CURVE, "epoch": [factor * e for e in CURVE["epoch"]]}})
+    return {"runs": runs}
+
+
+def test_ratios_belong_together_by_seed() -> None:
+    slow, fast = cell(2, 3), cell(1, 2)
+    assert convergence.ratios(slow, fast, convergence.epochs_to_best) == pytest.approx([2, 1.5])
+    assert convergence.ratios(slow, fast, lambda c: convergence.epochs_to(c, 0.01)) == [None, None]
+    fast["runs"].reverse()
+    with pytest.raises(ValueError, match="same seed are compared, got 1 and 2"):
+        convergence.ratios(slow, fast, convergence.epochs_to_best)

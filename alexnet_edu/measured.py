@@ -192,6 +192,13 @@ def positive(value: object) -> float:
     return float(value)
 
 
+def _share(value: object) -> float:
+    """A number from 0 to 1. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is not a share from 0 to 1")
+    return float(value)
+
+
 def _times(row: Mapping[str, Any], *, interval: bool = True, unit: str = " times") -> str:
     """How many times longer tanh took, in epochs: "6.4 times [5.9, 7.0]"."""
     ratio = row["epochs"]
@@ -281,7 +288,7 @@ def last_errors(record: Mapping[str, Any], variant: str, what: str = "test_error
     """The last error (0–1) of each seed of a variant; None if it was not run."""
     for cell in record["cells"]:
         if cell["variant"] == variant:
-            return [positive(run["curve"][what][-1]) for run in cell["runs"]]
+            return [_share(run["curve"][what][-1]) for run in cell["runs"]]
     return None
 
 

@@ -300,9 +300,9 @@ STUDIES = {
             tuple(
                 Variant(name, title, small_alexnet(step), rates[0], rates, ())
                 for name, title, step, rates in (
-                    ("none", "without", None, (0.005, 0.002)),
+                    ("none", "without", None, (0.005,)),
                     ("2012", "dropout as in 2012", "dropout", (0.01, 0.005)),
-                    ("inverted", "inverted dropout", "inverted_dropout", (0.005, 0.002)),
+                    ("inverted", "inverted dropout", "inverted_dropout", (0.005,)),
                 )
             ),
             epochs=36,
@@ -322,7 +322,7 @@ STUDIES = {
                     f"weight decay {decay:g}",
                     small_alexnet(),
                     0.005,
-                    (0.005,) if decay > 0.001 else (0.005, 0.01),
+                    (0.005,),
                     CROPS,
                     tuple({**PAPER_RULE, "weight_decay": decay}.items()),
                 )

@@ -19,8 +19,8 @@
 # | `laptop` | the four networks live on 10,000 images of real CIFAR-10, 12 epochs | about 3 minutes on two cores |
 # | `gpu`, `paper` | the four networks, 36 epochs | about 8 minutes on two cores |
 #
-# The scale is one word, `ALEXNET_EDU_SCALE`. The full experiment (three seeds for each form of dropout, at two learning
-# rates, 36 epochs) was recorded earlier. It stands beside your own run, and it is always labelled *recorded*.
+# The scale is one word, `ALEXNET_EDU_SCALE`. The full experiment (three seeds for each form of dropout, 36 epochs, the mask
+# of 2012 at two learning rates) was recorded earlier. It stands beside your own run, and it is always labelled *recorded*.
 
 # %%
 import itertools

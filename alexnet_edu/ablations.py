@@ -60,11 +60,13 @@ class Laboratory:
         self.side = study.crop or pixels.shape[-1]
 
     def data(self) -> dict[str, Any]:
-        """Names the data in a record."""
+        """Names the data in a record, and how many of the images a run of the study trains on."""
+        kept_out = self._held_out() if self.study.validates else 0
+        left = len(self.train) - kept_out
         return {
             "source": self.train.source,
             "synthetic": self.train.synthetic,
-            "images": min(len(self.train), self.study.train_images or len(self.train)),
+            "images": min(left, self.study.train_images or left),
             "test_images": len(self.test),
             "fingerprint": self.fingerprint,
         }
@@ -121,12 +123,15 @@ class Laboratory:
     def split(self, seed: int, *, holding_out: bool) -> tuple[Images, Images]:
         """(images to train on, images held out): drawn by the seed; none are held out unless asked."""
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
-        count = min(HELD_OUT, len(self.train) // 10) if holding_out else 0
+        count = self._held_out() if holding_out else 0
         held_out, rest = order[:count], order[count:]
         wanted = self.study.train_images
         if wanted is not None and wanted < len(rest):
             return self.train.subset(rest[:wanted]), self.train.subset(held_out)
         return self.train.subset(rest) if holding_out else self.train, self.train.subset(held_out)
+
+    def _held_out(self) -> int:
+        return min(HELD_OUT, len(self.train) // 10)
 
     def run(
         self,
@@ -429,16 +434,17 @@ def run_live(
 ) -> dict[str, tuple[dict[str, Any], nn.Module]]:
     """Trains one network per variant, now, `workers` side by side, with a progress bar.
 
-    rates: variant -> learning rate. changes: as in `Laboratory.run`. The rate falls to a tenth
-    at three quarters of the epochs. Interrupting keeps what was measured, where the laboratory
-    keeps runs; the same call goes on from there. Returns variant -> (record, network).
+    rates: variant -> learning rate. changes: as in `Laboratory.run`. In a study whose rate falls, it
+    falls to a tenth at three quarters of the epochs here. Interrupting keeps what was measured, where
+    the laboratory keeps runs; the same call goes on from there. Returns variant -> (record, network).
     """
-    study = replace(lab.study, drops=(math.floor(0.75 * epochs) or 0.75 * epochs,))
+    study = lab.study
+    if study.drops:
+        study = replace(study, drops=(math.floor(0.75 * epochs) or 0.75 * epochs,))
     live = Laboratory(study, lab.train, lab.test, lab.runs_dir)
     stop, threads = Event(), torch.get_num_threads()
-    bar = tqdm(
-        total=epochs * len(rates), bar_format="{l_bar}{bar}| {n:.0f} of {total:.0f} epochs [{elapsed}]"
-    )
+    total = epochs * len(rates)
+    bar = tqdm(total=total, bar_format="{l_bar}{bar}| {n:.0f} of {total:.0f} epochs [{elapsed}]")
 
     def work(name: str) -> tuple[dict[str, Any], nn.Module]:
         torch.set_num_threads(1)  # of this worker
@@ -447,7 +453,8 @@ def run_live(
 
         def tell(run: Run) -> None:
             nonlocal seen
-            bar.update(run.points[-1].epoch - seen)
+            # A last step may pass the epochs asked for; tqdm would warn, with its lock held.
+            bar.update(min(run.points[-1].epoch - seen, total - bar.n))
             seen = run.points[-1].epoch
 
         return live.run(

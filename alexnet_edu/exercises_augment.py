@@ -16,7 +16,7 @@ def _recolor(images: Tensor, p: Tensor, s: Tensor, alpha: Tensor) -> Tensor:
 
 def _recolor_cases() -> list[tuple[Tensor, ...]]:
     generator = torch.Generator().manual_seed(4)
-    found = []
+    found: list[tuple[Tensor, ...]] = []
     for count, height, width in ((2, 3, 5), (3, 4, 4), (1, 1, 1)):
         p = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
         s = torch.tensor([60.0, 16.0, 8.0])

@@ -371,7 +371,8 @@ class Dropout(nn.Module):
         self._seed, self._generator = seed, None
 
     def _own(self, device: torch.device) -> torch.Generator | None:
-        if self._generator is None and self._seed is not None:
+        moved = self._generator is not None and self._generator.device.type != device.type
+        if self._seed is not None and (self._generator is None or moved):
             self._generator = torch.Generator(device).manual_seed(self._seed)
         return self._generator
 

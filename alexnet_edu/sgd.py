@@ -67,7 +67,7 @@ def rescale_momentum(optimizer: torch.optim.Optimizer, old_rate: float, new_rate
     To be called once, between the last step at the old rate and the first at the new one. Raises
     ValueError unless both rates are positive.
     """
-    if not (old_rate > 0 and new_rate > 0):
+    if not (0 < old_rate < math.inf and 0 < new_rate < math.inf):
         raise ValueError(f"both rates must be positive, got {old_rate!r} and {new_rate!r}")
     for state in optimizer.state.values():
         buffer = state.get("momentum_buffer")
@@ -90,10 +90,19 @@ def parameter_groups(
     bias_rate: how many times faster biases learn (`epsB` is 0.02 where `epsW` is 0.01).
     decay_biases: False as in 2012. decays: (beginning of a name, weight decay of its own); the last
     that fits counts. separate: beginnings of names that get groups of their own, for example "stages.conv1".
-    Each group says "rate_scale", its rate over `rate`, and "apart", the beginning it was
-    separated for, or "". Parameters keep their order; those that need no gradient are left out.
+    Each group says "rate_scale", its rate over `rate`, and "apart", the longest beginning that it
+    was separated for, or "". Parameters keep their order; those that need no gradient are left out.
+    Raises ValueError for a negative rate or decay, or a beginning that no parameter's name has.
     """
     separate, decays = tuple(separate), tuple(decays)
+    numbers = {"rate": rate, "weight_decay": weight_decay, "bias_rate": bias_rate}
+    for what, value in (*numbers.items(), *((f"weight decay of {start!r}", d) for start, d in decays)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{what} must be 0 or more, got {value!r}")
+    names = [name for name, _ in model.named_parameters()]
+    for start in (*separate, *(start for start, _ in decays)):
+        if not any(name.startswith(start) for name in names):
+            raise ValueError(f"no parameter's name begins with {start!r}; there are {', '.join(names)}")
     found: dict[tuple[float, float, str], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -103,7 +112,7 @@ def parameter_groups(
         decay = own[-1] if own else weight_decay
         if is_bias and not decay_biases:
             decay = 0.0
-        apart = next((start for start in separate if name.startswith(start)), "")
+        apart = max((start for start in separate if name.startswith(start)), key=len, default="")
         found.setdefault((decay, bias_rate if is_bias else 1.0, apart), []).append(parameter)
     return [
         {"params": members, "lr": rate * scale, "weight_decay": decay, "rate_scale": scale, "apart": apart}

@@ -188,8 +188,6 @@ MAIN_AUGMENTATIONS = ("none", "crops-flips", "crops-flips-colour")
 def _augmentation_variants() -> tuple[Variant, ...]:
     rows = {
         "none": ("none", ()),
-        "crops": ("crops", ("crop",)),
-        "flips": ("reflections", ("flip",)),
         "crops-flips": ("crops and reflections (§4.1)", CROPS),
         "crops-flips-colour": ("crops, reflections, colour PCA (§4.1)", (*CROPS, "colour")),
         "colour": ("colour PCA", ("colour",)),

@@ -45,6 +45,9 @@ LATER: dict[str, Any] = {  # settings that older runs do not name, and the value
     "frozen": (),
     "plateau": None,
 }
+NO_VALIDATION = (
+    'a plateau schedule needs the validation error; let `measure` return {"validation_error": [error]}'
+)
 DIVERGED_LOSS = 1e4  # nats; ln(10) = 2.3 is chance, so this is far beyond any bad luck
 
 
@@ -327,6 +330,8 @@ class _Trainer:
     ) -> None:
         if len(pixels) == 0:
             raise ValueError("there are no images to train on")
+        if config.plateau is not None and measure is None:
+            raise ValueError(NO_VALIDATION)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.prepare = prepare
@@ -428,20 +433,17 @@ class _Trainer:
     def _set_rate(self) -> None:
         epoch = self.iteration / self.steps_per_epoch
         passed = sum(epoch >= drop for drop in self.config.drops) + len(self._plateau_falls())
-        frozen = {start for start, since in self.config.frozen if epoch >= since}
+        frozen = tuple(start for start, since in self.config.frozen if epoch >= since)
         for group in self.optimizer.param_groups:
             rate = self.config.learning_rate * group["rate_scale"] / 10**passed
-            group["lr"] = 0.0 if group["apart"] in frozen else rate
+            group["lr"] = 0.0 if group["apart"].startswith(frozen) else rate
 
     def _plateau_falls(self) -> list[int]:
         if self.config.plateau is None:
             return []
         errors = [point.extra.get("validation_error", []) for point in self.run.points]
         if not all(errors):
-            raise ValueError(
-                "a plateau schedule needs the validation error; let `measure` return "
-                '{"validation_error": [error]}'
-            )
+            raise ValueError(NO_VALIDATION)
         return self.config.plateau.falls([error[0] for error in errors])
 
     def save(self, path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from alexnet_edu.augment import ColorPCA
 from alexnet_edu.layers import LocalResponseNorm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +52,11 @@ def turns() -> Iterator[ModuleType]:
 @pytest.fixture(scope="module")
 def lrn() -> Iterator[ModuleType]:
     yield from script("lrn")
+
+
+@pytest.fixture(scope="module")
+def augment() -> Iterator[ModuleType]:
+    yield from script("augment")
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +261,92 @@ def test_bad_arguments_of_the_lrn_benchmark(
     with pytest.raises(SystemExit):
         lrn.main(arguments)
     assert "at least 1" in (error := capsys.readouterr().err) or "invalid choice" in error
+
+
+# --- augment.py ---------------------------------------------------------------------------------
+
+PHOTOS = torch.randint(0, 256, (60, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+SAME = PHOTOS[:1].expand(60, -1, -1, -1)
+
+
+def movements(images: torch.Tensor, crops: torch.Tensor, colors: ColorPCA) -> list[tuple[int, int, bool]]:
+    """Which place and direction each crop has, found by search up to a shift that all its pixels share."""
+    size, found = crops.shape[2], []
+    for image, crop in zip(images.float(), crops, strict=True):
+        fits = []
+        for top in range(image.shape[1] - size + 1):
+            for left in range(image.shape[2] - size + 1):
+                window = image[:, top : top + size, left : left + size]
+                for mirrored in (False, True):
+                    shift = crop - (window.flip(2) if mirrored else window)
+                    if (shift - shift[:, :1, :1]).abs().max() < 1e-3:
+                        fits.append((top, left, mirrored))
+        assert len(fits) == 1
+        found += fits
+    return found
+
+
+def test_the_ways_of_augmenting_draw_for_each_image_or_once(augment: ModuleType) -> None:
+    """All give shifted crops in float32; torchvision on a whole batch has one draw for all of it."""
+    colors = ColorPCA.fit(PHOTOS)
+    torch.manual_seed(2)
+    different = {}
+    for name, variant in augment.VARIANTS.items():
+        crops = variant.make(8, colors)(SAME)
+        assert crops.shape == (60, 3, 8, 8)
+        assert crops.dtype == torch.float32
+        fates = movements(SAME, crops, colors)
+        different[name] = (len({f[:2] for f in fates}), len({f[2] for f in fates}))
+    assert different.pop("batch") == (1, 1)
+    assert all(places > 12 and directions == 2 for places, directions in different.values()), different
+
+
+def test_the_colour_shifts_that_are_compared_have_one_distribution(augment: ModuleType) -> None:
+    """The same α give the same shift, to float32."""
+    colors = ColorPCA.fit(PHOTOS)
+    way = augment.torchvisions(12, colors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment.torch, "randn", lambda *_: torch.tensor([1.0, -2.0, 0.5]))
+        shift = way(torch.zeros(3, 12, 12, dtype=torch.uint8))[:, 0, 0]
+    alpha = augment.STD * torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    expected = colors.eigenvectors @ (alpha * colors.strengths())
+    torch.testing.assert_close(shift.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_freed_memory_is_kept_only_where_the_title_says_so(
+    augment: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(augment, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(augment, "MEASURED_SECONDS", 0.0)
+    for variant in augment.VARIANTS.values():
+        kept.clear()
+        assert augment.prepare(variant, 32, 3, 1)() > 0
+        assert kept == [True] * variant.keep
+    assert {name for pair in augment.RATIOS.values() for name in pair} == set(augment.VARIANTS)
+
+
+def test_the_augmentation_script_ends_with_its_ratios(
+    augment: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class InProcess:
+        def __init__(self, title: str, prepare: Any, *arguments: Any) -> None:
+            self.ask = prepare(*arguments)
+
+        def close(self) -> None:
+            self.ask = None
+
+    monkeypatch.setattr(augment, "Child", InProcess)
+    monkeypatch.setattr(augment, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(augment, "keep_freed_memory", lambda: None)
+    augment.main(["--rounds", "1", "--batch", "4", "--threads", "1", "--sizes", "32"])
+    lines = capsys.readouterr().out.splitlines()
+    expected = [f"24_of_32_{name}" for name in augment.RATIOS]
+    last = [line.split() for line in lines[-len(expected) :]]
+    assert [(word, name) for word, name, _ in last] == [("ratio", name) for name in expected]
+    assert all(float(value) > 0 for _, _, value in last)
+    for variant in augment.VARIANTS.values():
+        assert any(line.startswith(variant.title) for line in lines)
+    with pytest.raises(SystemExit):
+        augment.main(["--batch", "0"])
+    assert "must be at least 1" in capsys.readouterr().err

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from alexnet_edu.train import CheckpointError, Run, TrainConfig, error_rate, fit, resolve_precision
+from alexnet_edu.layers import Dropout
+from alexnet_edu.schedules import PlateauSchedule
+from alexnet_edu.train import LATER, CheckpointError, Run, TrainConfig, error_rate, fit, resolve_precision
 
 PIXELS = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 LABELS = (PIXELS[:, 0].float().mean((1, 2)) > 127.5).long()
@@ -191,6 +195,8 @@ def test_an_unwritable_checkpoint_says_what_to_do(tmp_path: Path, monkeypatch: p
         ({"learning_rate": float("nan")}, "positive number, got nan"),
         ({"learning_rate": 0.1, "batch_size": 0}, "got 0"),
         ({"learning_rate": 0.1, "precision": "float8"}, "unknown precision 'float8'"),
+        ({"learning_rate": 0.1, "rule": "adam"}, "unknown update rule 'adam'; choose one of torch, paper"),
+        ({"learning_rate": 0.1, "bias_rate": -2.0}, "bias_rate must be 0 or more, got -2.0"),
     ],
 )
 def test_bad_configurations_are_quoted(options: dict[str, float], message: str) -> None:
@@ -253,3 +259,190 @@ def test_a_checkpoint_from_before_the_newer_settings_is_taken_up(tmp_path: Path)
     del config["decays"], config["drops"]
     save_file(tensors, path, {**metadata, "config": json.dumps(config)})
     assert train(small_model(), 2, checkpoint=path).resumed_at == 10
+
+
+# --- settings of §5 -----------------------------------------------------------------------
+
+
+def dropout_model() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 8), nn.ReLU(), Dropout(), nn.Linear(8, 2)
+    )
+
+
+def validated(_: nn.Module) -> dict[str, list[float]]:
+    return {"validation_error": [0.5]}  # never better than the first: the rate falls every other point
+
+
+def fit_with(model: nn.Module, max_epochs: float, options: dict[str, Any], **more: Any) -> Run:
+    settings = {"learning_rate": 0.02, "batch_size": 32, "seed": 5, "precision": "float32", **options}
+    config = TrainConfig(**settings)
+    return fit(model, PIXELS, LABELS, config, prepare=prepare, max_epochs=max_epochs, **more)
+
+
+def test_the_papers_rule_is_the_one_that_trains() -> None:
+    """Two epochs of 2 steps, the rate falling between them; by hand in float64, to 1e-6.
+
+    Biases learn twice as fast and do not decay; the velocity outlives the fall at its old size.
+    """
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).double()
+    w = {n: p.detach().clone() for n, p in model.named_parameters()}
+    v = {n: torch.zeros_like(p) for n, p in w.items()}
+    config = TrainConfig(
+        0.01,
+        weight_decay=0.0005,
+        batch_size=150,
+        precision="float32",
+        rule="paper",
+        bias_rate=2.0,
+        decay_biases=False,
+        drops=(1.0,),
+    )
+    fit(model, PIXELS, LABELS, config, prepare=lambda b: prepare(b).double(), max_epochs=2)
+    for epoch, rate in enumerate((0.01, 0.001)):
+        order = torch.randperm(300, generator=torch.Generator().manual_seed(epoch))
+        for index in order.split(150):
+            x = prepare(PIXELS[index]).double().flatten(1)
+            probability = (x @ w["1.weight"].T + w["1.bias"]).softmax(1)
+            error = (probability - nn.functional.one_hot(LABELS[index], 2)) / len(index)
+            g = {"1.weight": error.T @ x, "1.bias": error.sum(0)}
+            v["1.weight"] = 0.9 * v["1.weight"] - 0.0005 * rate * w["1.weight"] - rate * g["1.weight"]
+            v["1.bias"] = 0.9 * v["1.bias"] - 2 * rate * g["1.bias"]
+            w = {name: w[name] + v[name] for name in w}
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), w[name], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["torch", "paper"])
+def test_a_frozen_layer_stays_to_the_bit_while_the_others_learn(rule: str) -> None:
+    model = small_model()
+    kept: list[dict[str, torch.Tensor]] = []
+
+    def keep(_: Run) -> None:
+        kept.append({n: p.detach().clone() for n, p in model.named_parameters()})
+
+    options = {"rule": rule, "weight_decay": 0.01, "frozen": (("0.", 1.0),), "evals_per_epoch": 1}
+    fit_with(model, 3, options, on_point=keep)
+    first, second, third = kept
+    for name in ("0.weight", "0.bias"):
+        assert torch.equal(first[name], second[name]), name
+        assert torch.equal(first[name], third[name]), name
+        assert not torch.equal(first[name], dict(small_model().named_parameters())[name]), name
+    assert not torch.equal(first["3.weight"], second["3.weight"])
+
+
+def test_the_earliest_of_nested_beginnings_freezes() -> None:
+    model = small_model()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    fit_with(model, 1, {"frozen": (("0", 0.0), ("0.weight", 5.0))})
+    after = dict(model.named_parameters())
+    assert torch.equal(after["0.weight"], before["0.weight"])
+    assert torch.equal(after["0.bias"], before["0.bias"])
+    assert not torch.equal(after["3.weight"], before["3.weight"])
+    with pytest.raises(ValueError, match="no parameter's name begins with 'conv1'"):
+        fit_with(small_model(), 1, {"frozen": (("conv1", 0.0),)})
+
+
+def test_a_plateau_lets_the_rate_fall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error stalls from the first point on: falls after points 3, 5 and 7, of 5 steps each."""
+    rates: list[float] = []
+    real = torch.optim.SGD.step
+
+    def step(self: Any, *rest: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return real(self, *rest)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    fit_with(small_model(), 4.5, {"plateau": PlateauSchedule()}, measure=validated)
+    expected = [0.02] * 15 + [0.002] * 10 + [0.0002] * 10 + [0.00002] * 10
+    assert rates == pytest.approx(expected)
+
+
+def test_a_plateau_needs_the_validation_error() -> None:
+    message = r"needs the validation error; let `measure` return \{\"validation_error\": \[error\]\}"
+    with pytest.raises(ValueError, match=message):
+        fit_with(small_model(), 1, {"plateau": PlateauSchedule()})
+    with pytest.raises(ValueError, match=message):
+        fit_with(small_model(), 1, {"plateau": PlateauSchedule()}, measure=lambda _: {"test_error": [0.5]})
+
+
+@pytest.mark.parametrize("rule", ["torch", "paper"])
+def test_a_resumed_run_keeps_masks_plateau_and_velocities(rule: str, tmp_path: Path) -> None:
+    """Stopped in the middle of an epoch, and after a fall of the rate."""
+    options = {
+        "rule": rule,
+        "weight_decay": 0.0005,
+        "bias_rate": 2.0,
+        "decay_biases": False,
+        "plateau": PlateauSchedule(),
+        "frozen": (("0.", 2.0),),
+    }
+    path = tmp_path / "run.safetensors"
+    whole_model, resumed_model = dropout_model(), dropout_model()
+    whole = fit_with(whole_model, 3, options, measure=validated)
+    calls = iter([False] * 18 + [True])
+    part = fit_with(dropout_model(), 3, options, measure=validated, checkpoint=path, stop=lambda: next(calls))
+    assert part.status == "interrupted"
+    with safe_open(path, framework="pt") as saved:
+        names = {key.removeprefix("momentum.") for key in saved.keys() if key.startswith("momentum.")}  # noqa: SIM118
+    assert names == {name for name, _ in dropout_model().named_parameters()}
+    torch.manual_seed(99)  # what torch's own generator does makes no difference
+    resumed = fit_with(resumed_model, 3, options, measure=validated, checkpoint=path)
+    assert resumed.resumed_at == 15
+    assert curve(resumed) == curve(whole)
+    for a, b in zip(whole_model.parameters(), resumed_model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_dropout_networks_trained_side_by_side_are_reproducible() -> None:
+    """Two threads share torch's own generator; the masks do not come from it."""
+
+    def work(seed: int) -> tuple[Any, list[torch.Tensor]]:
+        torch.set_num_threads(1)
+        model = models[seed]
+        run = fit_with(model, 3, {"seed": seed})
+        return curve(run), [p.detach().clone() for p in model.parameters()]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        models = {seed: dropout_model() for seed in (1, 2)}
+        alone = [work(seed) for seed in (1, 2)]
+        models = {seed: dropout_model() for seed in (1, 2)}
+        with ThreadPoolExecutor(2) as pool:
+            together = list(pool.map(work, (1, 2)))
+    finally:
+        torch.set_num_threads(threads)
+    for (curve_alone, weights_alone), (curve_together, weights_together) in zip(alone, together, strict=True):
+        assert curve_alone == curve_together
+        assert all(torch.equal(a, b) for a, b in zip(weights_alone, weights_together, strict=True))
+    assert alone[0][0] != alone[1][0]
+
+
+def test_later_settings_are_named_only_where_they_are_used() -> None:
+    """So that checkpoints and names of runs from before stay what they were."""
+    plain = TrainConfig(0.1).identity()
+    assert not plain.keys() & LATER.keys()
+    assert {"decays", "drops", "precision", "learning_rate"} <= plain.keys()
+    changed = {
+        "rule": "paper",
+        "bias_rate": 2.0,
+        "decay_biases": False,
+        "frozen": (("0.", 1.0),),
+        "plateau": PlateauSchedule(),
+    }
+    assert changed.keys() == LATER.keys()
+    for name, value in changed.items():
+        config = TrainConfig(0.1, **{name: value})  # type: ignore[arg-type]
+        assert config.identity().keys() - plain.keys() == {name}
+        json.dumps(config.identity())
+    assert TrainConfig(0.1, bias_rate=1.0, rule="torch").identity() == plain
+
+
+def test_a_checkpoint_of_another_rule_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    train(small_model(), 1, checkpoint=path)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        fit_with(small_model(), 2, {"rule": "paper"}, checkpoint=path)
+    assert fit_with(small_model(), 2, {}, checkpoint=path).resumed_at == 10

@@ -1,0 +1,259 @@
+"""Colour PCA (§4.1): the directions, the noise along them, and what is left alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from alexnet_edu.augment import CACHED, STRENGTHS, ColorPCA
+
+MIX = torch.tensor([[50.0, 10.0, 0.0], [40.0, -5.0, 6.0], [30.0, 8.0, -7.0]], dtype=torch.float64)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def photographs(count: int = 40, height: int = 7, width: int = 9) -> Tensor:
+    """uint8 (N, 3, H, W) whose colours are correlated, as those of photographs are."""
+    hidden = torch.randn(count, height, width, 3, generator=generator(1), dtype=torch.float64)
+    return (120 + hidden @ MIX.T).clamp(0, 255).round().to(torch.uint8).permute(0, 3, 1, 2).contiguous()
+
+
+IMAGES = photographs()
+PCA = ColorPCA.fit(IMAGES)
+
+
+# --- the directions -----------------------------------------------------------------------
+
+
+def direct(images: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, covariance) of all pixels' colours, in one step in float64."""
+    colors = images.permute(0, 2, 3, 1).reshape(-1, 3).double()
+    return colors.mean(0), torch.cov(colors.T, correction=0)
+
+
+@pytest.mark.parametrize("batches", [None, (40,), (1, 2, 37), (13, 0, 27), (39, 1)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_directions_are_those_of_the_covariance(
+    batches: tuple[int, ...] | None, layout: torch.memory_format
+) -> None:
+    """At once and in uneven batches, to 1e-10 relative of the direct computation."""
+    images = IMAGES.contiguous(memory_format=layout)
+    found = ColorPCA.fit(images if batches is None else (part for part in images.split(list(batches))))
+    mean, covariance = direct(IMAGES)
+    values = torch.linalg.eigvalsh(covariance).flip(0)
+    torch.testing.assert_close(found.mean, mean, rtol=1e-10, atol=0)
+    torch.testing.assert_close(found.eigenvalues, values, rtol=1e-10, atol=0)
+    assert found.eigenvalues.dtype == found.eigenvectors.dtype == torch.float64
+    p, scale = found.eigenvectors, values[0].item()
+    torch.testing.assert_close(p @ torch.diag(values) @ p.T, covariance, rtol=0, atol=1e-10 * scale)
+    torch.testing.assert_close(p.T @ p, torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_large_images_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million pixels at a time, whatever the size of an image: 600 of 60 × 60 are three parts."""
+    images = torch.randint(0, 256, (600, 3, 60, 60), dtype=torch.uint8, generator=generator(2))
+    pixels: list[int] = []
+    real = Tensor.double
+
+    def spy(self: Tensor) -> Tensor:
+        pixels.append(self.shape[1])
+        return real(self)
+
+    monkeypatch.setattr(Tensor, "double", spy)
+    found = ColorPCA.fit(images)
+    assert sum(pixels) == 600 * 60 * 60
+    assert len(pixels) == 3
+    assert max(pixels) <= 1_024_000
+    monkeypatch.undo()
+    torch.testing.assert_close(found.mean, direct(images)[0], rtol=1e-10, atol=0)
+
+
+def test_grey_images_have_one_direction() -> None:
+    """And rounding leaves no negative variance."""
+    grey = IMAGES[:, :1].expand(-1, 3, -1, -1)
+    found = ColorPCA.fit(grey)
+    assert (found.eigenvalues >= 0).all()
+    assert found.eigenvalues[1] < 1e-9 * found.eigenvalues[0]
+    expected = torch.full((3,), 3**-0.5, dtype=torch.float64)
+    torch.testing.assert_close(found.eigenvectors[:, 0].abs(), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("images", [IMAGES[:0], [IMAGES[:0]], []])
+def test_no_pixels_have_no_directions(images: Tensor | list[Tensor]) -> None:
+    with pytest.raises(ValueError, match="at least one pixel, got none"):
+        ColorPCA.fit(images)
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 5, 5), (3, 5, 5), (4, 5, 5, 3)])
+def test_images_that_are_not_rgb_are_refused(shape: tuple[int, ...]) -> None:
+    images = torch.zeros(shape)
+    quoted = str(shape).replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=f"expected RGB images .*got {quoted}"):
+        ColorPCA.fit(images)
+    with pytest.raises(ValueError, match=f"expected RGB images .*got {quoted}"):
+        PCA.apply(images)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_pixels_that_are_no_numbers_are_refused(value: float) -> None:
+    images = IMAGES.float()
+    images[3, 1, 2, 2] = value
+    with pytest.raises(ValueError, match="not a finite number; colours must lie in 0–255"):
+        ColorPCA.fit(images)
+
+
+# --- the noise ----------------------------------------------------------------------------
+
+
+def wanted(pca: ColorPCA, std: float, kind: str = "stdevs") -> Tensor:
+    """P diag(s² σ²) Pᵀ, the covariance that the shifts should have."""
+    p = pca.eigenvectors
+    return p @ torch.diag((std * pca.strengths(kind)) ** 2) @ p.T
+
+
+def measured_covariance(pca: ColorPCA, std: float, seed: int, draws: int = 200_000) -> Tensor:
+    shifts = pca.shifts(draws, generator(seed), std=std)
+    return shifts.T @ shifts / draws
+
+
+def sampling_error(covariance: Tensor, draws: int) -> Tensor:
+    """Standard error of each entry of a normal sample's second moments: √((Σii Σjj + Σij²) / n)."""
+    variances = covariance.diagonal()
+    return ((torch.outer(variances, variances) + covariance**2) / draws).sqrt()
+
+
+def test_the_shifts_have_the_covariance_of_the_formula() -> None:
+    """Within 4.5 standard errors, and no mean: 9 entries fail by chance once in 15,000 seeds."""
+    draws, expected = 200_000, wanted(PCA, 0.1)
+    found = measured_covariance(PCA, 0.1, seed=3)
+    assert ((found - expected).abs() < 4.5 * sampling_error(expected, draws)).all()
+    mean = PCA.shifts(draws, generator(3)).mean(0)
+    assert (mean.abs() < 4.5 * (expected.diagonal() / draws).sqrt()).all()
+
+
+def test_no_sign_and_no_order_of_the_directions_matters() -> None:
+    """An eigenvector is one with either sign, so the shifts' distribution may not depend on it."""
+    expected = wanted(PCA, 0.1)
+    for seed, (signs, order) in enumerate(
+        itertools.product([(1, -1, 1), (-1, -1, -1), (-1, 1, 1)], [(0, 1, 2), (2, 0, 1)])
+    ):
+        places = list(order)
+        vectors = (PCA.eigenvectors * torch.tensor(signs, dtype=torch.float64))[:, places]
+        other = ColorPCA(PCA.mean, PCA.eigenvalues[places], vectors)
+        torch.testing.assert_close(wanted(other, 0.1), expected, rtol=1e-12, atol=1e-12)
+        found = measured_covariance(other, 0.1, seed=10 + seed)
+        assert ((found - expected).abs() < 4.5 * sampling_error(expected, 200_000)).all()
+
+
+def test_a_shift_is_the_formula_of_the_paper() -> None:
+    """[p1 p2 p3] [α1 s1, α2 s2, α3 s3]ᵀ, image by image, with the generator's own α."""
+    alpha = 0.1 * torch.randn(5, 3, generator=generator(4), dtype=torch.float64)
+    p = PCA.eigenvectors
+    s = PCA.eigenvalues.sqrt()
+    for shift, a in zip(PCA.shifts(5, generator(4)), alpha, strict=True):
+        by_hand = a[0] * s[0] * p[:, 0] + a[1] * s[1] * p[:, 1] + a[2] * s[2] * p[:, 2]
+        torch.testing.assert_close(shift, by_hand, rtol=1e-12, atol=1e-12)
+
+
+def test_each_strength_is_what_it_is_called() -> None:
+    assert torch.equal(PCA.strengths(), PCA.eigenvalues.sqrt())
+    assert torch.equal(PCA.strengths("eigenvalues"), PCA.eigenvalues)
+    unit = ColorPCA.fit(IMAGES / 255.0)  # pixels of 0–1, whose eigenvalues are 255² times smaller
+    torch.testing.assert_close(PCA.strengths("eigenvalues of 0–1"), 255 * unit.eigenvalues, rtol=1e-5, atol=0)
+    for kind in STRENGTHS:
+        shifts = PCA.shifts(4, generator(5), kind=kind) @ PCA.eigenvectors
+        plain = 0.1 * torch.randn(4, 3, generator=generator(5), dtype=torch.float64)
+        torch.testing.assert_close(shifts, plain * PCA.strengths(kind), rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="unknown strength 'variances'; choose one of 'stdevs'"):
+        PCA.shifts(1, generator(), kind="variances")
+
+
+@pytest.mark.parametrize("std", [-0.1, math.nan, math.inf])
+def test_a_strength_of_the_noise_that_is_none_is_quoted(std: float) -> None:
+    with pytest.raises(ValueError, match=f"α must be 0 or more, got {std}"):
+        PCA.apply(IMAGES, std)
+
+
+# --- images -------------------------------------------------------------------------------
+
+
+def test_no_noise_is_the_identity() -> None:
+    out = PCA.apply(IMAGES, 0.0, generator())
+    assert out.dtype == torch.float32
+    assert torch.equal(out, IMAGES.float())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.float64])
+def test_every_image_gets_one_shift_for_all_of_its_pixels(
+    layout: torch.memory_format, kind: torch.dtype
+) -> None:
+    """Pixels of 0–255 and shifts in float32 are exact to 1e-4; the layout stays."""
+    images = IMAGES.to(kind).contiguous(memory_format=layout)
+    out = PCA.apply(images, 0.1, generator(6))
+    expected = PCA.shifts(len(images), generator(6))
+    added = (out.double() - images.double()).permute(0, 2, 3, 1)
+    torch.testing.assert_close(added, expected[:, None, None].expand_as(added), rtol=0, atol=1e-4)
+    assert out.is_contiguous(memory_format=layout)
+    assert len(expected.unique(dim=0)) == len(images)
+
+
+def test_differences_between_pixels_stay() -> None:
+    out = PCA.apply(IMAGES, 0.5, generator(7)).double()
+    before = IMAGES.double()
+    for axis in (2, 3):
+        torch.testing.assert_close(out.diff(dim=axis), before.diff(dim=axis), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_parts_of_a_large_batch_are_parts_of_one_answer(layout: torch.memory_format) -> None:
+    """More values than are worked on at a time; a view that is not dense; both as by the formula."""
+    large = torch.randint(0, 256, (11, 3, 200, 180), dtype=torch.uint8, generator=generator(8))
+    large = large.contiguous(memory_format=layout)
+    assert large.numel() > 4 * CACHED
+    for images in (large, large[:, :, 5:150, 20:170]):
+        shifts = PCA.shifts(11, generator(9)).float()
+        plain = (images.float() + shifts[:, :, None, None]) / 1.1
+        assert torch.equal(PCA.apply(images, 0.1, generator(9), divisor=1.1), plain)
+
+
+def test_images_are_left_as_they_were() -> None:
+    images = IMAGES.float()
+    PCA.apply(images, 0.1, generator(), divisor=1.1, clip=True)
+    assert torch.equal(images, IMAGES.float())
+
+
+def test_the_divisor_divides_the_sum() -> None:
+    plain = PCA.apply(IMAGES, 0.1, generator(10))
+    divided = PCA.apply(IMAGES, 0.1, generator(10), divisor=1.1)
+    torch.testing.assert_close(divided, plain / 1.1, rtol=1e-6, atol=0)
+    for divisor in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=f"divided by a positive number, got {divisor}"):
+            PCA.apply(IMAGES, divisor=divisor)
+
+
+def test_values_leave_the_range_unless_they_are_clipped() -> None:
+    plain = PCA.apply(IMAGES, 2.0, generator(11))
+    clipped = PCA.apply(IMAGES, 2.0, generator(11), clip=True)
+    assert plain.min() < 0
+    assert plain.max() > 255
+    assert torch.equal(clipped, plain.clamp(0, 255))
+
+
+def test_the_generator_decides_and_torchs_own_is_used_without_one() -> None:
+    first, again, other = (PCA.apply(IMAGES, 0.1, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    torch.manual_seed(1)
+    own = PCA.apply(IMAGES, 0.1)
+    assert torch.equal(own, first)
+
+
+def test_no_images_stay_none() -> None:
+    assert PCA.apply(IMAGES[:0], 0.1, generator()).shape == (0, 3, 7, 9)

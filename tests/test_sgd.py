@@ -1,0 +1,254 @@
+"""§5's rule as an optimizer: the formula, PyTorch's rule beside it, groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from alexnet_edu.sgd import PaperSGD, parameter_groups, rescale_momentum
+
+
+def bowl(seed: int = 0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """A start (6,) in float64, and a smooth function without symmetry to descend."""
+    g = torch.Generator().manual_seed(seed)
+    a = torch.randn(6, 6, generator=g, dtype=torch.float64)
+    start = torch.randn(6, generator=g, dtype=torch.float64)
+    return start, lambda w: 0.5 * (a @ w).square().mean() + w.sin().sum()
+
+
+def descend(
+    make: Callable[[list[Tensor]], torch.optim.Optimizer],
+    rates: list[float],
+    between: Callable[[torch.optim.Optimizer, float, float], None] | None = None,
+) -> Tensor:
+    """(steps, 6): the weights after each step at these rates."""
+    start, loss = bowl()
+    w = start.clone().requires_grad_()
+    optimizer = make([w])
+    path, old = [], rates[0]
+    for rate in rates:
+        if between is not None and rate != old:
+            between(optimizer, old, rate)
+        old = rate
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        loss(w).backward()
+        optimizer.step()
+        path.append(w.detach().clone())
+    return torch.stack(path)
+
+
+def papers(params: Any) -> PaperSGD:
+    return PaperSGD(params, 0.01, momentum=0.9, weight_decay=0.0005)
+
+
+def pytorchs(params: Any) -> torch.optim.SGD:
+    return torch.optim.SGD(params, 0.01, momentum=0.9, weight_decay=0.0005)
+
+
+# --- the rule -----------------------------------------------------------------------------
+
+
+def test_the_rule_is_the_formula_of_section_5() -> None:
+    """v ← 0.9 v − 0.0005 ε w − ε g, w ← w + v, with rates that change; to 1e-14."""
+    rates = [0.02] * 5 + [0.002] * 5 + [0.01] * 3
+    w, loss = bowl()
+    v = torch.zeros_like(w)
+    for step, (rate, found) in enumerate(zip(rates, descend(papers, rates), strict=True)):
+        w.requires_grad_()
+        (g,) = torch.autograd.grad(loss(w), w)
+        w = w.detach()
+        v = 0.9 * v - 0.0005 * rate * w - rate * g
+        w = w + v
+        torch.testing.assert_close(found, w, rtol=1e-14, atol=1e-14, msg=f"step {step}")
+
+
+def test_pytorchs_rule_is_the_same_while_the_rate_is_constant() -> None:
+    """200 steps with decay, to 1e-12."""
+    rates = [0.01] * 200
+    ours, theirs = descend(papers, rates), descend(pytorchs, rates)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert (ours[-1] - ours[0]).abs().max() > 0.1  # it went somewhere
+
+
+def test_the_two_part_when_the_rate_falls_and_rescaling_repairs_it() -> None:
+    """After the fall the paper's velocity runs out at its old size: by hand, the first step apart."""
+    rates = [0.02] * 30 + [0.002] * 60
+    ours, theirs = descend(papers, rates), descend(pytorchs, rates)
+    torch.testing.assert_close(ours[:30], theirs[:30], rtol=1e-12, atol=1e-12)
+    velocity = ours[29] - ours[28]
+    expected = 0.9 * velocity * (1 - 0.002 / 0.02)
+    torch.testing.assert_close(ours[30] - theirs[30], expected, rtol=1e-9, atol=1e-12)
+    assert (ours[40] - theirs[40]).norm() > 10 * (ours[29] - theirs[29]).norm() + 1e-4
+    repaired = descend(pytorchs, rates, rescale_momentum)
+    torch.testing.assert_close(repaired, ours, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.1), (0.1, 0.0), (-0.1, 0.1), (math.nan, 0.1), (0.1, math.inf)])
+def test_rates_that_cannot_be_rescaled_are_quoted(rates: tuple[float, float]) -> None:
+    w = nn.Parameter(torch.ones(1))
+    with pytest.raises(ValueError, match=f"must be positive, got {rates[0]!r} and {rates[1]!r}"):
+        rescale_momentum(pytorchs([w]), *rates)
+
+
+def test_a_rate_of_zero_skips_a_group_wholly() -> None:
+    """Neither decay nor velocity: the weights and the buffer stay to the bit, and go on after."""
+    w, apart = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    optimizer = PaperSGD([{"params": [w]}, {"params": [apart]}], 0.1, weight_decay=0.5)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (w.sum() + apart.sum()).backward()
+        optimizer.step()
+
+    step()
+    before, velocity = apart.detach().clone(), optimizer.state[apart]["momentum_buffer"].clone()
+    optimizer.param_groups[1]["lr"] = 0.0
+    for _ in range(3):
+        step()
+    assert torch.equal(apart, before)
+    assert torch.equal(optimizer.state[apart]["momentum_buffer"], velocity)
+    assert (w < before).all()
+    optimizer.param_groups[1]["lr"] = 0.1
+    step()
+    torch.testing.assert_close(apart.detach(), before + 0.9 * velocity - 0.1 * (1 + 0.5 * before))
+
+
+def test_a_parameter_without_a_gradient_is_left_alone() -> None:
+    w, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    optimizer = PaperSGD([w, unused], 0.1, weight_decay=0.5)
+    w.sum().backward()
+    optimizer.step()
+    assert torch.equal(unused, torch.ones(2))
+    assert "momentum_buffer" not in optimizer.state[unused]
+
+
+def test_a_closure_computes_the_loss_with_gradients() -> None:
+    w = nn.Parameter(torch.full((2,), 3.0))
+    optimizer = PaperSGD([w], 0.1, weight_decay=0.0)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = w.square().sum()
+        loss.backward()
+        return loss
+
+    with torch.no_grad():
+        assert optimizer.step(closure).item() == 18.0
+    torch.testing.assert_close(w.detach(), torch.full((2,), 3.0 - 0.1 * 6.0))
+    assert optimizer.step() is None
+
+
+def test_the_velocity_survives_a_state_dict() -> None:
+    start, loss = bowl()
+    rates = [0.01] * 8
+
+    whole = descend(papers, rates)
+    w = start.clone().requires_grad_()
+    first = papers([w])
+    for step in range(8):
+        if step == 4:
+            kept = first.state_dict()
+            first = papers([w])
+            first.load_state_dict(kept)
+        first.zero_grad()
+        loss(w).backward()
+        first.step()
+    assert torch.equal(w.detach(), whole[-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": -0.1}, "lr must be 0 or more, got -0.1"),
+        ({"lr": math.nan}, "lr must be 0 or more, got nan"),
+        ({"lr": 0.1, "momentum": -0.9}, "momentum must be 0 or more, got -0.9"),
+        ({"lr": 0.1, "weight_decay": math.inf}, "weight_decay must be 0 or more, got inf"),
+    ],
+)
+def test_bad_numbers_are_quoted(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PaperSGD([nn.Parameter(torch.ones(1))], **options)
+
+
+# --- groups -------------------------------------------------------------------------------
+
+
+class Named(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.fc3 = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(4, 2)
+
+
+def described(model: nn.Module, **options: Any) -> dict[str, tuple[float, float, str]]:
+    """name -> (rate, weight decay, what it was separated for)."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        names[id(p)]: (group["lr"], group["weight_decay"], group["apart"])
+        for group in parameter_groups(model, 0.01, **options)
+        for p in group["params"]
+    }
+
+
+def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
+    """The configurations of 2012: epsB = 0.02 beside epsW = 0.01."""
+    found = described(Named())
+    for name, described_as in found.items():
+        expected = (0.02, 0.0, "") if name.endswith("bias") else (0.01, 0.0005, "")
+        assert described_as == expected, name
+    assert list(found) != []
+    assert set(found) == {name for name, _ in Named().named_parameters()}
+
+
+def test_biases_may_decay_and_learn_like_the_weights() -> None:
+    (group,) = parameter_groups(Named(), 0.01, bias_rate=1.0, decay_biases=True)
+    assert (group["lr"], group["weight_decay"], group["rate_scale"]) == (0.01, 0.0005, 1.0)
+    assert len(group["params"]) == 6
+
+
+def test_a_layer_can_have_a_decay_and_a_group_of_its_own() -> None:
+    found = described(
+        Named(), decays=(("conv", 0.004), ("conv2", 0.1)), separate=("conv1",), decay_biases=True
+    )
+    assert found["conv1.weight"] == (0.01, 0.004, "conv1")
+    assert found["conv1.bias"] == (0.02, 0.004, "conv1")
+    assert found["conv2.weight"] == (0.01, 0.1, "")
+    assert found["fc3.weight"] == (0.01, 0.0005, "")
+    assert described(Named(), decays=(("conv", 0.004),))["conv1.bias"] == (0.02, 0.0, "")
+
+
+def test_of_nested_beginnings_the_longest_counts() -> None:
+    for separate in (("conv", "conv1"), ("conv1", "conv")):
+        found = described(Named(), separate=separate)
+        assert (found["conv1.weight"][2], found["conv2.weight"][2]) == ("conv1", "conv")
+
+
+def test_what_needs_no_gradient_is_left_out() -> None:
+    model = Named()
+    model.conv1.weight.requires_grad_(False)
+    found = described(model)
+    assert "conv1.weight" not in found
+    assert "conv1.bias" in found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"separate": ("conv9",)}, r"begins with 'conv9'; there are conv1\.weight"),
+        ({"decays": (("fc8", 0.1),)}, "begins with 'fc8'"),
+        ({"bias_rate": -2.0}, "bias_rate must be 0 or more, got -2.0"),
+        ({"weight_decay": -0.5}, "weight_decay must be 0 or more, got -0.5"),
+        ({"decays": (("fc3", -0.1),)}, "weight decay of 'fc3' must be 0 or more, got -0.1"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parameter_groups(Named(), 0.01, **options)
+    with pytest.raises(ValueError, match=r"rate must be 0 or more, got -1\.0"):
+        parameter_groups(Named(), -1.0)

@@ -361,7 +361,10 @@ def assemble(study: Study, runs_dir: Path, fingerprint: str) -> dict[str, Any]:
 
     Variants without all of their seeds are left out. Raises ValueError when none is whole.
     """
-    kept = [read_json(path) for path in sorted(runs_dir.glob(f"{study.name}-*.json"))]
+    # By the variants' names, too: another study's name may begin like this one's.
+    starts = tuple(f"{study.name}-{v.name}-{kind}-" for v in study.variants for kind in ("run", "search"))
+    paths = (path for path in runs_dir.glob(f"{study.name}-*.json") if path.name.startswith(starts))
+    kept = [read_json(path) for path in sorted(paths)]
     kept = [r for r in kept if r["data"]["fingerprint"] == fingerprint]
     cells = [cell for variant in study.variants if (cell := _cell(study, variant, kept)) is not None]
     if not cells:

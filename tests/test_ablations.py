@@ -400,6 +400,18 @@ def test_seed_by_seed_what_the_seed_does_to_both_cancels() -> None:
         paired_gap(made, "a", "b")
 
 
+def test_a_study_whose_name_begins_like_anothers_keeps_its_own_runs(tmp_path: Path) -> None:
+    short = Study("two", "two", STUDIES["pooling"].variants[:1], 1, (), seeds=1, search_epochs=0)
+    longer = replace(short, name="two-long", epochs=2)
+    rate = short.variants[0].start_rate
+    for study in (short, longer):
+        lab = Laboratory(study, TRAIN, TEST, tmp_path)
+        lab.run(study.variants[0], rate, 1)
+    for study in (short, longer):
+        (cell,) = assemble(study, tmp_path, lab.fingerprint)["cells"]
+        assert [run["curve"]["epoch"][-1] for run in cell["runs"]] == [study.epochs]
+
+
 @pytest.mark.parametrize(
     ("freedom", "value"), [(1, 12.706), (3.5, 2.94), (7, 2.365), (20, 2.086), (1e9, 1.96)]
 )

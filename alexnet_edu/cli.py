@@ -233,7 +233,7 @@ def _clinic(options: argparse.Namespace) -> int:
         runs.with_suffix(".json") if images.synthetic else results_dir() / "clinic.json"
     )
     write_json(path, record)
-    print(f"{len(record['cells'])} settings of the paper's network: {path}")
+    print(f"{len(record['full']['cells'])} settings of the paper's network: {path}")
     return 0
 
 

@@ -324,7 +324,7 @@ STUDIES = {
                     CROPS,
                     tuple({**PAPER_RULE, "weight_decay": decay}.items()),
                 )
-                for decay in (0.0, 0.0005, 0.005)
+                for decay in (0.0, 0.0005)
             ),
             epochs=10,
             drops=(8.0,),
@@ -342,7 +342,7 @@ STUDIES = {
                     f"N(0, 0.01²), biases {bias:g}",
                     small_alexnet(None, 0.01, bias),
                     0.005,
-                    (0.002, 0.005, 0.01),
+                    (0.005,),
                     (),
                 )
                 for name, bias in (("zeros", 0.0), ("ones", 1.0))

@@ -32,7 +32,10 @@ NOTEBOOKS = {
     "01_relu_vs_tanh": "",
     "02_local_response_norm": "b = a / ({} + ",
     "03_overlapping_pooling": "{} × {} inputs",
+    "04_color_pca_and_crops": "α1 = {}, ",
     "05_two_gpus": "batches of {} images",
+    "09_dropout": "masks drawn: {};",
+    "10_sgd_and_initialization": "in {} epochs",
 }
 RUN_LIMIT = 300  # seconds for all cells of one notebook, at scale quick
 CHROMIUM_FLAGS = [

@@ -360,7 +360,7 @@ for row, (kind, words) in zip(axes, kinds.items(), strict=True):
     drawn = colors.apply(portrait.expand(6, -1, -1, -1), 0.1, torch.Generator().manual_seed(7), kind=kind)
     augment_plots.draw_picture(row[0], portrait, "as it is")
     size = 0.1 * colors.strengths(kind)[0]
-    row[0].set_ylabel(f"{words}\n±{size:.3g} grey levels")
+    row[0].set_ylabel(f"{words}\n±{size:,.{0 if size > 20 else 1}f} grey levels")
     for ax, picture in zip(row[1:], drawn, strict=True):
         change = (picture - portrait).mean((1, 2))  # the same at every pixel
         augment_plots.draw_picture(
@@ -520,7 +520,7 @@ for divisor in (1 / 1.1, 1.0, 1.1):
 # ReLUs without biases would not notice at all, because $\max(0, c z) = c \max(0, z)$.
 #
 # **The noise was switched off.** Near epoch 67 of about 90 the authors set the standard deviation of $\alpha$ to 0, in
-# the same edit that slowed down conv1, before the last fall of the learning rate. So the last third of the
+# the same edit that slowed down conv1, before the last fall of the learning rate. So the last quarter of the
 # training saw the true colours. The paper does not say so. `LOGGED["145"].noise_off` in `alexnet_edu.schedules`
 # keeps it for those who want to repeat it.
 #

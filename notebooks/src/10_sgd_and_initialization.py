@@ -426,8 +426,8 @@ for cell in runs:
         )
 
 # %% [markdown]
-# **What came out.** Two surprises. The rule of thumb never fired: with dropout, crops and reflections the validation error was
-# still falling after 24 epochs, and three measurements in a row without a new best did not occur. So its runs *are* those of the
+# **What came out.** Two surprises. The rule of thumb never fired before the end: with dropout, crops and reflections the validation
+# error was still falling, and three measurements in a row without a new best did not occur (once, after the last epoch). So its runs *are* those of the
 # constant rate, number for number. And the logged schedule, pressed from 93 epochs into 24, was too early with its first fall. It
 # brings a quick gain and then stands still, and in the end it is seven points behind. A schedule belongs to the length of a
 # training. What the authors did by hand at epoch 23 was an answer to a curve that had become flat; this one had not.
@@ -437,7 +437,7 @@ constant, plateau, logged = (
     find_cell(recorded["schedule"], n)["runs"] for n in ("constant", "plateau", "logged")
 )
 for a, b in zip(constant, plateau, strict=True):
-    assert PlateauSchedule(patience=3).falls(b["curve"]["validation_error"]) == []
+    assert PlateauSchedule(patience=3).falls(b["curve"]["validation_error"]) in ([], [24])
     assert a["curve"]["validation_error"] == b["curve"]["validation_error"]
 behind = paired_gap(recorded["schedule"], "logged", "constant")
 assert behind.low > 3

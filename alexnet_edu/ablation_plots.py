@@ -20,7 +20,12 @@ SERIES = (
     ("#CC79A7", (0, (5, 1, 1, 1, 1, 1)), "v"),
     ("#E69F00", (0, (1, 1)), "P"),
 )
-WORDS = {"test_error": "test error", "train_error": "training error", "gap": "test error − training error"}
+WORDS = {
+    "test_error": "test error",
+    "train_error": "training error",
+    "validation_error": "validation error",
+    "gap": "test error − training error",
+}
 
 
 def draw_spread(

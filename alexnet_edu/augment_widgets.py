@@ -44,27 +44,28 @@ def color_explorer(
         alpha = torch.tensor([alpha1, alpha2, alpha3], dtype=torch.float64)
         shift = colors.eigenvectors @ (alpha * colors.strengths(kind))
         changed = (photograph.double() + shift[:, None, None]) / (1.1 if divided else 1.0)
-        return _draw_colors(photograph, changed, shift, (alpha1, alpha2, alpha3))
+        return _draw_colors(photograph, changed, shift, (alpha1, alpha2, alpha3), divided)
 
     return PictureWidget(controls, drawn)
 
 
 def _draw_colors(
-    photograph: Tensor, changed: Tensor, shift: Tensor, alphas: tuple[float, ...]
+    photograph: Tensor, changed: Tensor, shift: Tensor, alphas: tuple[float, ...], divided: bool
 ) -> tuple[Figure, str]:
     figure, ((before, after),) = widget_axes(1, 2, height=4.7)
     red, green, blue = shift.tolist()
     outside = ((changed < 0) | (changed > 255)).double().mean().item()
     words = f"red {red:+.1f}, green {green:+.1f}, blue {blue:+.1f} grey levels"
+    then = ", then divided by 1.1" if divided else ""
     draw.draw_picture(before, photograph.numpy(), "as it is")
-    draw.draw_picture(after, changed.numpy(), words)
+    draw.draw_picture(after, changed.numpy(), words + then)
     note = (
         f"{outside:.0%} of the values lie outside of 0–255; they are shown as 0 or 255, but stay as they are."
     )
     figure.text(0.5, 0.025, note, ha="center", fontsize=FONT_SIZE)
     figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.08, wspace=0.04)
     drawn = ", ".join(f"α{i} = {a:+.2f}" for i, a in enumerate(alphas, start=1))
-    return figure, f"{drawn}: a photograph as it is, and with {words} added to all pixels; {note}"
+    return figure, f"{drawn}: a photograph as it is, and with {words} added to all pixels{then}; {note}"
 
 
 def crop_explorer(

@@ -34,6 +34,7 @@ def test_without_any_shift_nothing_lies_outside_of_the_scale() -> None:
     widget.controls["divided"].value = True
     assert widget.error is None
     assert widget.png != before
+    assert "added to all pixels, then divided by 1.1" in widget.alt
 
 
 def test_crops_are_numbered_from_the_first_to_the_last() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet_edu.json_files import read_json
+from alexnet_edu import json_files
 
 PARTS = {"experiment", "cells", "epochs", "provenance"}
 
@@ -28,15 +28,7 @@ class Gap:
 
 def load_record(path: Path, study: str) -> dict[str, Any]:
     """The record of a study. Raises ValueError with advice when there is none or it is damaged."""
-    if not path.exists():
-        raise ValueError(
-            f"{path} is not there; `git checkout data/results` brings it back, and "
-            f"`alexnet-edu experiment {study}` makes it anew"
-        )
-    record = read_json(path)
-    if not isinstance(record, dict) or record.get("experiment") != study or not record.keys() >= PARTS:
-        raise ValueError(f"{path} is not a record of {study!r}; `git checkout data/results` brings it back")
-    return record
+    return json_files.load_record(path, study, PARTS)
 
 
 def find_cell(record: Mapping[str, Any], variant: str, rate: float | None = None) -> dict[str, Any]:

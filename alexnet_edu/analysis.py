@@ -13,23 +13,6 @@ from torch import Tensor, nn
 SATURATED_SLOPE = 0.05  # a unit counts as saturated where f′ is below 5% of its maximum
 
 
-def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float | None:
-    """Where a falling curve first reaches `level`; None if it never does.
-
-    Linear between the last point above and the first point at or below the level. A curve
-    whose first point is already there crosses at that point.
-    """
-    if len(x) != len(y):
-        raise ValueError(f"x and y differ in length: {len(x)} and {len(y)}")
-    for i, value in enumerate(y):
-        if value <= level:
-            if i == 0 or y[i - 1] == value:
-                return float(x[i])
-            share = (y[i - 1] - level) / (y[i - 1] - value)
-            return float(x[i - 1] + share * (x[i] - x[i - 1]))
-    return None
-
-
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its bootstrap interval."""

@@ -183,6 +183,19 @@ def pooled_side(side: int) -> int:
     return 1 + math.ceil((side - paper.POOL_SIZE) / paper.POOL_STRIDE)
 
 
+def fan_ins(architecture: Architecture) -> dict[str, int]:
+    """How many inputs one output of each layer reads: layer -> number."""
+    rows = zip(architecture.layers, count(architecture), strict=True)
+    return {layer.name: size.weights // layer.outputs for layer, size in rows}
+
+
+def scaled_by_fan_in(architecture: Architecture) -> Architecture:
+    """The same with all weights drawn from N(0, 2 / fan-in), He's rule of 2015."""
+    reads = fan_ins(architecture)
+    layers = tuple(replace(layer, std=(2 / reads[layer.name]) ** 0.5) for layer in architecture.layers)
+    return replace(architecture, layers=layers)
+
+
 def count(architecture: Architecture) -> list[Count]:
     """Shapes, parameters, multiply-adds and receptive fields, layer by layer."""
     counts: list[Count] = []

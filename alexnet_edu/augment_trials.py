@@ -18,10 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu import paper
+from alexnet_edu import json_files, paper
 from alexnet_edu.augment import STRENGTHS, ColorPCA, random_crop_and_flip
 from alexnet_edu.images import Images
-from alexnet_edu.json_files import read_json
 from alexnet_edu.model import AlexNet
 from alexnet_edu.provenance import provenance
 from alexnet_edu.train import keep_freed_memory
@@ -114,12 +113,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def load_record(path: Path) -> dict[str, Any]:
     """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
-    if not path.exists():
-        raise ValueError(f"{path} is not there; `git checkout data/results` brings it back")
-    found = read_json(path)
-    if not isinstance(found, dict) or not found.keys() >= {"seconds", "strengths", "provenance"}:
-        raise ValueError(f"{path} is no record of augmenting; `git checkout data/results` brings it back")
-    return found
+    return json_files.load_record(path, EXPERIMENT, {"seconds", "strengths", "provenance"})
 
 
 def gradient_spread(

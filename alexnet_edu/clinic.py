@@ -32,7 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu.architecture import Architecture, Layer, count, variant
+from alexnet_edu import json_files
+from alexnet_edu.architecture import Architecture, Layer, fan_ins, variant
 from alexnet_edu.images import Images
 from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.model import AlexNet
@@ -131,12 +132,6 @@ def batch_of(images: Images, side: int = 224, seed: int = 0) -> Batch:
 
 
 # --- the network -----------------------------------------------------------------------------
-
-
-def fan_ins(architecture: Architecture) -> dict[str, int]:
-    """How many inputs one output of each layer reads."""
-    rows = zip(architecture.layers, count(architecture), strict=True)
-    return {layer.name: size.weights // layer.outputs for layer, size in rows}
 
 
 def narrow(architecture: Architecture, divisor: int = 8) -> Architecture:
@@ -336,16 +331,8 @@ def _kept(
 
 
 def load_record(path: Path) -> dict[str, Any]:
-    """What `record` gave. Raises ValueError with advice when it is not there or damaged."""
-    if not path.exists():
-        raise ValueError(
-            f"{path} is not there; `git checkout data/results` brings it back, and "
-            "`alexnet-edu experiment clinic` makes it anew"
-        )
-    found = read_json(path)
-    if not isinstance(found, dict) or not found.keys() >= {"narrow", "full", "provenance"}:
-        raise ValueError(f"{path} is no record of the clinic; `git checkout data/results` brings it back")
-    return found
+    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
+    return json_files.load_record(path, "clinic", {"narrow", "full", "provenance"})
 
 
 def find(part: Mapping[str, Any], setting: Setting) -> dict[str, Any]:

@@ -27,8 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexnet_edu import json_files
 from alexnet_edu.architecture import Architecture, variant
-from alexnet_edu.json_files import read_json
 from alexnet_edu.model import AlexNet, join_columns
 from alexnet_edu.provenance import provenance
 from alexnet_edu.two_gpu import TwoDeviceAlexNet
@@ -231,12 +231,7 @@ def record(batch: int = 32, steps: int = 3, rounds: int = 3) -> dict[str, Any]:
 
 def load_record(path: Path) -> dict[str, Any]:
     """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
-    if not path.exists():
-        raise ValueError(f"{path} is not there; `git checkout data/results` brings it back")
-    found = read_json(path)
-    if not isinstance(found, dict) or not found.keys() >= {"equality", "seconds", "provenance"}:
-        raise ValueError(f"{path} is no record of two columns; `git checkout data/results` brings it back")
-    return found
+    return json_files.load_record(path, "two-columns", {"equality", "seconds", "provenance"})
 
 
 def _worse(ranks: list[dict[str, Any]]) -> dict[str, Any]:

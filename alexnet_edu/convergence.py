@@ -1,4 +1,4 @@
-"""How many epochs a run needs: until an error is reached, until the test error is at its best.
+"""Where a falling curve gets to a level; how many epochs a run needs. Needs no torch.
 
 Curves are those of a record: "epoch", "train_error", "test_error" (0–1), … as lists.
 """
@@ -8,9 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from alexnet_edu.analysis import crossing
-
 Curve = Mapping[str, Sequence[float]]
+
+
+def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float | None:
+    """Where a falling curve first reaches `level`; None if it never does.
+
+    Linear between the last point above and the first point at or below the level. A curve
+    whose first point is already there crosses at that point.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"x and y differ in length: {len(x)} and {len(y)}")
+    for i, value in enumerate(y):
+        if value <= level:
+            if i == 0 or y[i - 1] == value:
+                return float(x[i])
+            share = (y[i - 1] - level) / (y[i - 1] - value)
+            return float(x[i - 1] + share * (x[i] - x[i - 1]))
+    return None
 
 
 def epochs_to(curve: Curve, level: float, what: str = "train_error") -> float | None:

@@ -26,6 +26,7 @@ from tqdm.auto import tqdm
 
 from alexnet_edu import analysis
 from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet, activation_layers
+from alexnet_edu.convergence import crossing
 from alexnet_edu.images import Images
 from alexnet_edu.json_files import write_json
 from alexnet_edu.provenance import provenance
@@ -105,7 +106,7 @@ class Record:
     def crossing(self, level: float, axis: str = "epoch") -> float | None:
         """Where the training error first reaches `level`, in units of `axis` of `Point`."""
         points = self.run.points
-        return analysis.crossing([getattr(p, axis) for p in points], [p.train_error for p in points], level)
+        return crossing([getattr(p, axis) for p in points], [p.train_error for p in points], level)
 
 
 class Bench:

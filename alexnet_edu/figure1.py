@@ -9,7 +9,6 @@ fresh seeds. `record` runs studies; `assemble` gathers all that was run into
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import threading
@@ -22,7 +21,8 @@ from typing import Any
 
 import torch
 
-from alexnet_edu import analysis, paper
+from alexnet_edu import analysis, json_files, paper
+from alexnet_edu.convergence import crossing
 from alexnet_edu.experiments import (
     FINISHED,
     Bench,
@@ -448,10 +448,7 @@ def _ratio(cell: dict[str, Any], relu: dict[str, Any]) -> dict[str, Any]:
 
 def crossings(cell: Mapping[str, Any], axis: str) -> list[float | None]:
     """Where each repetition of a cell reaches the target: "epoch", "iteration", "cpu_seconds"."""
-    return [
-        analysis.crossing(run["curve"][axis], run["curve"]["train_error"], TARGET_ERROR)
-        for run in cell["runs"]
-    ]
+    return [crossing(run["curve"][axis], run["curve"]["train_error"], TARGET_ERROR) for run in cell["runs"]]
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
@@ -461,16 +458,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 def load_record(path: Path) -> dict[str, Any]:
     """Reads what `write_record` wrote. Raises ValueError with advice when it cannot."""
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is not there; `git checkout data/results` brings it back") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}); `git checkout data/results` mends it") from error
-    parts = {"experiment", "cells", "summary", "provenance"}
-    if not isinstance(record, dict) or record.get("experiment") != "figure1" or not parts <= record.keys():
-        raise ValueError(f"{path} is not a record of Figure 1; `git checkout data/results` brings it back")
-    return record
+    return json_files.load_record(path, "figure1", {"cells", "summary", "provenance"})
 
 
 # --- reading a record ---------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,22 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}). Delete it and run the same thing again.") from error
+
+
+def load_record(path: Path, experiment: str, parts: Set[str]) -> dict[str, Any]:
+    """The record of an experiment in `data/results`: an object that names it and has all of `parts`.
+
+    Raises ValueError with advice where there is none, it is damaged, or it is another's.
+    """
+    back = "`git checkout data/results` brings it back"
+    if not path.exists():
+        raise ValueError(
+            f"{path} is not there; {back}, and `alexnet-edu experiment {experiment}` makes it anew"
+        )
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); {back}") from error
+    if not isinstance(found, dict) or found.get("experiment") != experiment or not found.keys() >= parts:
+        raise ValueError(f"{path} is not a record of {experiment!r}; {back}")
+    return found

@@ -79,6 +79,7 @@ RUNS_2012 = {
     "150": Logged(0.418280, 0.193300, "2012 validation"),
     "166": Logged(0.410960, 0.186740, "2012 validation"),
     "167": Logged(0.404880, 0.181180, "2012 validation"),
+    "177": Logged(0.406900, 0.183040, "2012 validation"),  # dropout 0.8 on conv4
     "131-2009": Logged(0.694209, 0.437308, "Fall 2009"),
 }
 

@@ -18,6 +18,7 @@ from alexnet_edu import paper as p
 from alexnet_edu import traffic
 from alexnet_edu.ablation_records import at_rate, shared_rates
 from alexnet_edu.architecture import variant
+from alexnet_edu.convergence import epochs_to
 from alexnet_edu.ledger import claim_named
 from alexnet_edu.paper import TARGET_TRAINING_ERROR
 
@@ -261,24 +262,11 @@ def _read_saturate(record: dict[str, Any]) -> str | None:
 
 def _epochs(cell: Mapping[str, Any]) -> str:
     """The mean epochs to the target over a cell's runs, or how many runs got there."""
-    found = [crossing(run["curve"]) for run in cell["runs"]]
+    found = [epochs_to(run["curve"], TARGET_TRAINING_ERROR) for run in cell["runs"]]
     reached = [epochs for epochs in found if epochs is not None]
     if len(reached) < len(found):
         return f"({len(reached)} of {len(found)} runs reached it)"
     return f"{sum(reached) / len(reached):.1f}"
-
-
-def crossing(curve: Mapping[str, Sequence[float]], level: float = TARGET_TRAINING_ERROR) -> float | None:
-    """The epoch at which a curve's training error first reaches a level, linear between measurements."""
-    before: tuple[float, float] | None = None
-    for epoch, error in zip(curve["epoch"], curve["train_error"], strict=True):
-        if error <= level:
-            if before is None:
-                return float(epoch)
-            share = (before[1] - level) / (before[1] - error)
-            return float(before[0] + share * (epoch - before[0]))
-        before = (epoch, error)
-    return None
 
 
 # --- readers: the studies of §3.2 to §3.4 ---------------------------------------------------

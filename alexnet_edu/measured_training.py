@@ -14,11 +14,11 @@ from typing import Any
 
 from alexnet_edu import paper as p
 from alexnet_edu.ablation_records import at_rate, find_cell, interval, paired_gap, shared_rates
+from alexnet_edu.convergence import epochs_to
 from alexnet_edu.measured import (
     COUNTS,
     against,
     at_one_rate,
-    crossing,
     described,
     last_errors,
     on_stand_in,
@@ -132,7 +132,7 @@ def _slower(record: Mapping[str, Any]) -> str:
     texts = []
     for level in LEVELS:
         with_it, without = (
-            [crossing(run["curve"], level) for run in find_cell(record, name)["runs"]]
+            [epochs_to(run["curve"], level) for run in find_cell(record, name)["runs"]]
             for name in ("2012", "none")
         )
         slow, fast = [e for e in with_it if e is not None], [e for e in without if e is not None]

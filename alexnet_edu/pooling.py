@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu.analysis import crossing
+from alexnet_edu.convergence import crossing
 
 KINDS = ("max", "avg")
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from alexnet_edu.architecture import Architecture, Layer, count
+from alexnet_edu.architecture import Architecture, Layer, count, scaled_by_fan_in
 from alexnet_edu.cifar_net import CifarNetConfig, ConvLocalNet, FourLayerNet
 from alexnet_edu.model import AlexNet
 from alexnet_edu.schedules import LOGGED, PlateauSchedule
@@ -94,10 +94,7 @@ def columns_net(talk: Sequence[str], width: int = 96, columns: int = 2, kernels:
         Layer("conv4", width, 3, 1, 1, read["conv4"], pooled),
         Layer("fc5", 10, None, after=()),
     )
-    plain = Architecture("columns", layers, columns, side=32)
-    fan_ins = [size.weights // layer.outputs for size, layer in zip(count(plain), layers, strict=True)]
-    scaled = (replace(layer, std=(2 / n) ** 0.5) for layer, n in zip(layers, fan_ins, strict=True))
-    return replace(plain, layers=tuple(scaled))
+    return scaled_by_fan_in(Architecture("columns", layers, columns, side=32))
 
 
 PATTERNS: dict[str, tuple[str, ...]] = {
@@ -144,6 +141,9 @@ def _exchange_variants() -> tuple[Variant, ...]:
     return (*found, Variant("half", "one column, half the kernels (§3.2)", half, 0.01, (0.002, 0.005, 0.01)))
 
 
+SMALL_SIDE = 24  # pixels; the side of the crops in the authors' CIFAR-10 files
+
+
 def small_alexnet(dropout: str | None = None, std: float | None = None, bias: float = 0.0) -> Architecture:
     """AlexNet made small: three convolutions with pooling, two hidden layers of 512, a classifier.
 
@@ -161,13 +161,10 @@ def small_alexnet(dropout: str | None = None, std: float | None = None, bias: fl
         Layer("fc5", 512, None, after=hidden, bias=bias),
         Layer("fc6", 10, None, after=()),
     )
-    plain = Architecture("small", layers, 1, side=24)
-    fan_ins = [size.weights // layer.outputs for size, layer in zip(count(plain), layers, strict=True)]
-    scaled = (
-        replace(layer, std=(2 / fan_in) ** 0.5 if std is None else std)
-        for layer, fan_in in zip(layers, fan_ins, strict=True)
-    )
-    return replace(plain, layers=tuple(scaled))
+    plain = Architecture("small", layers, 1, side=SMALL_SIDE)
+    if std is None:
+        return scaled_by_fan_in(plain)
+    return replace(plain, layers=tuple(replace(layer, std=std) for layer in layers))
 
 
 CROPS = ("crop", "flip")
@@ -179,7 +176,6 @@ PAPER_RULE: dict[str, Any] = {  # §5, and the biases of the configurations
 }
 SCHEDULE_EPOCHS = 24
 _LOGGED_DROPS = LOGGED["145-2010"].compressed(SCHEDULE_EPOCHS).drops
-SMALL_SIDE = 24  # pixels; the side of the crops in the authors' CIFAR-10 files
 
 
 MAIN_AUGMENTATIONS = ("none", "crops-flips", "crops-flips-colour")
@@ -200,6 +196,21 @@ def _augmentation_variants() -> tuple[Variant, ...]:
         Variant(name, title, small_alexnet(), 0.005, (0.005,), steps) for name, (title, steps) in rows.items()
     )
 
+
+def _of_small_alexnet(
+    name: str,
+    title: str,
+    variants: Iterable[Variant],
+    epochs: float,
+    drops: tuple[float, ...] = (),
+    **other: Any,
+) -> Study:
+    """A study of `small_alexnet`: three seeds, standardized crops of 24 pixels, no search."""
+    settings: dict[str, Any] = {"standardized": True, "crop": SMALL_SIDE, **other}
+    return Study(name, title, tuple(variants), epochs, drops, seeds=3, search_epochs=0, **settings)
+
+
+FEW = 10_000  # training images: few enough to be learned by heart
 
 STUDIES = {
     s.name: s
@@ -268,34 +279,26 @@ STUDIES = {
             crop=24,
             decays=(("local", 0.004), ("classifier", 0.004)),
         ),
-        Study(
+        _of_small_alexnet(
             "augmentation",
             "What is done to the training images",
             _augmentation_variants(),
             epochs=24,
             drops=(20.0,),
-            seeds=3,
-            search_epochs=0,
-            standardized=True,
-            crop=SMALL_SIDE,
-            train_images=10_000,
+            train_images=FEW,
         ),
-        Study(
+        _of_small_alexnet(
             "augmentation-long",
             "What is done to the training images, trained longer",
-            tuple(v for v in _augmentation_variants() if v.name in MAIN_AUGMENTATIONS),
+            (v for v in _augmentation_variants() if v.name in MAIN_AUGMENTATIONS),
             epochs=60,
             drops=(50.0,),
-            seeds=3,
-            search_epochs=0,
-            standardized=True,
-            crop=SMALL_SIDE,
-            train_images=10_000,
+            train_images=FEW,
         ),
-        Study(
+        _of_small_alexnet(
             "dropout",
             "Dropout in the two hidden layers",
-            tuple(
+            (
                 Variant(name, title, small_alexnet(step), rates[0], rates, ())
                 for name, title, step, rates in (
                     ("none", "without", None, (0.005,)),
@@ -304,17 +307,12 @@ STUDIES = {
                 )
             ),
             epochs=36,
-            drops=(),
-            seeds=3,
-            search_epochs=0,
-            standardized=True,
-            crop=SMALL_SIDE,
-            train_images=10_000,
+            train_images=FEW,
         ),
-        Study(
+        _of_small_alexnet(
             "decay",
             "Weight decay and the training error",
-            tuple(
+            (
                 Variant(
                     f"{decay:g}",
                     f"weight decay {decay:g}",
@@ -328,15 +326,11 @@ STUDIES = {
             ),
             epochs=10,
             drops=(8.0,),
-            seeds=3,
-            search_epochs=0,
-            standardized=True,
-            crop=SMALL_SIDE,
         ),
-        Study(
+        _of_small_alexnet(
             "start",
             "Biases that start at 1",
-            tuple(
+            (
                 Variant(
                     name,
                     f"N(0, 0.01²), biases {bias:g}",
@@ -348,16 +342,13 @@ STUDIES = {
                 for name, bias in (("zeros", 0.0), ("ones", 1.0))
             ),
             epochs=3,
-            drops=(),
-            seeds=3,
-            search_epochs=0,
-            crop=SMALL_SIDE,
+            standardized=False,
             evals_per_epoch=5,
         ),
-        Study(
+        _of_small_alexnet(
             "schedule",
             "When the learning rate falls",
-            tuple(
+            (
                 Variant(
                     name,
                     title,
@@ -378,12 +369,7 @@ STUDIES = {
                 )
             ),
             epochs=SCHEDULE_EPOCHS,
-            drops=(),
-            seeds=3,
-            search_epochs=0,
-            standardized=True,
-            crop=SMALL_SIDE,
-            train_images=10_000,
+            train_images=FEW,
             validates=True,
         ),
     )

@@ -8,23 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu.analysis import bootstrap_ratio, capture, crossing, layer_statistics, slope
-
-
-def test_crossing_interpolates_between_the_points_around_the_level() -> None:
-    assert crossing([0, 1, 2, 3], [0.9, 0.5, 0.3, 0.1], 0.2) == pytest.approx(2.5)
-    assert crossing([0, 1, 2], [0.9, 0.5, 0.3], 0.25) is None
-    assert crossing([4, 5], [0.2, 0.1], 0.25) == 4.0
-    assert crossing([], [], 0.25) is None
-
-
-def test_crossing_is_the_first_one_of_a_noisy_curve() -> None:
-    assert crossing([1, 2, 3, 4], [0.4, 0.2, 0.4, 0.1], 0.3) == pytest.approx(1.5)
-
-
-def test_crossing_refuses_lists_of_different_length() -> None:
-    with pytest.raises(ValueError, match="differ in length: 2 and 1"):
-        crossing([1, 2], [0.5], 0.3)
+from alexnet_edu.analysis import bootstrap_ratio, capture, layer_statistics, slope
 
 
 def test_bootstrap_ratio_of_constant_runs_has_no_width() -> None:

@@ -44,7 +44,7 @@ def test_bad_requests_and_records_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="git checkout data/results"):
         augment_trials.load_record(tmp_path / "none.json")
     write_json(tmp_path / "other.json", {"experiment": "other"})
-    with pytest.raises(ValueError, match="no record of augmenting"):
+    with pytest.raises(ValueError, match="not a record of 'augmenting'"):
         augment_trials.load_record(tmp_path / "other.json")
     with pytest.raises(ValueError, match="at least 2 draws, got 1"):
         _spread(nn.Linear(1, 2), shared=1, draws=1)

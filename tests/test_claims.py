@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from alexnet_edu import claims, figure1, ledger, measured, paper
+from alexnet_edu.convergence import epochs_to
 from alexnet_edu.ledger import CLAIMS, RUNS_2012
 from alexnet_edu.measured import COUNTS
+from alexnet_edu.paper import TARGET_TRAINING_ERROR
 
 IDS = [
     "size-params",
@@ -392,7 +394,7 @@ def test_unequal_numbers_of_seeds_are_told(write: Write) -> None:
 
 def test_crossings_are_those_of_the_study() -> None:
     for each in FULL:
-        ours = [measured.crossing(r["curve"]) for r in each["runs"]]
+        ours = [epochs_to(r["curve"], TARGET_TRAINING_ERROR) for r in each["runs"]]
         assert ours == figure1.crossings(each, "epoch")
 
 

@@ -364,11 +364,11 @@ def test_records_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is damaged"):
         figure1.load_record(tmp_path / "half.json")
     (tmp_path / "other.json").write_text('{"experiment": "lrn"}')
-    with pytest.raises(ValueError, match="not a record of Figure 1"):
+    with pytest.raises(ValueError, match="is not a record of 'figure1'"):
         figure1.load_record(tmp_path / "other.json")
     for wrong in ("[1]", '{"experiment": "figure1"}'):
         (tmp_path / "other.json").write_text(wrong)
-        with pytest.raises(ValueError, match="not a record of Figure 1"):
+        with pytest.raises(ValueError, match="is not a record of 'figure1'"):
             figure1.load_record(tmp_path / "other.json")
     with pytest.raises(ValueError, match="no finished study"):
         figure1.assemble(tmp_path / "empty")

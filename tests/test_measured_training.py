@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import claims
 from alexnet_edu.json_files import write_json
 from alexnet_edu.measured import RecordError, ours
 
@@ -45,7 +44,7 @@ def _run(seed: int, test: float, train: float) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(claims.results_dir.__globals__["RESULTS_VARIABLE"], str(tmp_path))
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
     return tmp_path
 
 

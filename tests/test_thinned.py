@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from alexnet_edu import convergence, studies, thinned
+from alexnet_edu.convergence import crossing
 from alexnet_edu.layers import Dropout
 
 
@@ -237,3 +238,19 @@ def test_ratios_belong_together_by_seed() -> None:
     fast["runs"].reverse()
     with pytest.raises(ValueError, match="same seed are compared, got 1 and 2"):
         convergence.ratios(slow, fast, convergence.epochs_to_best)
+
+
+def test_crossing_interpolates_between_the_points_around_the_level() -> None:
+    assert crossing([0, 1, 2, 3], [0.9, 0.5, 0.3, 0.1], 0.2) == pytest.approx(2.5)
+    assert crossing([0, 1, 2], [0.9, 0.5, 0.3], 0.25) is None
+    assert crossing([4, 5], [0.2, 0.1], 0.25) == 4.0
+    assert crossing([], [], 0.25) is None
+
+
+def test_crossing_is_the_first_one_of_a_noisy_curve() -> None:
+    assert crossing([1, 2, 3, 4], [0.4, 0.2, 0.4, 0.1], 0.3) == pytest.approx(1.5)
+
+
+def test_crossing_refuses_lists_of_different_length() -> None:
+    with pytest.raises(ValueError, match="differ in length: 2 and 1"):
+        crossing([1, 2], [0.5], 0.3)

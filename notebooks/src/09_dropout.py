@@ -49,7 +49,7 @@ from alexnet_edu.convergence import epochs_to, epochs_to_best, ratios
 from alexnet_edu.data import figure_note, load_cifar10, runs_dir
 from alexnet_edu.dropout_widgets import dropout_explorer
 from alexnet_edu.layers import Dropout
-from alexnet_edu.ledger import RUNS_2012, Logged
+from alexnet_edu.ledger import RUNS_2012
 from alexnet_edu.scales import current_scale
 
 record = load_record(results_dir() / "dropout.json", "dropout")
@@ -641,7 +641,7 @@ if not train.synthetic:
 # Your own network with three hidden layers that are all dropped out, against that with two:
 
 # %%
-of_177 = Logged(0.406900, 0.183040, "2012 validation")  # the end of layer-params-177.cfg
+of_177 = RUNS_2012["177"]  # from the end of layer-params-177.cfg
 print(f"177: {of_177} ({of_177.on}); 145, the network of the paper: {RUNS_2012['145']}")
 assert of_177.top1 > RUNS_2012["145"].top1
 assert of_177.top5 > RUNS_2012["145"].top5

@@ -23,7 +23,6 @@
 # clinic) were recorded earlier. Where they are shown it says *recorded*.
 
 # %%
-import itertools
 import math
 import statistics
 
@@ -44,10 +43,11 @@ from alexnet_edu.ablation_records import (
     paired_gap,
     shared_rates,
 )
-from alexnet_edu.architecture import variant
+from alexnet_edu.architecture import fan_ins, variant
 from alexnet_edu.checks import check, hint
 from alexnet_edu.claims import results_dir, verdict
 from alexnet_edu.clinic import Setting
+from alexnet_edu.convergence import crossing
 from alexnet_edu.data import figure_note, load_cifar10, runs_dir
 from alexnet_edu.scales import current_scale
 from alexnet_edu.schedules import LOGGED, PlateauSchedule
@@ -179,7 +179,7 @@ assert abs(way["PyTorch's form"][-1] - 0.9) < 0.01
 # every gradient gets through on its way back as well. A gain of $\sqrt 2$ per layer, in both directions, in five of eight layers.
 
 # %%
-reads = clinic.fan_ins(variant("paper"))
+reads = fan_ins(variant("paper"))
 stds = {
     init: {layer.name: layer.std for layer in clinic.table_of(Setting(init=init)).layers}
     for init in clinic.INITS
@@ -309,11 +309,8 @@ print(origin(recorded["start"]))
 def iterations_until(run, level):
     """Iterations (batches of 128) until the training error is at `level`, straight between two points."""
     per_epoch = math.ceil(recorded["start"]["provenance"]["data"]["images"] / 128)
-    points = [(0.0, 0.9), *zip(run["curve"]["epoch"], run["curve"]["train_error"], strict=True)]
-    for (e0, y0), (e1, y1) in itertools.pairwise(points):
-        if y1 <= level:
-            return per_epoch * (e0 + (e1 - e0) * (y0 - level) / (y0 - y1))
-    return math.inf
+    epochs, errors = [0.0, *run["curve"]["epoch"]], [0.9, *run["curve"]["train_error"]]  # 0.9: at chance
+    return per_epoch * crossing(epochs, errors, level)
 
 
 ahead = {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,50 @@ def center_crop(images: Tensor, size: int) -> Tensor:
     return images[:, :, top : top + size, left : left + size]
 
 
+class Crops(NamedTuple):
+    """One place and direction for each image: tops, lefts in pixels, mirrored 0 or 1, all (N,) int64."""
+
+    tops: Tensor
+    lefts: Tensor
+    mirrored: Tensor
+
+    def rows(self, start: int, stop: int) -> Crops:
+        """Those of the images from `start` up to but without `stop`."""
+        return Crops(*(draws[start:stop] for draws in self))
+
+
+def draw_crops(
+    count: int, border: tuple[int, int], generator: torch.Generator, *, shared: int = 1, flip: bool = True
+) -> Crops:
+    """Places for `count` crops, drawn alike; on the generator's device.
+
+    border: (down, right), by how many pixels the images are higher and wider than the crops.
+    shared, flip: as in `random_crop_and_flip`.
+    """
+    if shared < 1:
+        raise ValueError(f"at least one image shares a draw, got shared={shared!r}")
+    draws, device = (math.ceil(count / shared),), generator.device
+    tops = torch.randint(border[0] + 1, draws, generator=generator, device=device)
+    lefts = torch.randint(border[1] + 1, draws, generator=generator, device=device)
+    mirrored = torch.randint(2, draws, generator=generator, device=device) * flip
+    found = (tops, lefts, mirrored)
+    return Crops(*(t.repeat_interleave(shared)[:count] if shared > 1 else t for t in found))
+
+
+def crop_and_flip(images: Tensor, size: int, crops: Crops) -> Tensor:
+    """(N, C, H, W) -> (N, C, size, size): every image cropped and mirrored as `crops` says.
+
+    Keeps the type and the channels-last layout. Raises ValueError where the crop does not fit,
+    or there is not one draw for each image.
+    """
+    _check(images, size)
+    if len(crops.tops) != len(images):
+        raise ValueError(f"there are {len(images)} images, but {len(crops.tops)} places to crop them")
+    fates = [t.to(images.device) for t in crops]
+    together = images.device.type != "cpu" or images.shape[1] * size**2 <= SMALL
+    return (_gather if together else _copy)(images, size, *fates)
+
+
 def random_crop_and_flip(
     images: Tensor, size: int, generator: torch.Generator, *, shared: int = 1, flip: bool = True
 ) -> Tensor:
@@ -45,19 +90,8 @@ def random_crop_and_flip(
     Keeps the type and the channels-last layout. Raises ValueError where the crop does not fit.
     """
     _check(images, size)
-    if shared < 1:
-        raise ValueError(f"at least one image shares a draw, got shared={shared!r}")
-    count, _, height, width = images.shape
-    draws = math.ceil(count / shared)
-    device = generator.device
-    tops = torch.randint(height - size + 1, (draws,), generator=generator, device=device)
-    lefts = torch.randint(width - size + 1, (draws,), generator=generator, device=device)
-    mirrored = torch.randint(2, (draws,), generator=generator, device=device) * flip
-    fates = [t.to(images.device) for t in (tops, lefts, mirrored)]
-    if shared > 1:
-        fates = [t.repeat_interleave(shared)[:count] for t in fates]
-    together = images.device.type != "cpu" or images.shape[1] * size**2 <= SMALL
-    return (_gather if together else _copy)(images, size, *fates)
+    border = (images.shape[2] - size, images.shape[3] - size)
+    return crop_and_flip(images, size, draw_crops(len(images), border, generator, shared=shared, flip=flip))
 
 
 def _copy(images: Tensor, size: int, tops: Tensor, lefts: Tensor, mirrored: Tensor) -> Tensor:
@@ -185,11 +219,13 @@ class ColorPCA:
         kind: str = "stdevs",
         divisor: float = 1.0,
         clip: bool = False,
+        shifts: Tensor | None = None,
     ) -> Tensor:
         """(N, 3, H, W), values 0–255 -> float32 of the same shape; colours shifted, one draw an image.
 
         generator: of the draws; torch's own if None. divisor: what the sum is divided by; the authors'
         code has 1.1, in training alone (`convdata_jpeg.py` 179). clip: keep to 0–255; they did not.
+        shifts: (N, 3), drawn before by `shifts`, in place of a draw.
         Differences between the pixels of an image stay as they are (unless divided or clipped).
         Raises ValueError for a divisor that is not positive.
         """
@@ -197,7 +233,8 @@ class ColorPCA:
             raise ValueError(f"expected RGB images (N, 3, H, W), got {tuple(images.shape)}")
         if not (math.isfinite(divisor) and divisor > 0):
             raise ValueError(f"the sum is divided by a positive number, got {divisor!r}")
-        shifts = self.shifts(len(images), generator or torch.default_generator, std=std, kind=kind)
+        if shifts is None:
+            shifts = self.shifts(len(images), generator or torch.default_generator, std=std, kind=kind)
         shifts = shifts.to(images.device, torch.float32)
         out = torch.empty_like(images, dtype=torch.float32)
         some = max(1, len(images) if images.device.type != "cpu" else CACHED // max(1, out[:1].numel()))

@@ -365,10 +365,22 @@ class Dropout(nn.Module):
         self.keep, self.form = keep, form
         self._seed: int | None = None
         self._generator: torch.Generator | None = None
+        self._part: tuple[slice, slice, tuple[int, int]] | None = None
 
     def reseed(self, seed: int) -> None:
         """From now on the masks are those of this seed, whatever else draws random numbers."""
         self._seed, self._generator = seed, None
+
+    def be_part(self, rows: tuple[int, int, int], units: tuple[int, int, int]) -> None:
+        """What comes in is a part of a larger (N, units) array, drawn for as a whole.
+
+        rows, units: (start, stop, of how many). Processes that share a batch or a layer, and are
+        seeded alike, so drop together what one process would drop.
+        """
+        for what, (start, stop, total) in (("rows", rows), ("units", units)):
+            if not 0 <= start <= stop <= total:
+                raise ValueError(f"{what} {start} to {stop} are no part of {total}")
+        self._part = (slice(*rows[:2]), slice(*units[:2]), (rows[2], units[2]))
 
     def _own(self, device: torch.device) -> torch.Generator | None:
         moved = self._generator is not None and self._generator.device.type != device.type
@@ -379,8 +391,19 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * self.keep if self.form == "2012" else x
-        mask = torch.bernoulli(torch.full_like(x, self.keep), generator=self._own(x.device))
+        mask = self._mask(x)
         return x * mask if self.form == "2012" else x * (mask / self.keep)
+
+    def _mask(self, x: Tensor) -> Tensor:
+        """0 or 1 for each output, of the shape of x."""
+        generator = self._own(x.device)
+        if self._part is None:
+            return torch.bernoulli(torch.full_like(x, self.keep), generator=generator)
+        rows, units, whole = self._part
+        mask = torch.bernoulli(x.new_full(whole, self.keep), generator=generator)[rows, units]
+        if mask.shape != x.shape:
+            raise ValueError(f"expected the part {tuple(mask.shape)} of {whole}, got {tuple(x.shape)}")
+        return mask
 
     def extra_repr(self) -> str:
         return f"keep={self.keep:g}, form={self.form!r}"

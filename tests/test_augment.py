@@ -334,3 +334,14 @@ def test_unknown_steps_and_missing_colours_are_refused() -> None:
         composed(("crop", "cutout"), 6)
     with pytest.raises(ValueError, match=r"'colour' needs the principal directions: ColorPCA\.fit"):
         composed(("colour",), 6)
+
+
+def test_crops_drawn_before_are_those_drawn_on_the_way() -> None:
+    """So a process can draw for a whole batch and cut out only its own share."""
+    images = torch.randint(256, (7, 3, 20, 18), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    at_once = augment.random_crop_and_flip(images, 12, torch.Generator().manual_seed(5))
+    crops = augment.draw_crops(7, (8, 6), torch.Generator().manual_seed(5))
+    parts = [augment.crop_and_flip(images[s:t], 12, crops.rows(s, t)) for s, t in ((0, 3), (3, 7))]
+    assert torch.equal(torch.cat(parts), at_once)
+    with pytest.raises(ValueError, match="there are 2 images, but 7 places"):
+        augment.crop_and_flip(images[:2], 12, crops)

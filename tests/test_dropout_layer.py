@@ -137,3 +137,27 @@ def test_a_share_that_is_none_is_quoted(keep: float) -> None:
 def test_an_unknown_form_is_quoted() -> None:
     with pytest.raises(ValueError, match="unknown form of dropout 'gaussian'; choose one of 2012, inverted"):
         Dropout(form="gaussian")
+
+
+def test_parts_seeded_alike_drop_what_the_whole_would_drop() -> None:
+    """Two rows' shares and two columns' shares of one mask, put together, are that mask."""
+    x = torch.ones(6, 8)
+    whole = Dropout()
+    whole.reseed(3)
+    expected = whole(x)
+    for rows, units in (((0, 4, 6), (0, 8, 8)), ((4, 6, 6), (0, 8, 8)), ((0, 6, 6), (4, 8, 8))):
+        part = Dropout()
+        part.reseed(3)
+        part.be_part(rows, units)
+        assert torch.equal(
+            part(x[slice(*rows[:2]), slice(*units[:2])]), expected[slice(*rows[:2]), slice(*units[:2])]
+        )
+
+
+def test_a_part_that_does_not_fit_is_refused() -> None:
+    part = Dropout()
+    with pytest.raises(ValueError, match="rows 4 to 7 are no part of 6"):
+        part.be_part((4, 7, 6), (0, 8, 8))
+    part.be_part((0, 2, 6), (0, 8, 8))
+    with pytest.raises(ValueError, match=r"expected the part \(2, 8\) of \(6, 8\), got \(3, 8\)"):
+        part(torch.ones(3, 8))

@@ -127,7 +127,8 @@ def variant(name: str, classes: int = paper.CLASSES) -> Architecture:
 
     "paper": §3.5 and §5, read literally. "run145": what the authors' code of that network
     did. "one_gpu": half as many kernels but in the last convolution (§3.2, a footnote).
-    "ungrouped": the kernels of the paper with no columns.
+    "ungrouped": the kernels of the paper with no columns. "conv6": the paper's with the sixth
+    convolution that §6 puts over the last pooling layer, see `with_conv6`.
     """
     if name == "paper":
         return Architecture(name, _layers(classes=classes))
@@ -137,7 +138,24 @@ def variant(name: str, classes: int = paper.CLASSES) -> Architecture:
         return Architecture(name, _layers((48, 128, 192, 192, 256), classes=classes), columns=1)
     if name == "ungrouped":
         return Architecture(name, _layers(classes=classes), columns=1)
-    raise ValueError(f"unknown variant {name!r}; choose one of {', '.join(VARIANTS)}")
+    if name == CONV6:
+        return with_conv6(variant("paper", classes))
+    raise ValueError(f"unknown variant {name!r}; choose one of {', '.join((*VARIANTS, CONV6))}")
+
+
+def with_conv6(base: Architecture) -> Architecture:
+    """The same with a sixth convolution over the last pooling layer (§6), named `CONV6`.
+
+    Its kernels are those of run 146: 3×3, as many as the layer below has, reading both columns.
+    §5 lists no bias of 1 for it and no other spread, so it starts like conv3: biases 0. Raises
+    ValueError where no pooling is followed by a fully connected layer.
+    """
+    kernels = [layer for layer in base.layers if layer.kernel is not None]
+    if not kernels or "pool" not in kernels[-1].after or len(kernels) == len(base.layers):
+        raise ValueError(f"{base.name!r} has no pooling layer below fully connected ones to put conv6 over")
+    sixth = Layer(CONV6, kernels[-1].outputs, 3, 1, 1, "both")
+    layers = (*base.layers[: len(kernels)], sixth, *base.layers[len(kernels) :])
+    return replace(base, name=CONV6, layers=layers)
 
 
 def chosen(name: str | Architecture, classes: int = paper.CLASSES) -> Architecture:
@@ -145,7 +163,8 @@ def chosen(name: str | Architecture, classes: int = paper.CLASSES) -> Architectu
     return name if isinstance(name, Architecture) else variant(name, classes)
 
 
-VARIANTS = ("paper", "run145", "one_gpu", "ungrouped")
+VARIANTS = ("paper", "run145", "one_gpu", "ungrouped")  # the eight layers of §3.5
+CONV6 = "conv6"  # the variant of nine layers, and its additional one
 
 
 # --- counting ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from alexnet_edu.architecture import (
     pooled_side,
     talking,
     variant,
+    with_conv6,
 )
 
 TOTALS = {  # parameters, units, multiply-adds for one image
@@ -70,6 +71,27 @@ def test_run_145_differs_where_the_source_says_so() -> None:
     assert theirs.layers[1].after == ("relu", "lrn", "map_norm", "pool")
     assert [layer.std for layer in theirs.layers] == [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01]
     assert (theirs.lrn, ours.lrn) == ("code", "paper")
+
+
+def test_the_sixth_convolution_is_that_of_run_146() -> None:
+    table = variant("conv6")
+    assert [layer.name for layer in table.layers][4:7] == ["conv5", "conv6", "fc6"]
+    assert [layer for layer in table.layers if layer.name != "conv6"] == list(variant("paper").layers)
+    counts = {c.name: c for c in count(table)}
+    assert counts["conv6"].inputs == counts["conv6"].pooled == (256, 6, 6)
+    assert counts["conv6"].parameters == 256 * 256 * 9 + 256
+    assert counts["fc6"].weights == counts["fc6"].inputs[0] * 36 * 4096
+    assert sum(c.parameters for c in counts.values()) == 61_555_304
+    assert sum(c.multiply_adds for c in counts.values()) == 745_640_480
+    assert variant("conv6", classes=7).layers[-1].outputs == 7
+    assert [table.groups(layer) for layer in table.layers] == [1, 2, 1, 2, 2, 1, 1, 1, 1]
+
+
+def test_conv6_needs_a_pooling_layer_to_stand_on() -> None:
+    dense = Architecture("dense", (Layer("fc1", 8, None), Layer("fc2", 4, None)))
+    for table in (dense, variant("conv6")):
+        with pytest.raises(ValueError, match=f"'{table.name}' has no pooling layer below"):
+            with_conv6(table)
 
 
 def test_any_pattern_of_talking() -> None:

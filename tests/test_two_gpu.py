@@ -48,8 +48,9 @@ def test_outputs_and_all_gradients_are_those_of_the_grouped_network(
         torch.testing.assert_close(joined[name], p.grad, rtol=tolerance, atol=tolerance, msg=name)
 
 
-def test_run_145_on_two_devices() -> None:
-    grouped, split = pair(narrow(variant("run145")), torch.float64)
+@pytest.mark.parametrize("name", ["run145", "conv6"])
+def test_other_tables_on_two_devices(name: str) -> None:
+    grouped, split = pair(narrow(variant(name)), torch.float64)
     images = 60 * torch.randn(2, 3, 224, 224, dtype=torch.float64)
     torch.testing.assert_close(split(images), grouped(images), rtol=1e-10, atol=1e-10)
 

@@ -215,6 +215,20 @@ def scaled_by_fan_in(architecture: Architecture) -> Architecture:
     return replace(architecture, layers=layers)
 
 
+def narrow(architecture: Architecture, divisor: int = 8) -> Architecture:
+    """So many times fewer kernels and units, and weights larger to match: σ·√fan-in is kept.
+
+    So the numbers in every layer have the scale that they have in the wide network.
+    """
+    if divisor < 1:
+        raise ValueError(f"the divisor must be 1 or more, got {divisor!r}")
+    inner = [replace(layer, outputs=layer.outputs // divisor) for layer in architecture.layers[:-1]]
+    thin = replace(architecture, layers=(*inner, architecture.layers[-1]))
+    before, after = fan_ins(architecture), fan_ins(thin)
+    layers = (replace(x, std=x.std * (before[x.name] / after[x.name]) ** 0.5) for x in thin.layers)
+    return replace(thin, layers=tuple(layers))
+
+
 def count(architecture: Architecture) -> list[Count]:
     """Shapes, parameters, multiply-adds and receptive fields, layer by layer."""
     counts: list[Count] = []

@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu import json_files
-from alexnet_edu.architecture import Architecture, Layer, fan_ins, variant
+from alexnet_edu.architecture import Architecture, Layer, fan_ins, narrow, variant
 from alexnet_edu.images import Images
 from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.model import AlexNet
@@ -132,20 +132,6 @@ def batch_of(images: Images, side: int = 224, seed: int = 0) -> Batch:
 
 
 # --- the network -----------------------------------------------------------------------------
-
-
-def narrow(architecture: Architecture, divisor: int = 8) -> Architecture:
-    """So many times fewer kernels and units, and weights larger to match: σ·√fan-in is kept.
-
-    So the numbers in every layer have the scale that they have in the wide network.
-    """
-    if divisor < 1:
-        raise ValueError(f"the divisor must be 1 or more, got {divisor!r}")
-    inner = [replace(layer, outputs=layer.outputs // divisor) for layer in architecture.layers[:-1]]
-    thin = replace(architecture, layers=(*inner, architecture.layers[-1]))
-    before, after = fan_ins(architecture), fan_ins(thin)
-    layers = (replace(x, std=x.std * (before[x.name] / after[x.name]) ** 0.5) for x in thin.layers)
-    return replace(thin, layers=tuple(layers))
 
 
 def table_of(setting: Setting, divisor: int = 1) -> Architecture:

@@ -4,7 +4,7 @@ Two parts, all on one small AlexNet of two columns. Members: networks that diffe
 trained on all classes. Problems: five classes with few images each, on which the four networks of
 Table 2 are made: one, five averaged, one with a sixth convolution that was first trained on the
 other five classes, and seven averaged. What each network says to the ten patches of the test images
-is kept beside its checkpoint; `result_records` turns that into a record.
+is kept beside its checkpoint; `result_study` runs all of them and makes a record.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from threading import Event
+from threading import Lock
 from typing import Any
 
 import torch
@@ -58,6 +57,13 @@ class Plan:
     few_epochs: float = 40
     plain: int = 5
     starred: int = 2
+
+    def __post_init__(self) -> None:
+        if self.networks < 2:
+            raise ValueError(f"an average needs at least 2 networks, got networks={self.networks!r}")
+        for name in ("problems", "few", "plain", "starred"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
 
 
 def columns_net(sixth: bool) -> Architecture:
@@ -126,13 +132,14 @@ def problem_tasks(
             f"problem{problem}-{kind}-{number}", base + number, rate, epochs, problem=problem, **other
         )
 
+    sources = [source_task(plan, problem, i) for i in range(1, plan.starred + 1)]
     return {
+        "source": sources,
         "plain": [task("plain", i) for i in range(1, plan.plain + 1)],
         "sixth": [task("sixth", 1, sixth=True)],
         "long": [task("long", 1, longer, sixth=True)],
         "starred": [
-            task("starred", i, sixth=True, after=source_task(plan, problem, i))
-            for i in range(1, plan.starred + 1)
+            task("starred", i, sixth=True, after=source) for i, source in enumerate(sources, start=1)
         ],
     }
 
@@ -162,6 +169,10 @@ def of_classes(images: Images, chosen: list[int]) -> Images:
     return Images(found.pixels, place[found.labels], names, images.source, images.synthetic)
 
 
+class NotTrained(ValueError):
+    """A network was asked for that is not kept, where nothing is to be trained."""
+
+
 class Trials:
     """The images, and where runs are kept; trains what a `Task` says.
 
@@ -174,6 +185,8 @@ class Trials:
         )
         self.plan, self.images, self.runs_dir = plan, images, runs_dir
         self.lab = Laboratory(study, images.train, images.test, runs_dir)
+        self._guard, self._locks = Lock(), dict[Task, Lock]()
+        self._sources: dict[Task, tuple[Run, nn.Module]] = {}  # where no run is kept
 
     def trained_on(self, task: Task) -> Images:
         """The training images of a task."""
@@ -228,8 +241,26 @@ class Trials:
     ) -> tuple[Run, nn.Module]:
         """Trains a network, or goes on where an earlier call stopped, after the one that it starts from.
 
-        Raises KeyboardInterrupt when stopped; what was run is kept.
+        Two workers that need the same network do not train it twice. Raises KeyboardInterrupt when stopped;
+        what was run is kept.
         """
+        with self._guard:
+            own = self._locks.setdefault(task, Lock())
+        with own:
+            if task not in self._sources:
+                found = self._trained(task, device, tell, stop)
+                if not (task.source and self.runs_dir is None):
+                    return found
+                self._sources[task] = found
+            return self._sources[task]
+
+    def _trained(
+        self,
+        task: Task,
+        device: str,
+        tell: Callable[[Task, Run], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> tuple[Run, nn.Module]:
         images, path = self.trained_on(task), self.path(task)
         model = build(columns_net(task.sixth), self.lab.side, len(images.classes), task.seed)
         if task.after is not None:
@@ -254,11 +285,18 @@ class Trials:
             raise KeyboardInterrupt
         return run, model
 
-    def outcome(self, task: Task, *, device: str = "cpu", **options: Any) -> Outcome:
-        """The network's record and probabilities; trained where it was not yet. options: of `trained`."""
+    def outcome(self, task: Task, *, device: str = "cpu", only_kept: bool = False, **options: Any) -> Outcome:
+        """The network's record and probabilities; trained where it was not yet. options: of `trained`.
+
+        only_kept: raise NotTrained rather than train.
+        """
         path = self.path(task)
         if path is not None and path.exists():
             return Outcome(read_json(path), load_file(_beside(path))["probabilities"])
+        if only_kept:
+            raise NotTrained(
+                f"{task.name} is not in {self.runs_dir}; `alexnet-edu experiment results` makes it"
+            )
         origin = provenance(device)
         run, model = self.trained(task, device=device, **options)
         assert run.last is not None
@@ -292,7 +330,7 @@ class Trials:
     def search(self, kind: str, **options: Any) -> list[tuple[float, float]]:
         """(rate, held-out error) of one of `KINDS` on problem 0, until the best has a worse one on each side.
 
-        options: of `trained`. A network that diverged errs on everything.
+        options: of `outcome`. A network that diverged errs on everything.
         """
         after = source_task(self.plan, 0, 1) if kind == "starred" else None
         tried: dict[float, float] = {}
@@ -320,76 +358,3 @@ def take_over(before: nn.Module, model: nn.Module) -> None:
     last = list(state)[-1].rsplit(".", 2)[0]
     state.update({k: v.cpu() for k, v in before.state_dict().items() if not k.startswith(f"{last}.")})
     model.load_state_dict(state)
-
-
-# --- all of it -------------------------------------------------------------------------------
-
-
-def best(searched: list[tuple[float, float]]) -> float:
-    """The rate with the lowest held-out error."""
-    return min(searched, key=lambda pair: pair[1])[0]
-
-
-def record(
-    trials: Trials,
-    *,
-    workers: int = 2,
-    device: str = "cpu",
-    say: Callable[[str], None] = print,
-) -> None:
-    """Trains all networks of the plan, `workers` at a time, each on one thread.
-
-    Whatever is done already is taken from `trials.runs_dir`; killing it loses at most an epoch.
-    """
-    stop = Event()
-    options: dict[str, Any] = {"device": device, "stop": stop.is_set, "tell": _teller(say)}
-
-    def network(task: Task) -> None:
-        torch.set_num_threads(1)  # of this worker
-        found = trials.outcome(task, **options)
-        say(f"finished {task.name}: training error {found.record['train_error']:.1%}")
-
-    def searched(kind: str) -> float:
-        torch.set_num_threads(1)
-        found = trials.search(kind, **options)
-        say(f"searched {kind}: " + ", ".join(f"{error:.1%} at ε = {rate:g}" for rate, error in found))
-        return best(found)
-
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        rates = {kind: pool.submit(searched, kind) for kind in reversed(KINDS)}
-        waiting: list[Future[None]] = [pool.submit(network, task) for task in member_tasks(trials.plan)]
-        try:
-            chosen = {kind: rates[kind].result() for kind in KINDS}
-            waiting += [pool.submit(network, task) for task in all_problem_tasks(trials, chosen)]
-            for future in as_completed(waiting):  # so that a failure is told at once
-                future.result()
-        except BaseException:
-            stop.set()
-            for future in waiting:
-                future.cancel()
-            raise
-
-
-def all_problem_tasks(trials: Trials, rates: Mapping[str, float]) -> list[Task]:
-    """The networks of all problems, problem by problem."""
-    found = []
-    for problem in range(1, trials.plan.problems + 1):
-        for tasks in tasks_of(trials, problem, rates).values():
-            found += tasks
-    return found
-
-
-def tasks_of(trials: Trials, problem: int, rates: Mapping[str, float]) -> dict[str, list[Task]]:
-    """`problem_tasks` for the images at hand."""
-    source, target = split(problem, len(trials.images.train.classes))
-    many = len(of_classes(trials.images.train, source))
-    return problem_tasks(trials.plan, problem, rates, many, trials.plan.few * len(target))
-
-
-def _teller(say: Callable[[str], None]) -> Callable[[Task, Run], None]:
-    def tell(task: Task, run: Run) -> None:
-        point = run.points[-1]
-        if point.epoch % 10 < 1:
-            say(f"{task.name}: epoch {point.epoch:.0f}, training error {point.train_error:.1%}")
-
-    return tell

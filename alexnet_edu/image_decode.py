@@ -7,6 +7,7 @@ strict: a file that ends early is an error and not a half-grey image.
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import warnings
@@ -67,23 +68,27 @@ def decode(data: bytes) -> Decoded:
     return _decode_by_pil(data)
 
 
-def _find_fast_jpeg() -> Callable[[bytes], Tensor] | None:
-    """torchvision's decoder, or None where torchvision no longer has it (deprecated in 0.29)."""
+def _by_torchvision(data: bytes) -> Tensor:
+    buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # known, and PIL stands ready
+        return _torchvision_decoder()(buffer)
+
+
+@functools.cache
+def _torchvision_decoder() -> Callable[[Tensor], Tensor]:
+    """Imported when it is first wanted: importing torchvision takes as long as importing torch.
+
+    Raises RuntimeError where torchvision no longer has a decoder (deprecated in 0.29).
+    """
     try:
         from torchvision.io import ImageReadMode, decode_jpeg  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-
-    def fast(data: bytes) -> Tensor:
-        buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # known, and PIL stands ready
-            return decode_jpeg(buffer, mode=ImageReadMode.RGB)
-
-    return fast
+    except ImportError as error:
+        raise RuntimeError("torchvision has no decoder") from error
+    return functools.partial(decode_jpeg, mode=ImageReadMode.RGB)
 
 
-_fast_jpeg = _find_fast_jpeg()
+_fast_jpeg: Callable[[bytes], Tensor] | None = _by_torchvision  # None leaves everything to PIL
 
 
 def jpeg_header(data: bytes) -> JpegHeader | None:

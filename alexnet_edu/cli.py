@@ -24,6 +24,7 @@ examples:
   alexnet-edu doctor                        what works on this machine, and what to do
   alexnet-edu data cifar10                  download CIFAR-10 (170 MB)
   alexnet-edu data import images.zip        use images that you have
+  alexnet-edu data imagenet --from PATH --to PATH   prepare ImageNet, once
   alexnet-edu claims --section 3.1          what the paper claims, and what we measured
   alexnet-edu experiment figure1 --condition modern --jobs 2
 """
@@ -95,6 +96,29 @@ def _data_status(options: argparse.Namespace) -> int:
 
     print(data.status().text())
     return 0
+
+
+def _data_imagenet(options: argparse.Namespace) -> int:
+    from alexnet_edu import imagenet_prepare
+
+    if options.source is None and not options.verify:
+        raise ValueError(
+            "name the folder with ImageNet by --from PATH, or add --verify to check what is there"
+        )
+    if options.source is not None:
+        imagenet_prepare.prepare(
+            options.source,
+            options.target,
+            workers=options.workers,
+            quality=options.quality,
+            store=options.store,
+            truth=options.truth,
+            say=lambda line: print(line, flush=True),
+        )
+    problems = imagenet_prepare.verify(options.target, progress=True) if options.verify else []
+    if options.verify:
+        print("\n".join(problems or ["Verified: every checksum and every count is right."]))
+    return 1 if problems else 0
 
 
 def _claims(options: argparse.Namespace) -> int:
@@ -321,6 +345,29 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--force", action="store_true", help="replace a pack that holds other images")
     command.set_defaults(run=_data_import, kept="No pack was written.")
+    _add_imagenet(
+        commands.add_parser(
+            "imagenet",
+            help="prepare ImageNet once: 256 × 256 pixels, mean image, colours (§2)",
+            description="Prepares ImageNet's official tars, or folders train/<wnid>/… and val/…, into a "
+            "folder of its own. May be killed at any moment: the same command goes on from there. Images that "
+            "cannot be read are listed in report.json and left out.",
+        )
+    )
+
+
+def _add_imagenet(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--from", dest="source", type=Path, metavar="PATH", help="the folder with the tars or with train/")
+    add("--to", dest="target", type=Path, metavar="PATH", required=True, help="where the prepared files go")
+    add("--truth", type=Path, metavar="FILE", help="classes of validation images, if not found beside them")
+    add("--workers", type=_positive, metavar="N", help="processes (default: one per core)")
+    add("--quality", type=_positive, default=90, help="of the JPEGs, 1 to 100 (default 90)")
+    add("--store", choices=("jpeg", "raw"), default="jpeg", help="raw: pixels as they are, 9 times as large")
+    add("--verify", action="store_true", help="compute every checksum and count again")
+    parser.set_defaults(
+        run=_data_imagenet, kept="Every finished file is kept; the same command goes on from there."
+    )
 
 
 def _size(text: str) -> int | None:

@@ -350,8 +350,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
             "imagenet",
             help="prepare ImageNet once: 256 × 256 pixels, mean image, colours (§2)",
             description="Prepares ImageNet's official tars, or folders train/<wnid>/… and val/…, into a "
-            "folder of its own. May be killed at any moment: the same command goes on from there. Images that "
-            "cannot be read are listed in report.json and left out.",
+            "folder of its own. May be killed at any moment: the same command goes on from there. Images "
+            "that cannot be read are listed in report.json and left out.",
         )
     )
 

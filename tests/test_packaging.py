@@ -18,6 +18,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 CONDA: dict[str, Any] = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
 REQUIREMENTS: list[str] = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+EXTRA: list[str] = PROJECT["optional-dependencies"]["imagenet"]  # imported only where it is needed
 
 
 def name_of(requirement: str) -> str:
@@ -29,7 +30,8 @@ def test_conda_takes_the_packages_from_pyproject_and_lists_none_itself() -> None
     (by_pip,) = [d["pip"] for d in CONDA["dependencies"] if isinstance(d, dict)]
     assert [name_of(d) for d in plain] == ["python", "pip"]
     assert by_pip == ["-e .[dev]"]
-    assert set(PROJECT["optional-dependencies"]) == {"dev"}
+    assert set(PROJECT["optional-dependencies"]) == {"dev", "imagenet"}
+    assert set(EXTRA) <= set(PROJECT["optional-dependencies"]["dev"]), "tests need what the extra brings"
 
 
 def test_conda_asks_for_the_same_python() -> None:
@@ -64,7 +66,7 @@ def imported_packages(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(("folder", "extra"), [("alexnet_edu", False), ("tools", True), ("tests", True)])
 def test_what_is_imported_is_required(folder: str, extra: bool) -> None:
-    required = {name_of(r) for r in (REQUIREMENTS if extra else PROJECT["dependencies"])}
+    required = {name_of(r) for r in (REQUIREMENTS if extra else PROJECT["dependencies"] + EXTRA)}
     ours = {"alexnet_edu", "notebooks", "run_checks", "conftest", "tests"}
     brought = {"jupyter_core", "jupyter_client", "ipython", "traitlets"}  # by JupyterLab and ipywidgets
     others = {

@@ -113,7 +113,13 @@ def paired_gap(
     seeds = [[run["seed"] for run in cell["runs"]] for cell in cells]
     if seeds[0] != seeds[1]:
         raise ValueError(f"{variant!r} was run with the seeds {seeds[0]} and {baseline!r} with {seeds[1]}")
-    differences = [scale * (a - b) for a, b in zip(last(cells[0], what), last(cells[1], what), strict=True)]
+    return mean_gap(
+        [scale * (a - b) for a, b in zip(last(cells[0], what), last(cells[1], what), strict=True)]
+    )
+
+
+def mean_gap(differences: Sequence[float]) -> Gap:
+    """The mean of independent differences with its 95% interval by Student's t; None with one alone."""
     mean, count = statistics.fmean(differences), len(differences)
     if count < 2:
         return Gap(mean, None, None)

@@ -73,15 +73,27 @@ RUNS_2012 = {
     "145-2010": Logged(0.374727, 0.169987, "2010 test"),
     "145-2010 centre": Logged(0.390247, 0.182953, "2010 test"),
     "145-half": Logged(0.391680, 0.182287, "2010 test"),
+    "145 continued": Logged(0.402500, 0.179940, "2012 validation"),  # its rate raised again
+    "120-2012": Logged(0.410440, 0.187140, "2012 validation"),
+    "131": Logged(0.409340, 0.185740, "2012 validation"),
+    "135": Logged(0.410700, 0.184160, "2012 validation"),
+    "137": Logged(0.407820, 0.183440, "2012 validation"),
+    "141-2009": Logged(0.395620, 0.172060, "2012 validation"),  # a sixth layer, pre-trained
+    "141-2009 centre": Logged(0.415920, 0.186780, "2012 validation"),
+    "146-2012-2009": Logged(0.391000, 0.168760, "2012 validation"),
     "146-2012-2011": Logged(0.389900, 0.166220, "2012 validation"),
     "147": Logged(0.410580, 0.185100, "2012 validation"),
     "148": Logged(0.420340, 0.193620, "2012 validation"),
     "150": Logged(0.418280, 0.193300, "2012 validation"),
     "166": Logged(0.410960, 0.186740, "2012 validation"),
     "167": Logged(0.404880, 0.181180, "2012 validation"),
+    "170 fade": Logged(0.402500, 0.181160, "2012 validation"),  # 5% of the crops mixed with another
     "177": Logged(0.406900, 0.183040, "2012 validation"),  # dropout 0.8 on conv4
     "131-2009": Logged(0.694209, 0.437308, "Fall 2009"),
 }
+
+# All with a whole 2012 result before the contest; whether these are the "5 CNNs" is not recorded.
+BEFORE_THE_CONTEST = ("120-2012", "131", "135", "137", "145")
 
 NOTHING = "nothing recorded"
 NO_TANH = "no tanh run, configuration or script in the 2012 release"
@@ -370,7 +382,8 @@ AUGMENTATION = (
         "4.1, 6",
         "Averaging the predictions on ten patches of a test image lowers the error (top-1 / top-5).",
         f"{p.CNN_2010} with {p.TEST_PATCHES} patches, {p.WITHOUT_TEN_PATCHES} without",
-        f"145-2010: {RUNS_2012['145-2010']} with, {RUNS_2012['145-2010 centre']} without",
+        f"145-2010: {RUNS_2012['145-2010']} with, {RUNS_2012['145-2010 centre']} without; 141-2009: "
+        f"{RUNS_2012['141-2009']} with, {RUNS_2012['141-2009 centre']} without",
         ("imagenet", "small"),
         "11",
         f"{NEEDS_IMAGENET} A small version runs on CIFAR-10.",
@@ -479,7 +492,8 @@ RESULTS = (
         "6, Table 2",
         "One network on ILSVRC-2012 (top-1 / top-5 error).",
         f"{p.CNN_2012_VALIDATION} (validation)",
-        f"145: {RUNS_2012['145']}",
+        f"145: {RUNS_2012['145']}; trained on with its rate raised again: {RUNS_2012['145 continued']}, "
+        "which the paper does not have",
         ("imagenet",),
         "06",
         NEEDS_IMAGENET,
@@ -490,7 +504,8 @@ RESULTS = (
         "Five networks averaged, on ILSVRC-2012 (top-1 / top-5 error).",
         f"{p.FIVE_CNNS} networks: {p.FIVE_CNNS_VALIDATION} (validation), "
         f"top-5 {p.FIVE_CNNS_TEST_TOP5}% (test)",
-        "which networks were averaged is not recorded",
+        "which networks were averaged is not recorded; five runs with a whole result come before the "
+        f"contest: {', '.join(BEFORE_THE_CONTEST)}",
         ("imagenet", "small"),
         "11",
         f"{NEEDS_IMAGENET} A small version averages small networks.",
@@ -514,9 +529,9 @@ RESULTS = (
         f"{p.SEVEN_CNNS} networks: {p.SEVEN_CNNS_VALIDATION} (validation), top-5 {p.SEVEN_CNNS_TEST_TOP5}% "
         f"(test); second-best entry top-5 {p.RUNNER_UP_2012_TOP5}%",
         "which networks were averaged is not recorded",
-        ("imagenet",),
+        ("imagenet", "small"),
         "11",
-        NEEDS_IMAGENET,
+        f"{NEEDS_IMAGENET} A small version averages small networks, two of them pre-trained.",
     ),
     Claim(
         "fall2009",

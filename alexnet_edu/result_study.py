@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -13,8 +12,8 @@ import torch
 from tqdm.auto import tqdm
 
 from alexnet_edu.architecture import count
-from alexnet_edu.json_files import load_record as _load
 from alexnet_edu.result_numbers import error, members_part, problem_part, seen
+from alexnet_edu.result_records import EXPERIMENT
 from alexnet_edu.result_trials import (
     KINDS,
     Outcome,
@@ -28,7 +27,6 @@ from alexnet_edu.result_trials import (
 )
 from alexnet_edu.train import Run, resolve_precision
 
-EXPERIMENT = "results"
 TITLE = "Ten patches, networks averaged, networks pre-trained"
 Searched = dict[str, list[tuple[float, float]]]  # kind -> (rate, held-out error)
 
@@ -238,8 +236,3 @@ def _provenance(outcomes: list[Outcome]) -> dict[str, Any]:
         **{name: sorted({o[name] for o in origins}) for name in ("hardware", "torch", "threads")},
         "precision": [resolve_precision("auto")],
     }
-
-
-def load_record(path: Path) -> dict[str, Any]:
-    """The record of the study. Raises ValueError with advice when there is none or it is damaged."""
-    return _load(path, EXPERIMENT, {"plan", "members", "problems", "provenance"})

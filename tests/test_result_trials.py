@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import result_study
+from alexnet_edu import result_records, result_study
 from alexnet_edu.architecture import count
 from alexnet_edu.images import ImageSet
 from alexnet_edu.json_files import write_json
@@ -145,7 +145,7 @@ def test_the_record_holds_conditions_and_numbers(recorded: Trials, tmp_path: Pat
     assert all(0 <= error <= 1 for error in problem["mixed"]["ten"]["2+1"])
     assert record["provenance"]["data"]["synthetic"]
     write_json(tmp_path / "results.json", record)
-    assert result_study.load_record(tmp_path / "results.json")["plan"] == record["plan"]
+    assert result_records.load_record(tmp_path / "results.json")["plan"] == record["plan"]
 
 
 def test_what_is_not_kept_is_told_and_not_trained(images: ImageSet, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_live_run_keeps_nothing_and_gives_the_same_kind_of_record(images: Imag
 )
 def test_plans_without_anything_to_compare_are_refused(change: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Plan(**change)  # type: ignore[arg-type]
+        Plan(**change)
 
 
 def test_a_stopped_study_says_so(images: ImageSet, tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""The record of §6 read: gains with their intervals, and what the ledger says of them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexnet_edu import ledger, measured_results, paper
+from alexnet_edu import result_records as results
+from alexnet_edu.claims import CLAIMS
+from alexnet_edu.json_files import write_json
+from alexnet_edu.measured import RecordError, ours
+
+
+assert measured_results.RESULTS == "results.json"  # importing it makes the readers known
+
+
+def run(rate: float = 0.02, seconds: float = 10.0) -> dict[str, Any]:
+    return {"seed": 1, "rate": rate, "epochs": 2, "images": 10, "train_error": 0.1, "cpu_seconds": seconds}
+
+
+def problem(number: int, one: float) -> dict[str, Any]:
+    """Five average 2 points better than one, a pre-trained network 4, seven 5."""
+    lower = {"5+0": 0.02, "0+1": 0.04, "5+2": 0.05}
+    mixed = {name: [one - less] for name, less in lower.items()}
+    mixed["1+0"] = [one - 0.01, one + 0.01]
+    errors = {"plain": [one], "sixth": [one - 0.005], "long": [one - 0.01], "starred": [one - 0.04]}
+    return {
+        "problem": number,
+        "mixed": {"ten": mixed, "centre": {name: [e + 0.01 for e in es] for name, es in mixed.items()}},
+        "networks": {kind: {"ten": es, "centre": es} for kind, es in errors.items()},
+        "runs": {kind: [run()] for kind in (*errors, "source")},
+    }
+
+
+@pytest.fixture
+def record() -> dict[str, Any]:
+    group = {"members": 0.27, "average": 0.24, "standard_error": 0.001}
+    return {
+        "experiment": "results",
+        "plan": {"networks": 3, "epochs": 4, "few": 500, "few_epochs": 2},
+        "members": {
+            "patches": {"centre": [0.30, 0.29, 0.31], "ten": [0.28, 0.27, 0.29], "five": [0.29, 0.28, 0.30]},
+            "subsets": {"ten": {"1": [0.28, 0.27, 0.29], "2": [0.26, 0.27, 0.25], "3": [0.24]}},
+            "groups": [{"networks": [1, 2, 3], "ten": group, "centre": group}],
+        },
+        "problems": [problem(1, 0.20), problem(2, 0.30)],
+        "provenance": {
+            "commits": ["abc"],
+            "dates": ["2026-01-02"],
+            "hardware": ["a machine"],
+            "threads": [1],
+            "torch": ["2.0"],
+            "precision": ["float32"],
+            "data": {"source": "CIFAR-10", "synthetic": False, "images": 50_000},
+        },
+    }
+
+
+def test_gains_are_paired(record: dict[str, Any]) -> None:
+    ten = results.view_gap(record, "ten")
+    assert (ten.value, ten.low, ten.high) == pytest.approx((-2, -2, -2))
+    five = results.row_gap(record, "5 CNNs")  # the problems differ by ten points, the gains by none
+    assert (five.value, five.low, five.high) == pytest.approx((-2, -2, -2))
+    assert results.row_gap(record, "7 CNNs*", "1 CNN*").value == pytest.approx(-1)
+    assert results.kind_gap(record, "starred", "long").value == pytest.approx(-3)
+    assert results.shortfall(record).value == pytest.approx(1)
+    assert results.row_errors(record, "1 CNN") == pytest.approx([0.20, 0.30])
+    assert results.row_errors(record, "1 CNN", "centre") == pytest.approx([0.21, 0.31])
+
+
+def test_groups_have_the_interval_of_other_test_images(record: dict[str, Any]) -> None:
+    (found,) = results.group_gaps(record)
+    assert (found.value, found.low, found.high) == pytest.approx((-3, -3 - 0.196, -3 + 0.196))
+
+
+def test_what_is_not_in_the_record_is_named(record: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="views are centre, ten, five; got 'nine'"):
+        results.view_gap(record, "nine")
+    with pytest.raises(ValueError, match="3 networks were trained; they have no subset of 4"):
+        results.subset_errors(record, 4)
+    with pytest.raises(ValueError, match=r"there are 5\+2 networks .*; asked were 4\+0"):
+        results.mixed_errors(record, 4, 0)
+    with pytest.raises(ValueError, match="there is no kind 'source'; there are plain, sixth"):
+        results.kind_errors(record, "source")
+    assert results.subset_errors(record, 2) == [0.26, 0.27, 0.25]
+
+
+def test_tables_have_a_line_for_each_row(record: dict[str, Any]) -> None:
+    lines = results.table(record).splitlines()[2:]
+    assert [line.split("  ")[0] for line in lines] == list(results.ROWS)
+    assert "-5.00 [-5.00, -5.00]" in lines[3]
+    kinds = results.kinds_table(record).splitlines()
+    assert len(kinds) == 2 + len(results.KINDS)
+    assert kinds[-1].split()[-1] == "20"  # seconds of both parts
+    assert "3 networks for 4 epochs of 50,000 images; 2 problems of 2,500" in results.origin(record)
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        ("ten-crop", "28.0% with ten patches, 30.0% without; -2.00 [-2.00, -2.00] points"),
+        ("table2-5", "24.0% against 27.0% (groups that share no network; on CIFAR-10, 4 epochs, 3 seeds)"),
+        ("table2-5", "-2.00 [-2.00, -2.00] points in 2 problems of five classes of CIFAR-10 with 500"),
+        ("table2-1s", "21.0% against 25.0%, -4.00 [-4.00, -4.00] points; against the same network from "),
+        ("table2-1s", "scratch -3.50 [-3.50, -3.50], trained as long in all -3.00 [-3.00, -3.00]"),
+        ("table2-7s", "20.0%, -5.00 [-5.00, -5.00] points against one, -1.00 [-1.00, -1.00] against one pre"),
+    ],
+)
+def test_the_ledger_reads_the_record(
+    claim: str, expected: str, record: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
+    assert ours(claim) is None
+    write_json(tmp_path / "results.json", record)
+    found = ours(claim)
+    assert found is not None
+    assert expected in found.value
+    record["provenance"]["data"]["synthetic"] = True
+    write_json(tmp_path / "results.json", record)
+    assert "synthetic stand-in" in ours(claim).value  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("claim", ["ten-crop", "table2-5", "table2-1s", "table2-7s"])
+def test_another_or_a_damaged_record_is_told(
+    claim: str, record: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
+    for broken in (record | {"experiment": "norms"}, record | {"members": {}, "problems": []}):
+        write_json(tmp_path / "results.json", broken)
+        with pytest.raises(RecordError, match=r"results\.json"):
+            ours(claim)
+
+
+def test_five_runs_before_the_contest_are_in_the_log() -> None:
+    """Table 2's average of five beats each of them, and their mean, by about as much as in the paper."""
+    tops = [ledger.RUNS_2012[name] for name in ledger.BEFORE_THE_CONTEST]
+    assert len(tops) == paper.FIVE_CNNS
+    mean = 100 * math.fsum(run.top1 for run in tops) / len(tops)
+    assert mean == pytest.approx(40.9, abs=0.01)
+    assert min(100 * run.top1 for run in tops) > paper.FIVE_CNNS_VALIDATION.top1
+    by_id = {claim.id: claim for claim in CLAIMS}
+    assert "120-2012, 131, 135, 137, 145" in by_id["table2-5"].log
+    assert "0.402500 / 0.179940" in by_id["table2-1"].log

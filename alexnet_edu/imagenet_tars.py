@@ -135,6 +135,10 @@ def _members(
         elif info.type not in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
             yield Member(long_name or info.name, content, info.size, info.type)
             long_name = ""
+    if at < end:
+        raise DataError(
+            f"{path} ends within the head at byte {at:,}, after {end - at:,} bytes. {FETCH_AGAIN}"
+        )
     listing.notes.append(
         f"{label or path.name} has no mark at its end: it may have been cut short. Compare its checksum."
     )

@@ -1,0 +1,111 @@
+"""ImageNet in small: a few generated JPEGs in every form in which the real one comes."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+
+WNIDS = ("n01440764", "n01443537", "n02105855")
+DEVKIT = "ILSVRC2012_devkit_t12"
+
+
+def picture(seed: int, size: tuple[int, int] = (48, 40), mode: str = "RGB") -> PilImage.Image:
+    """A smooth picture of its own colours. size: width and height."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return PilImage.fromarray(coarse).resize(size, PilImage.Resampling.BILINEAR).convert(mode)
+
+
+def encoded(image: PilImage.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def jpeg(seed: int, size: tuple[int, int] = (48, 40), **options: object) -> bytes:
+    return encoded(picture(seed, size), **options)
+
+
+def training(each: int = 4) -> dict[str, bytes]:
+    """ "<wnid>/<wnid>_<number>.JPEG" -> bytes, `each` of every class."""
+    return {
+        f"{wnid}/{wnid}_{i}.JPEG": jpeg(100 * c + i, (40 + 7 * i, 52 - 5 * i))
+        for c, wnid in enumerate(WNIDS)
+        for i in range(each)
+    }
+
+
+def validation() -> dict[str, bytes]:
+    """The same for six validation images, whose order of names is not that of their classes."""
+    return {f"{WNIDS[(2 * k) % 3]}/ILSVRC2012_val_{k:08d}.JPEG": jpeg(900 + k) for k in range(1, 7)}
+
+
+def flat(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same files without their class folders."""
+    return {name.rsplit("/", 1)[-1]: data for name, data in files.items()}
+
+
+def write_folder(root: Path, files: Mapping[str, bytes]) -> Path:
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
+def tar(files: Mapping[str, bytes], kind: int = tarfile.GNU_FORMAT, mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, format=kind) as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def tar_of_tars(files: Mapping[str, bytes], kind: int = tarfile.GNU_FORMAT) -> bytes:
+    classes: dict[str, dict[str, bytes]] = {}
+    for name, data in files.items():
+        wnid, base = name.split("/")
+        classes.setdefault(wnid, {})[base] = data
+    return tar({f"{wnid}.tar": tar(inside, kind) for wnid, inside in classes.items()}, kind)
+
+
+def devkit_files(val: Mapping[str, bytes]) -> dict[str, bytes]:
+    """meta.mat and the ground truth, with the kit's own numbers: not the order of the wnids."""
+    from scipy.io import savemat  # type: ignore[import-untyped]
+
+    numbers = {wnid: number for number, wnid in zip((2, 3, 1), WNIDS, strict=True)}
+    fields = ["ILSVRC2012_ID", "WNID", "words", "gloss", "num_children"]
+    rows = [(numbers[w], w, f"words of {w}", "gloss", 0) for w in WNIDS] + [(4, "n00001740", "entity", "", 3)]
+    synsets = np.array(rows, dtype=[(name, object) for name in fields])
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": synsets.reshape(-1, 1)})
+    lines = [str(numbers[name.split("/")[0]]) for name in sorted(val, key=lambda name: name.split("/")[1])]
+    return {
+        "data/meta.mat": meta.getvalue(),
+        "data/ILSVRC2012_validation_ground_truth.txt": ("\n".join(lines) + "\n").encode(),
+    }
+
+
+def write_tars(root: Path, train: Mapping[str, bytes], val: Mapping[str, bytes] | None) -> Path:
+    """The three official files."""
+    files = {"ILSVRC2012_img_train.tar": tar_of_tars(train)}
+    if val is not None:
+        kit = {f"{DEVKIT}/{name}": data for name, data in devkit_files(val).items()}
+        files["ILSVRC2012_img_val.tar"] = tar(flat(val))
+        files[f"{DEVKIT}.tar.gz"] = tar(kit, mode="w:gz")
+    return write_folder(root, files)
+
+
+def write_folders(root: Path, train: Mapping[str, bytes], val: Mapping[str, bytes] | None) -> Path:
+    """train/<wnid>/… and val/<wnid>/…."""
+    splits = {"train": train, "val": val or {}}
+    return write_folder(
+        root, {f"{s}/{name}": data for s, files in splits.items() for name, data in files.items()}
+    )

@@ -1,4 +1,4 @@
-"""The command `alexnet-edu`: doctor, data, experiment, claims.
+"""The command `alexnet-edu`: doctor, data, train, evaluate, experiment, claims.
 
 Only the standard library is imported at the top: `--help` is there at once, and the
 doctor can speak where torch is broken.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alexnet_edu import imagenet_commands
 from alexnet_edu.scales import SCALES
 
 if TYPE_CHECKING:
@@ -317,6 +318,14 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", help="look at this machine: what works, and what to do")
     command.set_defaults(run=_doctor)
     _add_data(commands.add_parser("data", help="get or import images, or see what is there"))
+    imagenet_commands.add_train_arguments(
+        commands.add_parser(
+            "train", help="the paper's training on ImageNet: one device, two columns, or copies"
+        )
+    )
+    imagenet_commands.add_evaluate_arguments(
+        commands.add_parser("evaluate", help="errors of one trained network, or of several averaged")
+    )
     _add_experiment(commands.add_parser("experiment", help="run and record an experiment"))
     _add_claims(commands.add_parser("claims", help="the ledger: claim, paper, 2012 log, ours"))
     return parser

@@ -76,15 +76,24 @@ class OneColumnAlexNet(nn.Module):
 
     def load_grouped(self, state: State) -> None:
         """Takes this rank's half of the weights from the state dict of an `AlexNet`."""
-        self.column.load_state_dict(split_columns(state)[self.rank])
+        self.column.load_state_dict(self.half_of(state))
+
+    def half_of(self, whole: State) -> dict[str, Tensor]:
+        """This rank's half of tensors that are like the weights of an `AlexNet`."""
+        return split_columns(whole)[self.rank]
 
     def grouped_state(self) -> dict[str, Tensor]:
         """The weights of both columns as a state dict for an `AlexNet`; called by both ranks."""
-        mine = self.column.state_dict()
-        shapes = [_halves(count)[1 - self.rank] for count in self._outputs()]
+        return self.joined(self.column.state_dict())
+
+    def joined(self, mine: State) -> dict[str, Tensor]:
+        """Tensors like this column's weights, put together with the other's; called by both ranks."""
+        rows = {
+            layer.name: _halves(outputs)[1 - self.rank]
+            for layer, outputs in zip(self.architecture.layers, self._outputs(), strict=True)
+        }
         theirs = {
-            name: _swap(tensor, "the weights", rows)
-            for (name, tensor), rows in zip(mine.items(), [r for r in shapes for _ in range(2)], strict=True)
+            name: _swap(tensor, "the weights", rows[name.split(".")[1]]) for name, tensor in mine.items()
         }
         return join_columns(*((mine, theirs) if self.rank == 0 else (theirs, mine)))
 

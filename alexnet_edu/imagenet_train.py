@@ -1,0 +1,531 @@
+"""The full training (§5): steps, evaluations, checkpoints and a log, until the epochs are over.
+
+Runs alike on one device, on two columns and on copies that share a batch (`parallel`). Everything
+random at step s depends only on (seed, s), so a checkpoint needs no state of any generator: weights,
+velocities, the step and the validation errors so far are the run. On a processor a run that was
+killed and taken up again ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from alexnet_edu import checkpoints, run_log
+from alexnet_edu.diagnosis import diagnose
+from alexnet_edu.imagenet import PreparedSet
+from alexnet_edu.imagenet_feed import NO_LABEL, Batch, Feed, Views
+from alexnet_edu.imagenet_recipe import Recipe, optimizer_of, set_rates
+from alexnet_edu.parallel import Single
+from alexnet_edu.train import CheckpointError, autocast
+
+RUN_FORMAT = "alexnet-edu-imagenet-run-1"
+DIVERGED_LOSS = 100.0  # nats; ln(1000) = 6.9 is chance
+EVALUATED_AT_ONCE = 256
+MAX_LISTED = 20  # unreadable images that are named in the log
+
+
+class Diverged(Exception):
+    """The loss is no number, or absurd; the message says where it went wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What does not change the weights a recipe leads to, but to rounding.
+
+    precision: "float32", "bfloat16" or "auto", as in `train.TrainConfig`; "float64" to compare runs
+    to the last digits, with a group of that type. workers: threads that decode, for each process.
+    log_every, save_every: in steps. keep: how many of the last checkpoints stay besides the best
+    one. resume: "never" or "auto", to go on where the folder has checkpoints. compile: let
+    `torch.compile` rewrite the network. tensorboard: write its events too.
+    until: stop after this step, None for the whole run.
+    """
+
+    precision: str = "auto"
+    workers: int | None = None
+    log_every: int = 20
+    save_every: int = 1000
+    keep: int = 3
+    resume: str = "never"
+    compile: bool = False
+    tensorboard: bool = False
+    until: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        if self.resume not in ("never", "auto"):
+            raise ValueError(f"resume must be 'never' or 'auto', got {self.resume!r}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors (0–1) and the mean loss in nats over `images` validation images."""
+
+    step: int
+    epoch: float
+    top1: float
+    top5: float
+    loss: float
+    images: int
+    patches: int = 1
+
+
+@dataclass
+class _Sums:
+    """Of the rows trained on since the last line of the log; on the device, so nothing waits for it."""
+
+    numbers: Tensor  # loss, wrong at first, wrong at five, images
+    steps: int = 0
+    began: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
+
+
+class Training:
+    """One run in one folder. See `run`.
+
+    prepared: the images. group: the network, see `parallel`. folder: of checkpoints and the log.
+    start: weights of the whole network to begin with (fine-tuning), else those drawn.
+    Raises ValueError where the images do not fit the recipe, CheckpointError where the folder holds
+    a run and resume is "never", or another run.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        prepared: PreparedSet,
+        group: Single,
+        folder: Path,
+        running: Running | None = None,
+        *,
+        start: dict[str, Tensor] | None = None,
+        say: Callable[[str], None] = print,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.recipe, self.prepared, self.group, self.folder = recipe, prepared, group, folder
+        self.running = running or Running()
+        self.device = group.device
+        self._say, self._should_stop = say, should_stop
+        self.table = recipe.architecture(len(prepared.wnids))
+        self.views = Views(prepared, self.table.side, self.device)
+        sizes = {"rank": group.rank, "world": group.world, "workers": self.running.workers}
+        self.feed = Feed(
+            prepared.split("train"),
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            device=self.device,
+            **sizes,  # type: ignore[arg-type]
+        )
+        self.judged = Feed(
+            prepared.split("val"),
+            batch_size=EVALUATED_AT_ONCE,
+            seed=None,
+            device=self.device,
+            **sizes,  # type: ignore[arg-type]
+        )
+        self.dtype = next(group.network.parameters()).dtype
+        if start is not None:
+            group.network.load_state_dict(group.own(start))
+        self.optimizer = optimizer_of(group.network, recipe)
+        self.step, self.seconds = 0, 0.0
+        self.evaluations: list[Evaluation] = []
+        self.unreadable: set[str] = set()
+        self._tensorboard = _tensorboard(folder) if self.running.tensorboard and group.main else None
+        self._take_up()
+        if self.running.compile:
+            group.compiled()
+
+    # --- position ---------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        """How many the whole run has."""
+        return math.ceil(self.recipe.epochs * self.feed.steps_per_epoch)
+
+    @property
+    def epoch(self) -> float:
+        return self.step / self.feed.steps_per_epoch
+
+    # --- running ----------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Trains to the end of the recipe; "finished", or "stopped" after `should_stop` or `until`.
+
+        Raises Diverged. Every other end leaves a checkpoint of the last step behind.
+        """
+        last = self.steps if self.running.until is None else min(self.steps, self.running.until)
+        self._log("start", step=self.step, steps=self.steps, **self._facts())
+        stopped = False
+        while not stopped:
+            if self._evaluation_due():
+                stopped = not self._evaluate_now()
+            elif self.step >= last:
+                break
+            else:
+                stopped = self._train_to(min(self._next_evaluation(), last))
+            if stopped or not self._evaluation_due():
+                self._save()
+        done = self.step >= self.steps and not self._evaluation_due()
+        if done:
+            self._judge_at_last()
+        self._log("stop", step=self.step, status="finished" if done else "stopped")
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+        return "finished" if done else "stopped"
+
+    def _next_evaluation(self) -> int:
+        each, per = self.feed.steps_per_epoch, self.recipe.evaluations
+        return min(self.steps, math.ceil((self.step * per // each + 1) * each / per))
+
+    def _evaluation_due(self) -> bool:
+        """Whether the weights of this step are to be judged and have not been."""
+        each, per = self.feed.steps_per_epoch, self.recipe.evaluations
+        fits = self.step == math.ceil(self.step * per // each * each / per) or self.step == self.steps
+        done = bool(self.evaluations) and self.evaluations[-1].step == self.step
+        return self.step > 0 and fits and not done
+
+    def _train_to(self, target: int) -> bool:
+        """Steps up to `target`; True if it was told to stop before."""
+        sums = self._fresh()
+        told = False
+        with closing(self.feed.batches(self.step, target)) as batches:
+            while self.step < target and not told:
+                before = time.perf_counter()
+                batch = next(batches)
+                sums.waited += time.perf_counter() - before
+                self._step(batch, sums)
+                self.step += 1
+                told = self.group.any(self._should_stop())
+                if self.step % self.running.log_every == 0 or self.step == target or told:
+                    self._report(sums, batch)
+                    sums = self._fresh()
+                if self.step % self.running.save_every == 0 and self.step < target and not told:
+                    if sums.steps:
+                        self._report(sums, batch)  # never save what has not been looked at
+                        sums = self._fresh()
+                    self._save()
+        return told
+
+    def one_step(self, batch: Batch) -> None:
+        """One update of the weights that is not reported: for rehearsals and benchmarks."""
+        self._step(batch, self._fresh())
+        self.step += 1
+
+    def _step(self, batch: Batch, sums: _Sums) -> None:
+        """One update of the weights."""
+        recipe, group = self.recipe, self.group
+        rates = recipe.rates(self.epoch, [e.top1 for e in self.evaluations])
+        set_rates(self.optimizer, rates)
+        seed = recipe.seed * 1_000_003 + self.step
+        group.network.train()
+        group.begin_step(seed, batch.start, batch.stop, batch.total)
+        x = self.views.train(
+            batch, seed, noise=rates.noise, divisor=rates.divisor, shared=recipe.shared_crops
+        )
+        with autocast(self.device, self.running.precision):
+            logits = group.module(x.to(self.dtype))
+        loss = _summed_loss(logits, batch.labels) / batch.total
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss * group.scale()).backward()
+        self.optimizer.step()
+        sums.steps += 1
+        sums.numbers += _counted(logits.detach(), batch.labels, loss.detach() * batch.total)
+        self._name(batch)
+
+    def _fresh(self) -> _Sums:
+        return _Sums(torch.zeros(4, dtype=_exact(self.device), device=self.device))
+
+    def _report(self, sums: _Sums, batch: Batch) -> None:
+        """One line of the log. Raises Diverged where the loss says so."""
+        loss, wrong1, wrong5, images = self.group.sum_rows(sums.numbers).tolist()
+        took = time.perf_counter() - sums.began
+        self.seconds += took
+        mean = loss / max(1.0, images)
+        rates = self.recipe.rates(self.epoch, [e.top1 for e in self.evaluations])
+        row = {
+            "step": self.step,
+            "epoch": round(self.epoch, 4),
+            "loss": mean if math.isfinite(mean) else str(mean),
+            "top1": wrong1 / max(1.0, images),
+            "top5": wrong5 / max(1.0, images),
+            "rate": rates.weights,
+            "images_per_s": round(images / took, 2),
+            "waited": round(sums.waited / took, 3),
+            "seconds": round(self.seconds, 2),
+            "memory": self.group.collect(memory_used(self.device)),
+        }
+        self._log("step", **row)
+        if not (math.isfinite(mean) and mean < DIVERGED_LOSS):
+            self._diverged(mean, batch)
+
+    def _diverged(self, loss: float, batch: Batch) -> None:
+        why = diagnose(self.group, self.views.centre(batch.pixels), self.recipe.rate)
+        steps = checkpoints.saved_steps(self.folder)
+        back = f"the last checkpoint is of step {steps[-1]}" if steps else "there is no checkpoint yet"
+        message = f"the loss was {loss:g} at step {self.step:,}: {why} Nothing was saved; {back}."
+        self._log("stop", step=self.step, status="diverged", why=message)
+        raise Diverged(message)
+
+    # --- evaluating -------------------------------------------------------------------------
+
+    def _evaluate_now(self) -> bool:
+        """Judges the weights and keeps what came out; False if it was told to stop meanwhile."""
+        found = self.evaluate()
+        if found is None:
+            return False
+        self.evaluations.append(found)
+        self._log("evaluation", **vars(found))
+        self._speak(
+            f"epoch {found.epoch:.2f}: validation error {100 * found.top1:.1f}% "
+            f"(top-5 {100 * found.top5:.1f}%), loss {found.loss:.3f}"
+        )
+        return True
+
+    def _judge_at_last(self) -> None:
+        """By ten patches, too, as Tables 1 and 2 count."""
+        found = self.evaluate(patches=10)
+        if found is not None:
+            self._log("final", **vars(found))
+            self._speak(
+                f"ten patches: validation error {100 * found.top1:.1f}% (top-5 {100 * found.top5:.1f}%)"
+            )
+
+    @torch.no_grad()
+    def evaluate(self, patches: int = 1) -> Evaluation | None:
+        """The errors on the validation images, by the middle patch or by ten (§4.1).
+
+        None if it was told to stop before the end.
+        """
+        self.group.network.eval()
+        sums = self._fresh().numbers
+        with closing(self.judged.batches(0, self.judged.steps_per_epoch)) as batches:
+            for batch in batches:
+                probabilities = self.probabilities(batch.pixels, patches)
+                sums += _counted(probabilities, batch.labels, _lost(probabilities, batch.labels))
+                self._name(batch)
+                if self.group.any(self._should_stop()):
+                    return None
+        loss, wrong1, wrong5, images = self.group.sum_rows(sums).tolist()
+        count, epoch = max(1.0, images), round(self.epoch, 4)
+        return Evaluation(
+            self.step, epoch, wrong1 / count, wrong5 / count, loss / count, int(images), patches
+        )
+
+    def probabilities(self, pixels: Tensor, patches: int = 1) -> Tensor:
+        """(b, 3, H, W) uint8 -> (b, classes) float32: softmax, the mean over patches."""
+        module, several = self.group.network, patches > 1
+        module = self.group.module if self.group.name == "columns" else module
+        x = self.views.ten(pixels).flatten(0, 1) if several else self.views.centre(pixels)
+        parts = []
+        for part in x.split(EVALUATED_AT_ONCE):
+            with autocast(self.device, self.running.precision):
+                logits = module(part.to(self.dtype, memory_format=torch.channels_last))
+            parts.append(logits.float().softmax(1))
+        found = torch.cat(parts) if parts else torch.empty(0, len(self.prepared.wnids))
+        return found.view(len(pixels), 10, -1).mean(1) if several else found
+
+    # --- keeping ----------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "format": RUN_FORMAT,
+            "recipe": self.recipe.identity(),
+            "step": self.step,
+            "seconds": round(self.seconds, 2),
+            "evaluations": [vars(e) for e in self.evaluations],
+            "images": self.prepared.fingerprint,
+            "classes": list(self.prepared.wnids),
+            "unreadable": sorted(self.unreadable),
+        }
+
+    def _save(self) -> None:
+        """A checkpoint of now, and the best one. A full disk is said and does not end the run."""
+        tensors = {f"model.{name}": t for name, t in self._whole(self._weights()).items()}
+        tensors |= {f"velocity.{name}": t for name, t in self._whole(self._velocities()).items()}
+        if not self.group.main:
+            return
+        path = checkpoints.path_of(self.folder, self.step)
+        try:
+            checkpoints.save(path, tensors, self._state())
+            if self._is_best():
+                checkpoints.save(self.folder / checkpoints.BEST, tensors, self._state())
+        except CheckpointError as error:
+            self._log("warning", step=self.step, text=f"{error}. The training goes on.")
+            self._speak(f"warning: {error}. The training goes on.")
+            return
+        checkpoints.keep_last(self.folder, self.running.keep)
+        self._log("checkpoint", step=self.step, file=path.name)
+
+    def _is_best(self) -> bool:
+        errors = [e.top1 for e in self.evaluations]
+        return bool(errors) and self.evaluations[-1].step == self.step and errors[-1] == min(errors)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self.group.network.named_parameters()}
+
+    def _velocities(self) -> dict[str, Tensor]:
+        """Zeros where a parameter has none yet: that is what the rule begins with."""
+        state = self.optimizer.state
+        return {
+            name: state[p]["momentum_buffer"] if "momentum_buffer" in state[p] else torch.zeros_like(p)
+            for name, p in self.group.network.named_parameters()
+        }
+
+    def _whole(self, own: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.group.whole(own)
+
+    def _take_up(self) -> None:
+        """Goes on from the newest whole checkpoint, if there is one and it may."""
+        check_folder(self.folder, self.running)
+        found, problems = checkpoints.newest(self.folder)
+        for problem in problems:
+            self._log("warning", text=problem)
+            self._speak(f"warning: {problem}")
+        if found is None:
+            if problems:
+                raise CheckpointError(
+                    f"none of the {len(problems)} checkpoints in {self.folder} is whole; choose another "
+                    f"folder, or delete them to start anew. The newest: {problems[0]}"
+                )
+            return
+        self._check(found)
+        own = {part: self.group.own(found.part(part)) for part in ("model", "velocity")}
+        self.group.network.load_state_dict(own["model"])
+        for name, parameter in self.group.network.named_parameters():
+            buffer = torch.empty_like(parameter).copy_(own["velocity"][name])
+            self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        self.step, self.seconds = int(found.state["step"]), float(found.state["seconds"])
+        self.evaluations = [Evaluation(**e) for e in found.state["evaluations"]]
+        self.unreadable = set(found.state["unreadable"])
+        if self.group.main:
+            run_log.forget_after(self.folder / run_log.METRICS, self.step)
+        self._speak(f"goes on at step {self.step:,} of {self.steps:,} ({found.path.name})")
+
+    def _check(self, found: checkpoints.Checkpoint) -> None:
+        if found.state.get("format") != RUN_FORMAT:
+            raise CheckpointError(f"{found.path} is no checkpoint of a full training; choose another folder")
+        mine, theirs = self.recipe.identity(), found.state["recipe"]
+        for name in mine:
+            if mine[name] != theirs.get(name):
+                raise CheckpointError(
+                    f"{self.folder} holds a run with {name} = {theirs.get(name)!r}, not {mine[name]!r}: "
+                    "give the same settings to go on, or choose another folder"
+                )
+        if found.state["images"] != self.prepared.fingerprint:
+            raise CheckpointError(
+                f"{self.folder} holds a run on other images than {self.prepared.root}: choose the folder "
+                "that it began with, or another one for the run"
+            )
+
+    # --- telling ----------------------------------------------------------------------------
+
+    def _facts(self) -> dict[str, Any]:
+        counts = {name: len(split) for name, split in self.prepared.splits.items()}
+        return {
+            "recipe": self.recipe.identity(),
+            "parallel": self.group.name,
+            "processes": self.group.processes,
+            "device": str(self.device),
+            "device_name": _device_name(self.device),
+            "precision": self.running.precision,
+            "classes": len(self.prepared.wnids),
+            "images": counts,
+            "steps_per_epoch": self.feed.steps_per_epoch,
+        }
+
+    def _log(self, kind: str, **values: Any) -> None:
+        if not self.group.main:
+            return
+        try:
+            run_log.append(self.folder / run_log.METRICS, kind, **values)
+        except OSError as error:
+            self._speak(f"warning: a line of the log was not written ({error})")
+        if self._tensorboard is not None and "step" in values:
+            for name, value in values.items():
+                if isinstance(value, float):
+                    self._tensorboard.add_scalar(f"{kind}/{name}", value, values["step"])
+
+    def _speak(self, line: str) -> None:
+        if self.group.main:
+            self._say(line)
+
+    def _name(self, batch: Batch) -> None:
+        """Says once of each image that it cannot be read; its gradient is 0."""
+        for sentence in batch.unreadable:
+            if sentence not in self.unreadable:
+                self.unreadable.add(sentence)
+                if len(self.unreadable) <= MAX_LISTED:
+                    self._log("warning", step=self.step, text=f"{sentence} It is left out.")
+
+
+def check_folder(folder: Path, running: Running) -> None:
+    """Raises CheckpointError where the folder holds a run that is not to be gone on with."""
+    there = checkpoints.saved_steps(folder)
+    if there and running.resume == "never":
+        raise CheckpointError(
+            f"{folder} holds a run at step {there[-1]:,}: --resume auto goes on with it; "
+            "or choose another folder"
+        )
+
+
+def _summed_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """() float32 or wider: the cross-entropy in nats, added up; 0 for rows without a label."""
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    return F.cross_entropy(exact, labels, ignore_index=NO_LABEL, reduction="sum")
+
+
+def _lost(probabilities: Tensor, labels: Tensor) -> Tensor:
+    logs = probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
+    return F.nll_loss(logs, labels, ignore_index=NO_LABEL, reduction="sum")
+
+
+def _counted(scores: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
+    """(4,) float64: loss, rows whose label is not first, not among five, and rows with a label."""
+    known = labels != NO_LABEL
+    five = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
+    wrong1, wrong5 = known & ~five[:, 0], known & ~five.any(1)
+    kind = _exact(scores.device)
+    return torch.stack([loss.to(kind), *(flags.sum().to(kind) for flags in (wrong1, wrong5, known))])
+
+
+def _exact(device: torch.device) -> torch.dtype:
+    """The type that sums are kept in; Apple's GPU has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def memory_used(device: torch.device) -> int:
+    """Bytes: the most that this process has held on its GPU, or in the machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return "processor" if device.type == "cpu" else device.type
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError("--tensorboard needs its package: pip install tensorboard") from error
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -18,6 +18,7 @@ from alexnet_edu import (
     exercises_norm,
     exercises_pooling,
     exercises_relu,
+    exercises_results,
     exercises_sgd,
 )
 from alexnet_edu.judges import Exercise, Fault
@@ -30,6 +31,7 @@ _SUBJECTS = (
     exercises_columns,
     exercises_dropout,
     exercises_sgd,
+    exercises_results,
 )
 EXERCISES: dict[str, Exercise] = {e.id: e for subject in _SUBJECTS for e in subject.EXERCISES}
 

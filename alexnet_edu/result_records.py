@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alexnet_edu import json_files
+from alexnet_edu import json_files, paper
 from alexnet_edu.ablation_records import Gap, interval, mean_gap, spread
 
 EXPERIMENT = "results"
@@ -19,6 +19,12 @@ ROWS = {  # Table 2's networks: how many trained on the problem alone, how many 
     "5 CNNs": (5, 0),
     "1 CNN*": (0, 1),
     "7 CNNs*": (5, 2),
+}
+PUBLISHED = {  # on the validation images
+    "1 CNN": paper.CNN_2012_VALIDATION,
+    "5 CNNs": paper.FIVE_CNNS_VALIDATION,
+    "1 CNN*": paper.PRETRAINED_CNN_VALIDATION,
+    "7 CNNs*": paper.SEVEN_CNNS_VALIDATION,
 }
 KINDS = {
     "plain": "from scratch",

@@ -14,7 +14,6 @@ from alexnet_edu.claims import CLAIMS
 from alexnet_edu.json_files import write_json
 from alexnet_edu.measured import RecordError, ours
 
-
 assert measured_results.RESULTS == "results.json"  # importing it makes the readers known
 
 

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+import torch
+from torch import Tensor
+
+from alexnet_edu import augment
+from alexnet_edu.imagenet import PreparedSet, Split, open_prepared
+from alexnet_edu.imagenet_feed import NO_LABEL, Batch, Feed, Views, share
+from alexnet_edu.images import DataError
+from tests import prepared
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
+    return open_prepared(prepared.small(tmp_path_factory.mktemp("prepared"), codec="raw"))
+
+
+def _seen(feed: Feed, first: int, last: int) -> list[Batch]:
+    with closing(feed.batches(first, last)) as batches:
+        return [
+            Batch(b.step, b.epoch, b.pixels.clone(), b.labels, b.index, b.start, b.stop, b.total)
+            for b in batches
+        ]
+
+
+@pytest.mark.parametrize(("total", "world"), [(14, 1), (14, 2), (14, 3), (2, 3), (0, 2)])
+def test_shares_cover_each_row_once(total: int, world: int) -> None:
+    shares = [share(total, rank, world) for rank in range(world)]
+    assert [row for start, stop in shares for row in range(start, stop)] == list(range(total))
+    assert max(t - s for s, t in shares) - min(t - s for s, t in shares) <= 1
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_image_is_used_once_an_epoch_whatever_the_processes(images: PreparedSet, world: int) -> None:
+    feeds = [Feed(images.split("train"), batch_size=17, rank=r, world=world, workers=1) for r in range(world)]
+    each = feeds[0].steps_per_epoch
+    assert each == 3  # 17 + 17 + 14
+    for epoch in range(2):
+        used = [feed.rows(epoch * each + step)[0] for step in range(each) for feed in feeds]
+        assert sorted(torch.cat(used).tolist()) == list(range(48))
+    assert not torch.equal(feeds[0].order(0), feeds[0].order(1))
+
+
+def test_processes_together_see_the_batches_of_one(images: PreparedSet) -> None:
+    train = images.split("train")
+    alone = _seen(Feed(train, batch_size=17), 1, 4)
+    pair = [_seen(Feed(train, batch_size=17, rank=r, world=2), 1, 4) for r in (0, 1)]
+    for whole, first, second in zip(alone, *pair, strict=True):
+        assert torch.equal(whole.pixels, torch.cat([first.pixels, second.pixels]))
+        assert torch.equal(whole.labels, torch.cat([first.labels, second.labels]))
+        assert (first.stop, second.stop, whole.total) == (second.start, whole.total, len(whole.index))
+
+
+def test_going_on_in_the_middle_of_an_epoch_repeats_and_skips_nothing(images: PreparedSet) -> None:
+    feed = Feed(images.split("train"), batch_size=10, workers=3, ahead=2)
+    whole = _seen(feed, 0, 12)
+    parts = _seen(feed, 0, 7) + _seen(Feed(images.split("train"), batch_size=10), 7, 12)
+    assert [b.step for b in parts] == list(range(12))
+    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(whole, parts, strict=True))
+
+
+def test_pixels_and_labels_are_those_of_the_split(images: PreparedSet) -> None:
+    train = images.split("train")
+    for batch in _seen(Feed(train, batch_size=5, ahead=1), 0, 4):
+        assert batch.pixels.is_contiguous(memory_format=torch.channels_last)
+        for row, index in enumerate(batch.index.tolist()):
+            assert torch.equal(batch.pixels[row], train.decode(index))
+            assert batch.labels[row] == train.labels[index]
+
+
+def test_without_a_seed_the_order_is_that_of_the_split(images: PreparedSet) -> None:
+    batches = _seen(Feed(images.split("val"), batch_size=5, seed=None), 0, 3)
+    assert torch.cat([b.index for b in batches]).tolist() == list(range(12))
+
+
+class _Broken(Split):
+    """Images 3 and 40 cannot be read."""
+
+    def decode_into(self, index: int, out: object) -> None:
+        if index in (3, 40):
+            raise DataError(f"image {index} is damaged")
+        super().decode_into(index, out)  # type: ignore[arg-type]
+
+
+def test_images_that_cannot_be_read_lose_their_label_and_are_named(images: PreparedSet) -> None:
+    train = images.split("train")
+    broken = _Broken("train", train._shards, 256, "raw")
+    feed = Feed(broken, batch_size=16, workers=2)
+    lost, named = [], []
+    with closing(feed.batches(0, 3)) as batches:
+        for batch in batches:
+            assert bool((batch.pixels[batch.labels == NO_LABEL] == 0).all())
+            lost += batch.index[batch.labels == NO_LABEL].tolist()
+            named += batch.unreadable
+    assert sorted(lost) == [3, 40]
+    assert sorted(named) == ["image 3 is damaged", "image 40 is damaged"]
+
+
+def test_ending_early_leaves_no_thread_behind(images: PreparedSet) -> None:
+    import threading
+
+    batches = Feed(images.split("train"), batch_size=4, workers=2).batches(0, 12)
+    next(batches)
+    batches.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
+
+
+def test_bad_settings_are_refused(images: PreparedSet) -> None:
+    train = images.split("train")
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        Feed(train, batch_size=0)
+    with pytest.raises(ValueError, match="rank 2 is not one of 2"):
+        Feed(train, rank=2, world=2)
+    with pytest.raises(DataError, match="has no images"):
+        Feed(Split("train", [], 256, "raw"))
+
+
+# --- what the network sees --------------------------------------------------------------------
+
+
+def _batch(images: PreparedSet, rank: int = 0, world: int = 1) -> Batch:
+    return _seen(Feed(images.split("train"), batch_size=9, rank=rank, world=world), 0, 1)[0]
+
+
+def test_the_view_is_crop_plus_colour_minus_the_middle_of_the_mean(images: PreparedSet) -> None:
+    views, batch = Views(images), _batch(images)
+    generator = torch.Generator().manual_seed(4)
+    cut = augment.random_crop_and_flip(batch.pixels, 224, generator)
+    shifts = images.colors.shifts(9, generator)
+    expected = cut.double() + shifts[:, :, None, None] - images.mean_image[None, :, 16:240, 16:240].double()
+    seen = views.train(batch, 4)
+    assert seen.shape == (9, 3, 224, 224)
+    assert seen.dtype == torch.float32
+    assert torch.allclose(seen.double(), expected, atol=1e-4)
+    assert torch.allclose(views.train(batch, 4, divisor=1.1) * 1.1, seen, atol=1e-3)
+    plain = views.train(batch, 4, noise=0.0)
+    assert torch.equal(plain, cut.float() - images.mean_image[None, :, 16:240, 16:240])
+
+
+def test_draws_do_not_depend_on_how_a_batch_is_shared(images: PreparedSet) -> None:
+    views = Views(images)
+    whole = views.train(_batch(images), 7)
+    parts = [views.train(_batch(images, rank, 2), 7) for rank in (0, 1)]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_a_process_without_a_row_gets_an_empty_view(images: PreparedSet) -> None:
+    feed = Feed(images.split("train"), batch_size=1, rank=1, world=2)
+    batch = _seen(feed, 0, 1)[0]
+    assert (batch.start, batch.stop, batch.total) == (1, 1, 1)
+    assert Views(images).train(batch, 0).shape == (0, 3, 224, 224)
+
+
+def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
+    views, pixels = Views(images), _batch(images).pixels
+    ten: Tensor = views.ten(pixels)
+    assert ten.shape == (9, 10, 3, 224, 224)
+    assert torch.equal(ten[:, 2], views.centre(pixels))
+    mean = images.mean_image[None, :, 16:240, 16:240]
+    assert torch.equal(ten[:, 5] + mean, (ten[:, 0] + mean).flip(3))  # mirrored before the mean is taken off
+
+
+def test_a_crop_that_does_not_fit_is_refused(images: PreparedSet) -> None:
+    with pytest.raises(ValueError, match="cannot cut 300 pixels out of images of 256"):
+        Views(images, 300)

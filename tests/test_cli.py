@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import ablations, cli, column_trials, data, doctor, figure1
+from alexnet_edu import ablations, cli, column_trials, data, doctor, figure1, result_trials
 from alexnet_edu.claims import CLAIMS
 from alexnet_edu.images import DataError
-from alexnet_edu.json_files import write_json
+from alexnet_edu.json_files import read_json, write_json
+from alexnet_edu.synthetic import synthetic_images
 from alexnet_edu.train import CheckpointError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -316,6 +317,25 @@ def test_an_unknown_variant_is_told(capsys: Capture) -> None:
 def test_nothing_to_assemble_is_told(capsys: Capture) -> None:
     assert cli.main(["experiment", "exchange", "--scale", "quick", "--assemble"]) == 2
     assert "no whole variant of the study 'exchange'" in capsys.readouterr().err
+
+
+def test_the_results_of_the_stand_in_never_enter_the_results(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    tiny = result_trials.Plan(
+        networks=2, epochs=1, problems=1, few=4, source_epochs=1, few_epochs=1, plain=1, starred=1
+    )
+    monkeypatch.setattr(result_trials, "Plan", lambda: tiny)
+    monkeypatch.setattr(data, "load_cifar10", lambda scale: synthetic_images(200, 60))
+    assert cli.main(["experiment", "results", "--assemble"]) == 2
+    assert "`alexnet-edu experiment results` makes it" in capsys.readouterr().err
+    assert cli.main(["experiment", "results", "--jobs", "1"]) == 0
+    assert "2 networks on all classes, problems: 1" in capsys.readouterr().out
+    assert cli.main(["experiment", "results", "--assemble", "--output", str(folder / "own.json")]) == 0
+    published = folder / "results" / "results.json"
+    assert not published.exists()
+    assert read_json(folder / "own.json")["provenance"]["data"]["synthetic"]
+    assert cli.main(["experiment", "results", "--output", str(folder)]) == 2
 
 
 def test_two_columns_are_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,9 +270,8 @@ def _results(options: argparse.Namespace) -> int:
     elsewhere = images.synthetic or theirs not in (None, trials.lab.fingerprint)
     path = options.output or (own if elsewhere else published)
     write_json(path, record)
-    print(
-        f"{len(record['members']['runs'])} networks on all classes, problems: {len(record['problems'])}; {path}"
-    )
+    networks, problems = len(record["members"]["runs"]), len(record["problems"])
+    print(f"{networks} networks on all classes, problems: {problems}; {path}")
     return 0
 
 

@@ -1,0 +1,117 @@
+"""Files of tensors: safetensors reads them, their bytes never differ, and damage is seen."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from alexnet_edu import tensor_files
+from alexnet_edu.images import DataError
+from alexnet_edu.tensor_files import checked, read_head, remove_partials, write_tensors
+
+TENSORS = {
+    "doubles": np.arange(6, dtype=np.float64).reshape(2, 3) / 7,
+    "offsets": np.array([0, 3], dtype=np.int64),
+    "floats": np.array([1.5], dtype=np.float32),
+    "sums": np.array([[-1, 2]], dtype=np.int32),
+    "none": np.zeros((0, 4), dtype=np.uint8),
+    "bytes": np.frombuffer(b"abc", dtype=np.uint8),
+}
+NOTES = {"names": '["ä", "\\udcff"]', "b": "2", "a": "1"}
+
+
+def test_safetensors_reads_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    written = write_tensors(path, TENSORS, NOTES)
+    with safe_open(path, framework="np") as file:
+        assert sorted(file.keys()) == sorted(TENSORS)
+        for name, tensor in TENSORS.items():
+            found = file.get_tensor(name)
+            assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape)
+            assert np.array_equal(found, tensor)
+        metadata = file.metadata()
+    assert {name: metadata[name] for name in NOTES} == NOTES
+    data = path.read_bytes()
+    assert (written.bytes, written.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert checked(path) == (written, metadata)
+
+
+def test_the_same_tensors_give_the_same_bytes_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert write_tensors(a, TENSORS, NOTES) == write_tensors(b, TENSORS, NOTES)
+    (length,) = struct.unpack("<Q", a.read_bytes()[:8])
+    assert length % 8 == 0
+    assert list(json.loads(a.read_bytes()[8 : 8 + length])) == ["__metadata__", *TENSORS]
+
+
+def test_what_is_not_contiguous_is_written_in_its_order(tmp_path: Path) -> None:
+    turned = np.arange(6, dtype=np.int64).reshape(2, 3).T
+    write_tensors(tmp_path / "x", {"turned": turned}, {})
+    with safe_open(tmp_path / "x", framework="np") as file:
+        assert np.array_equal(file.get_tensor("turned"), turned)
+
+
+@pytest.mark.parametrize("length", [0, 5, 8, 60, -1])
+def test_a_file_that_was_cut_short(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "x"
+    write_tensors(path, TENSORS, NOTES)
+    path.write_bytes(path.read_bytes()[:length])
+    for read in (read_head, checked):
+        with pytest.raises(DataError, match=r"is damaged: its head cannot be read|was cut short or added to"):
+            read(path)
+
+
+def test_a_byte_too_many_or_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    write_tensors(path, TENSORS, NOTES)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"!")
+    with pytest.raises(DataError, match="was cut short or added to"):
+        checked(path)
+    path.write_bytes(whole[:-1] + b"!")
+    with pytest.raises(DataError, match="has changed since it was written"):
+        checked(path)
+    with pytest.raises(DataError, match="nowhere cannot be read: No such file"):
+        read_head(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "head", [b"[]", b"{", b'{"a":{}}', b'{"a":{"data_offsets":[0]}}', b'{"a":1}', b"null", b"\xff"]
+)
+def test_a_head_that_is_none(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(struct.pack("<Q", len(head)) + head)
+    with pytest.raises(DataError, match="its head cannot be read"):
+        read_head(path)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    write_tensors(path, TENSORS, {})
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tensor_files.os, "fsync", full)
+    with pytest.raises(
+        DataError, match=r"the disk is full: .*free some space and run the same command again"
+    ):
+        write_tensors(path, TENSORS, NOTES)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_half_written_files_are_removed(tmp_path: Path) -> None:
+    for name in ("x", "x.partial-1", "y.json.partial-22"):
+        (tmp_path / name).write_bytes(b"")
+    remove_partials(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from alexnet_edu.images import DataError
 
-NAME = ".lock"
+LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises DataError, with the other's process number, where another process holds it, and
     where the file cannot be written.
     """
-    path = folder / NAME
+    path = folder / LOCK
     try:
         file = path.open("a+b")
     except OSError as error:

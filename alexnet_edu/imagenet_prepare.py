@@ -24,7 +24,7 @@ import numpy as np
 from safetensors import safe_open
 from tqdm.auto import tqdm
 
-from alexnet_edu.folder_lock import locked
+from alexnet_edu.folder_lock import LOCK, locked
 from alexnet_edu.image_files import some
 from alexnet_edu.imagenet_shards import CODECS, RAW_BYTES, Job, Recipe, Shard, make_shard, stored_bytes
 from alexnet_edu.imagenet_sources import Entry, Source, find_source
@@ -35,7 +35,7 @@ from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.paper import IMAGE_SIDE
 from alexnet_edu.processes import run_all
 from alexnet_edu.provenance import provenance
-from alexnet_edu.tensor_files import Written, remove_partials, write_tensors
+from alexnet_edu.tensor_files import PARTIAL, Written, remove_partials, write_tensors
 
 __all__ = ["prepare", "verify"]
 
@@ -133,7 +133,7 @@ def _opened(target: Path, source: Source, recipe: Recipe, shard_images: int) -> 
     """The target's folder, for this process alone and for this source and recipe alone."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        strange = sorted(p.name for p in target.iterdir() if p.name not in (SETTINGS, ".lock"))
+        strange = sorted(p.name for p in target.iterdir() if p.name != LOCK and PARTIAL not in p.name)
     except OSError as error:
         raise DataError(f"{target} cannot be used as a folder: {error.strerror or error}.") from error
     with locked(target):

@@ -135,6 +135,9 @@ def _statistics_problems(target: Path, total: TotalSums) -> Iterator[str]:
 
 def _report_problems(target: Path, manifest: dict[str, Any], listed: dict[str, int]) -> Iterator[str]:
     """The report against the manifest, and against what the shards say of themselves."""
+    if not (target / REPORT).exists():
+        yield f"{REPORT} is missing; {AGAIN}."
+        return
     try:
         report = read_json(target / REPORT)
     except ValueError as error:

@@ -161,11 +161,12 @@ class Training:
     def run(self) -> str:
         """Trains to the end of the recipe; "finished", or "stopped" after `should_stop` or `until`.
 
-        Raises Diverged. Every other end leaves a checkpoint of the last step behind.
+        Raises Diverged, and CheckpointError where the last checkpoint cannot be written. Every other
+        end leaves a checkpoint of the last step behind.
         """
         last = self.steps if self.running.until is None else min(self.steps, self.running.until)
         self._log("start", step=self.step, steps=self.steps, **self._facts())
-        stopped = False
+        stopped, saved = False, True
         while not stopped:
             if self._evaluation_due():
                 stopped = not self._evaluate_now()
@@ -174,7 +175,8 @@ class Training:
             else:
                 stopped = self._train_to(min(self._next_evaluation(), last))
             if stopped or not self._evaluation_due():
-                self._save()
+                saved = self._save()
+        self._end_if_not(saved)
         done = self.step >= self.steps and not self._evaluation_due()
         if done:
             self._judge_at_last()
@@ -182,6 +184,17 @@ class Training:
         if self._tensorboard is not None:
             self._tensorboard.close()
         return "finished" if done else "stopped"
+
+    def _end_if_not(self, saved: bool) -> None:
+        """The last checkpoint is the result: without it the run has not ended well."""
+        if not saved:
+            steps = checkpoints.saved_steps(self.folder)
+            since = f"from step {steps[-1]:,}" if steps else "from the start"
+            self._log("stop", step=self.step, status="stopped")
+            raise CheckpointError(
+                f"the checkpoint of step {self.step:,}, the last one, could not be written (see the warnings "
+                f"above). Make room; with --resume auto the training goes on {since}"
+            )
 
     def _next_evaluation(self) -> int:
         each, per = self.feed.steps_per_epoch, self.recipe.evaluations
@@ -348,27 +361,34 @@ class Training:
             "unreadable": sorted(self.unreadable),
         }
 
-    def _save(self) -> None:
-        """A checkpoint of now, and the best one. A full disk is said and does not end the run."""
+    def _save(self) -> bool:
+        """A checkpoint of now, and the best one. A full disk is said and does not end the run: False."""
         tensors = {f"model.{name}": t for name, t in self._whole(self._weights()).items()}
         tensors |= {f"velocity.{name}": t for name, t in self._whole(self._velocities()).items()}
-        if not self.group.main:
-            return
+        written = self._write(tensors) if self.group.main else True
+        return not self.group.any(not written)
+
+    def _write(self, tensors: dict[str, Tensor]) -> bool:
         path = checkpoints.path_of(self.folder, self.step)
         try:
             checkpoints.save(path, tensors, self._state())
             if self._is_best():
                 checkpoints.save(self.folder / checkpoints.BEST, tensors, self._state())
         except CheckpointError as error:
-            self._log("warning", step=self.step, text=f"{error}. The training goes on.")
-            self._speak(f"warning: {error}. The training goes on.")
-            return
+            self._log("warning", step=self.step, text=f"{error}.")
+            self._speak(f"warning: {error}.")
+            return False
         checkpoints.keep_last(self.folder, self.running.keep)
         self._log("checkpoint", step=self.step, file=path.name)
+        return True
 
     def _is_best(self) -> bool:
         errors = [e.top1 for e in self.evaluations]
-        return bool(errors) and self.evaluations[-1].step == self.step and errors[-1] == min(errors)
+        return (
+            bool(errors)
+            and self.evaluations[-1].step == self.step
+            and errors[-1] < min(errors[:-1], default=2)
+        )
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in self.group.network.named_parameters()}

@@ -128,8 +128,11 @@ def _teller(say: Callable[[str], None]) -> Callable[[Task, Run], None]:
 
 def run_live(
     trials: Trials, rates: Mapping[str, float], *, workers: int = 2, device: str = "cpu"
-) -> dict[str, Any]:
-    """Trains the plan now, with a progress bar, and returns its record. rates: kind -> rate, not searched."""
+) -> tuple[dict[str, Any], dict[str, Outcome]]:
+    """Trains the plan now, with a progress bar: its record, and the outcomes by the names of the tasks.
+
+    rates: kind -> rate; nothing is searched. In the record "search" is empty.
+    """
     tasks = all_tasks(trials, rates)
     total = round(sum(task.epochs * len(trials.trained_on(task)) for task in tasks) / 1000)
     bar = tqdm(total=total, bar_format="{l_bar}{bar}| {n:.0f} of {total:.0f} thousand images [{elapsed}]")
@@ -145,7 +148,7 @@ def run_live(
     finally:
         torch.set_num_threads(threads)
         bar.close()
-    return assemble(trials, gathered(trials, rates, lambda task: found[task.name]))
+    return assemble(trials, gathered(trials, rates, lambda task: found[task.name])), found
 
 
 # --- one record ------------------------------------------------------------------------------

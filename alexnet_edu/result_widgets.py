@@ -17,7 +17,7 @@ VIEW_WORDS = {"ten": "ten patches", "centre": "the centre alone"}
 
 
 def results_explorer(
-    record: Mapping[str, Any], *, plain: int = 5, starred: int = 0, view: str = "ten"
+    record: Mapping[str, Any], *, plain: int = 1, starred: int = 0, view: str = "ten"
 ) -> PictureWidget:
     """Errors of averages in the record, over all choices of networks, beside the paper's Table 2.
 

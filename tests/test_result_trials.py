@@ -158,7 +158,8 @@ def test_a_live_run_keeps_nothing_and_gives_the_same_kind_of_record(images: Imag
     plan = Plan(
         networks=2, epochs=1, problems=1, few=2, source_epochs=1, few_epochs=1, plain=1, starred=1, rate=0.01
     )
-    record = result_study.run_live(Trials(plan, images, None), RATES)
+    record, outcomes = result_study.run_live(Trials(plan, images, None), RATES)
+    assert outcomes["member-2"].probabilities.shape == (10, len(images.test), 10)
     assert record["search"] == {}
     assert record["problems"][0]["runs"]["source"][0]["images"] == len(images.train) // 2
     assert len(record["members"]["patches"]["ten"]) == 2

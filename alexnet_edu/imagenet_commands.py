@@ -131,10 +131,13 @@ def _train(
     from alexnet_edu.fine_tuning import starting_weights
     from alexnet_edu.imagenet_train import Training, check_folder
     from alexnet_edu.parallel import FORMS
+    from alexnet_edu.run_control import announce
 
     table = recipe.architecture(len(prepared.wnids))
     check_folder(options.folder, running)  # before a rehearsal, not after
     main = int(os.environ.get("RANK", 0)) == 0
+    if main and not options.rehearse_only:
+        should_stop = _either(should_stop, announce(options.folder, options.arguments))
     say = _saying(main)
     start = None
     if options.start_from is not None:
@@ -151,8 +154,8 @@ def _train(
 
     if options.rehearsal_steps or options.rehearse_only:
         _rehearse(options, training, running, main, say)
-        if options.rehearse_only or should_stop():
-            return 0
+        if options.rehearse_only:
+            return 0  # not if told to stop: the others may not know it yet, and all take one step and save
     run = training(running, options.folder)
     status = run.run()
     if status == "stopped":
@@ -241,6 +244,10 @@ def told_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _either(*signs: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: any(sign() for sign in signs)
 
 
 def _saying(main: bool) -> Callable[[str], None]:

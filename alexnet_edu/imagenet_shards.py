@@ -30,6 +30,7 @@ from alexnet_edu.tensor_files import Written, checked, write_tensors
 
 CODECS = ("jpeg", "raw")
 RAW_BYTES = 3 * IMAGE_SIDE**2
+IN_SPITE = "decoded in spite of damage"  # of bytes that decoders pass over with a warning
 TICK = 32  # images between two words of progress
 # What the first bytes say, for files whose name says JPEG.
 BEGINNINGS = {
@@ -210,23 +211,33 @@ def prepared(data: bytes) -> tuple[PilImage.Image, tuple[str, ...]]:
     The same pixels as `fit_to_square(decode(data).pixels, 256)`, by a way with fewer copies for
     ordinary JPEGs. Raises UnreadableFile as `decode` does.
     """
-    pixels = _plain_jpeg(data)
-    if pixels is not None:
-        return _middle(pixels), ()
+    ordinary = _is_ordinary(data)
+    if ordinary:
+        try:
+            return _middle(simplejpeg.decode_jpeg(data, "RGB")), ()
+        except ValueError:
+            pass  # `decode` judges, so that each fault has one wording
     decoded = decode(data)
     square = fit_to_square(decoded.pixels, IMAGE_SIDE)
-    return PilImage.fromarray(square.permute(1, 2, 0).contiguous().numpy()), decoded.changes
+    image = PilImage.fromarray(square.permute(1, 2, 0).contiguous().numpy())
+    return image, (*decoded.changes, *([IN_SPITE] if ordinary and _only_warns(data) else []))
 
 
-def _plain_jpeg(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
-    """(H, W, 3) uint8 of an RGB JPEG without a fault or an EXIF; None leaves it to `decode`."""
+def _is_ordinary(data: bytes) -> bool:
+    """Whether this is a JPEG in RGB without EXIF and of an allowed size."""
     header = jpeg_header(data)
-    if header is None or header.components != 3 or header.exif or header.width * header.height > MAX_PIXELS:
-        return None
+    if header is None or header.components != 3 or header.exif:
+        return False
+    return header.width * header.height <= MAX_PIXELS
+
+
+def _only_warns(data: bytes) -> bool:
+    """Whether a JPEG that failed when every warning counts does not fail otherwise."""
     try:
-        return simplejpeg.decode_jpeg(data, "RGB")
+        simplejpeg.decode_jpeg(data, "RGB", strict=False)
     except ValueError:
-        return None  # `decode` judges, so that each fault has one wording
+        return False  # a kind that simplejpeg does not know, and no damage
+    return True
 
 
 def _middle(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> PilImage.Image:

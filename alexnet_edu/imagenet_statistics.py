@@ -14,34 +14,45 @@ import torch
 from alexnet_edu.paper import IMAGE_SIDE
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-MAX_IMAGES = 2**20  # of a shard; its sum image is stored in 32 bits
+MAX_IMAGES = 2**16  # of a shard
 
 
 class PixelSums:
     """What one shard contributes: the sum image, and the sums of products of two colours.
 
-    Added up in float64, which is fast, and exact here: it holds every whole number up to 2^53,
-    and even MAX_IMAGES images of 256² products of 255² stay below that.
+    Added up in float32, whose half of the memory is what makes it fast. It holds every whole
+    number up to 2^24, and both a pixel over MAX_IMAGES images and the products of a row of an
+    image, 256 · 255², stay below that. Rows are added in float64.
+    Raises RuntimeError where torch was told to multiply float32 with fewer bits.
     """
 
     def __init__(self) -> None:
-        self._pixels = torch.zeros(IMAGE_SIDE**2, 3, dtype=torch.float64)
-        self._products = torch.zeros(3, 3, dtype=torch.float64)
-        self._image = torch.empty_like(self._pixels)  # one for all: new memory would cost more than the sums
+        self._rows = torch.empty(IMAGE_SIDE, IMAGE_SIDE, 3)  # one for all: new memory costs more than sums
+        self._pixels = torch.zeros_like(self._rows)
+        self._products = torch.zeros(IMAGE_SIDE, 3, 3, dtype=torch.float64)
+        values = torch.arange(self._rows.numel()).remainder(256).view_as(self._rows)
+        if not torch.equal(_products(values.float()).long(), values.mT @ values):
+            raise RuntimeError(
+                "products of float32 are rounded here, and sums would not be exact: call "
+                "torch.set_float32_matmul_precision('highest'), and unset DNNL_DEFAULT_FPMATH_MODE"
+            )
 
     def add(self, pixels: Pixels) -> None:
         """pixels: (256, 256, 3) uint8, RGB."""
-        image = self._image.copy_(torch.from_numpy(pixels).view(-1, 3))
-        self._pixels.add_(image)
-        self._products.add_(image.T @ image)
+        rows = self._rows.copy_(torch.from_numpy(pixels))
+        self._pixels.add_(rows)
+        self._products.add_(_products(rows))
 
     def tensors(self) -> dict[str, np.ndarray[Any, Any]]:
         """pixel_sum: (3, 256, 256) int32. color_products: (3, 3) int64, Σ of colour i times colour j."""
-        planes = self._pixels.T.to(torch.int32).reshape(3, IMAGE_SIDE, IMAGE_SIDE)
-        return {
-            "color_products": self._products.to(torch.int64).numpy(),
-            "pixel_sum": planes.contiguous().numpy(),
-        }
+        planes = self._pixels.permute(2, 0, 1).to(torch.int32).contiguous()
+        products = self._products.to(torch.int64).sum(0)
+        return {"color_products": products.numpy(), "pixel_sum": planes.numpy()}
+
+
+def _products(rows: torch.Tensor) -> torch.Tensor:
+    """(H, W, 3) float32 -> (H, 3, 3): for each row the sums of products of two colours."""
+    return torch.bmm(rows.mT, rows)
 
 
 class TotalSums:

@@ -24,7 +24,7 @@ import simplejpeg
 from PIL import Image as PilImage
 from safetensors import safe_open
 
-from alexnet_edu import imagenet_prepare, imagenet_shards, tensor_files
+from alexnet_edu import imagenet_prepare, imagenet_shards, imagenet_statistics, tensor_files
 from alexnet_edu.cli import main
 from alexnet_edu.image_decode import decode, fit_to_square
 from alexnet_edu.image_files import UnreadableFile
@@ -236,6 +236,14 @@ def test_sums_are_exact_where_they_are_largest() -> None:
     assert total.products[0][0] == 40_000 * 20 * int((flat[:, 0] ** 2).sum())
 
 
+def test_sums_that_would_be_rounded_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As processors do that multiply float32 with the bits of bfloat16, if they are allowed to."""
+    exact = imagenet_statistics._products
+    monkeypatch.setattr(imagenet_statistics, "_products", lambda rows: exact(rows).bfloat16().float())
+    with pytest.raises(RuntimeError, match="products of float32 are rounded here"):
+        PixelSums()
+
+
 def test_images_of_one_colour_have_no_negative_variance(tmp_path: Path) -> None:
     grey = {
         f"{w}/{i}.png": encoded(PilImage.new("RGB", (9, 9), (77, 77, 77)), "PNG") for w in WNIDS for i in "ab"
@@ -286,6 +294,14 @@ def test_an_odd_image_is_converted_and_listed(tmp_path: Path, kind: str) -> None
     assert "Changed on the way: 1 (" in said[-1]
     assert f"{change}: 1" in said[-1]
     assert verify(tmp_path / "out") == []
+
+
+def test_damage_that_a_decoder_passes_over_is_spoken_of() -> None:
+    whole = jpeg(1)
+    less = whole[:-30] + whole[-2:]  # it ends as it should, and too early
+    assert prepared(whole)[1] == ()
+    assert prepared(less)[1] == ("decoded in spite of damage",)
+    assert np.array_equal(np.asarray(prepared(less)[0]), square(less))
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -383,6 +399,7 @@ def test_a_thousand_damaged_files_are_all_accounted_for(tmp_path: Path) -> None:
         == 1000
     )
     assert 100 < len(stored) < 900, "some are still images, some are none"
+    assert 50 < manifest["report"]["kinds"]["changed"][imagenet_shards.IN_SPITE] <= len(stored)
     assert verify(tmp_path / "out") == []
 
 
@@ -601,7 +618,7 @@ def test_the_result_does_not_go_among_the_images(source: Path, where: str) -> No
         ({"quality": 0}, "quality must be 1 to 100, got 0"),
         ({"quality": 101}, "quality must be 1 to 100, got 101"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
-        ({"shard_images": 0}, "shard_images must be 1 to 1,048,576, got 0"),
+        ({"shard_images": 0}, "shard_images must be 1 to 65,536, got 0"),
     ],
 )
 def test_arguments_out_of_their_range(

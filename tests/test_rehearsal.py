@@ -55,7 +55,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_figures(
     monkeypatch.setattr(rehearsal, "memory_there", lambda device: 2**30)
     check_fits(TABLE, _group(), tmp_path, RUNNING, 12, 1)
     with pytest.raises(
-        DoesNotFit, match=r"a step of 100000 images needs at least .* GiB, but cpu has 1\.0 free"
+        DoesNotFit, match=r"of 100000 images needs at least .* GiB, but cpu has 1\.0 free"
     ):
         check_fits(TABLE, _group(), tmp_path, RUNNING, 100_000, 1)
 
@@ -65,7 +65,7 @@ def test_a_disk_that_is_too_small_is_refused_with_figures(
 ) -> None:
     monkeypatch.setattr(rehearsal, "_free", lambda folder: 10**6)
     with pytest.raises(
-        DoesNotFit, match=r"7 checkpoints, .* GB \(.* each\), but the disk of .* has 0\.00 free"
+        DoesNotFit, match=r"7 checkpoints, .* GB \(.* each\), but .* has 0\.00 free"
     ):
         check_fits(TABLE, _group(), tmp_path / "not" / "there", replace(RUNNING, keep=7), 12, 1)
 

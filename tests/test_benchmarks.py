@@ -13,8 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from alexnet_edu.augment import ColorPCA
 from alexnet_edu.layers import LocalResponseNorm
@@ -52,6 +54,11 @@ def turns() -> Iterator[ModuleType]:
 @pytest.fixture(scope="module")
 def lrn() -> Iterator[ModuleType]:
     yield from script("lrn")
+
+
+@pytest.fixture(scope="module")
+def preparing() -> Iterator[ModuleType]:
+    yield from script("imagenet_prepare")
 
 
 @pytest.fixture(scope="module")
@@ -350,3 +357,46 @@ def test_the_augmentation_script_ends_with_its_ratios(
     with pytest.raises(SystemExit):
         augment.main(["--batch", "0"])
     assert "must be at least 1" in capsys.readouterr().err
+
+
+# --- preparing ImageNet ---------------------------------------------------------------------
+
+
+def test_both_ways_prepare_the_same_photographs(preparing: ModuleType, tmp_path: Path) -> None:
+    """The loop resizes before it crops, ours after; but for the edges of that they agree."""
+    source = tmp_path / "in"
+    assert preparing.photographs(source, 3) == "3 generated photographs"
+    (tmp_path / "out").mkdir()
+    preparing.plain(source, tmp_path / "out")
+    for path in sorted(source.rglob("*.JPEG")):
+        with Image.open(tmp_path / "out" / path.name) as image:
+            theirs = np.asarray(image, dtype=np.float64)
+        ours = np.asarray(preparing.prepared(path.read_bytes())[0])
+        assert np.abs(ours - theirs).mean() < 3
+    for way in (preparing.ours, preparing.ours_without_sums):
+        way(source, tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 3, "they clear away what they wrote"
+
+
+def test_the_script_on_preparing_ends_with_its_ratios(
+    preparing: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class InProcess:
+        def __init__(self, title: str, prepare: Any, *arguments: Any) -> None:
+            self.ask = prepare(*arguments)
+
+        def close(self) -> None:
+            self.ask = None
+
+    monkeypatch.setattr(preparing, "Child", InProcess)
+    monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
+    preparing.main(["--rounds", "1", "--images", "4"])
+    lines = capsys.readouterr().out.splitlines()
+    names = ["vs_plain_pil", "without_sums_vs_plain_pil", "encoding_vs_simplejpeg", "encoding_vs_torchvision"]
+    last = [line.split() for line in lines[-len(names) :]]
+    assert [(word, name) for word, name, _ in last] == [("ratio", name) for name in names]
+    assert all(float(value) > 0 for _, _, value in last)
+    assert lines[0].startswith("4 generated photographs, one core")
+    with pytest.raises(SystemExit):
+        preparing.main(["--images", "1"])
+    assert "--images at least 2" in capsys.readouterr().err

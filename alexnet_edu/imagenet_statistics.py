@@ -30,7 +30,9 @@ class PixelSums:
         self._rows = torch.empty(IMAGE_SIDE, IMAGE_SIDE, 3)  # one for all: new memory costs more than sums
         self._pixels = torch.zeros_like(self._rows)
         self._products = torch.zeros(IMAGE_SIDE, 3, 3, dtype=torch.float64)
-        values = torch.arange(self._rows.numel()).remainder(256).view_as(self._rows)
+        values = 255 - torch.arange(8 * IMAGE_SIDE * 3).remainder(7).view(
+            8, IMAGE_SIDE, 3
+        )  # a few bright rows
         if not torch.equal(_products(values.float()).long(), values.mT @ values):
             raise RuntimeError(
                 "products of float32 are rounded here, and sums would not be exact: call "

@@ -29,7 +29,7 @@ from alexnet_edu.cli import main
 from alexnet_edu.image_decode import decode, fit_to_square
 from alexnet_edu.image_files import UnreadableFile
 from alexnet_edu.imagenet_prepare import prepare, verify
-from alexnet_edu.imagenet_shards import RAW_BYTES, prepared
+from alexnet_edu.imagenet_shards import RAW_BYTES, Room, prepared
 from alexnet_edu.imagenet_sources import Entry, SourceChanged
 from alexnet_edu.imagenet_statistics import PixelSums, TotalSums
 from alexnet_edu.images import DataError
@@ -185,6 +185,10 @@ def test_pixels_are_those_of_the_plain_way() -> None:
         for options in ({}, {"subsampling": 0, "progressive": True}, {"subsampling": 1, "quality": 40}):
             data = jpeg(sum(size), size, **options)
             assert np.array_equal(np.asarray(prepared(data)[0]), square(data)), (size, options)
+    room = Room()
+    for size in [(300, 400), (90, 41), (401, 299)]:  # in memory that held the one before
+        data = jpeg(7, size)
+        assert np.array_equal(np.asarray(prepared(data, room)[0]), square(data))
     odd = encoded(picture(5), keep_rgb=True)
     assert np.array_equal(np.asarray(prepared(odd)[0]), square(odd))
 
@@ -328,7 +332,7 @@ def test_an_error_that_nobody_has_foreseen_costs_one_image(
 ) -> None:
     victim = sorted(TRAIN)[3]
 
-    def fails(data: bytes) -> Any:
+    def fails(data: bytes, room: object) -> Any:
         if data == TRAIN[victim]:
             raise error
         return prepared(data)

@@ -129,12 +129,13 @@ def _train(
     import torch
 
     from alexnet_edu.fine_tuning import starting_weights
-    from alexnet_edu.imagenet_train import Training, check_folder
+    from alexnet_edu.imagenet_train import Training
     from alexnet_edu.parallel import FORMS
     from alexnet_edu.run_control import announce
+    from alexnet_edu.run_state import check_free
 
     table = recipe.architecture(len(prepared.wnids))
-    check_folder(options.folder, running)  # before a rehearsal, not after
+    check_free(options.folder, running.resume)  # before a rehearsal, not after
     main = int(os.environ.get("RANK", 0)) == 0
     if main and not options.rehearse_only:
         should_stop = _either(should_stop, announce(options.folder, options.arguments))

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from alexnet_edu import checkpoints, predictions
 from alexnet_edu.imagenet import PreparedSet
-from alexnet_edu.imagenet_feed import NO_LABEL, Feed, Views
+from alexnet_edu.imagenet_errors import judged, probabilities, sum_type
+from alexnet_edu.imagenet_feed import Feed, Views
 from alexnet_edu.imagenet_recipe import Recipe
 from alexnet_edu.model import AlexNet
-from alexnet_edu.train import CheckpointError, autocast
+from alexnet_edu.train import CheckpointError
 
 BATCH = 128
 PATCHES = (1, 10)
@@ -110,45 +110,29 @@ def judge(
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.eval()
     feed = Feed(prepared.split(split), batch_size=BATCH, seed=None, device=device, workers=workers)
-    sums, count, unreadable, lines = torch.zeros(3, dtype=torch.float64), 0, 0, list[str]()
+    sums = torch.zeros(4, dtype=sum_type(device), device=device)
+    seen, lines = 0, list[str]()
     with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
         for batch in batches:
-            x = views.ten(batch.pixels) if patches == 10 else views.centre(batch.pixels)[:, None]
-            found = predictions.average(
-                torch.stack([_averaged(network, x, precision) for network in networks]), weights
-            ).cpu()
-            labels = batch.labels.cpu()
-            known = labels != NO_LABEL
-            unreadable += int((~known).sum())
+            each = [
+                probabilities(network, views, batch.pixels, patches, precision, torch.float32)
+                for network in networks
+            ]
+            found = predictions.average(torch.stack(each), weights)
+            sums += judged(found, batch.labels)
+            seen += len(batch.labels)
             if contest:
-                lines += predictions.contest_lines(found)
-            if known.any():
-                sums += _counted(found[known], labels[known])
-                count += int(known.sum())
-            each_batch(len(labels))
-    top1, top5, loss = (sums / max(1, count)).tolist()
-    return Judgement(top1, top5, loss, count, unreadable, patches, len(networks), tuple(lines))
-
-
-def _averaged(network: AlexNet, x: Tensor, precision: str) -> Tensor:
-    """(b, patches, 3, H, W) -> (b, classes) float32: the mean of the softmax outputs (`layer.cu` 1804)."""
-    means = torch.zeros(1)
-    for patch in range(x.shape[1]):
-        with autocast(x.device, precision):
-            logits = network(x[:, patch].contiguous(memory_format=torch.channels_last))
-        probabilities = logits.float().softmax(1)
-        means = probabilities if patch == 0 else means + probabilities
-    return means / x.shape[1]
-
-
-def _counted(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """(3,) float64: wrong at first, wrong at five, loss; added up over the rows."""
-    five = min(5, probabilities.shape[1])
-    tiny = torch.finfo(torch.float32).tiny
-    return torch.stack(
-        [
-            predictions.top_errors(probabilities, labels, 1).sum(),
-            predictions.top_errors(probabilities, labels, five).sum(),
-            predictions.log_losses(probabilities.clamp(min=tiny), labels).double().sum(),
-        ]
+                lines += predictions.contest_lines(found.cpu())
+            each_batch(len(batch.labels))
+    loss, wrong1, wrong5, images = sums.tolist()
+    count = max(1.0, images)
+    return Judgement(
+        wrong1 / count,
+        wrong5 / count,
+        loss / count,
+        int(images),
+        seen - int(images),
+        patches,
+        len(networks),
+        tuple(lines),
     )

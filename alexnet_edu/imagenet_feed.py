@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -263,6 +263,12 @@ class Views:
         """(b, 3, H, W) uint8 -> (b, 3, side, side) float32: the middle patch."""
         return center_crop(pixels, self.side).float().sub_(self.mean)
 
-    def ten(self, pixels: Tensor) -> Tensor:
-        """(b, 3, H, W) uint8 -> (b, 10, 3, side, side) float32: the ten patches of §4.1."""
-        return ten_crop(pixels, self.side).float().sub_(self.mean)
+    def patches(self, pixels: Tensor, count: int) -> Iterator[Tensor]:
+        """The middle patch alone (`count` 1), or the ten of §4.1, each (b, 3, side, side) float32."""
+        if count == 1:
+            yield self.centre(pixels)
+        elif count == 10:
+            for patch in ten_crop(pixels, self.side).unbind(1):
+                yield patch.float().sub_(self.mean)
+        else:
+            raise ValueError(f"patches must be 1 or 10, got {count!r}")

@@ -17,21 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu import checkpoints, run_log
+from alexnet_edu import checkpoints
 from alexnet_edu.diagnosis import diagnose
 from alexnet_edu.imagenet import PreparedSet
-from alexnet_edu.imagenet_feed import NO_LABEL, Batch, Feed, Views
+from alexnet_edu.imagenet_errors import counted, judged, probabilities, sum_type, summed_loss
+from alexnet_edu.imagenet_feed import Batch, Feed, Views
 from alexnet_edu.imagenet_recipe import Recipe, optimizer_of, set_rates
+from alexnet_edu.journal import Journal, device_name, memory_used
 from alexnet_edu.parallel import Single
+from alexnet_edu.run_state import RUN_FORMAT, check_free, check_same, newest_of, put_back, tensors_of
 from alexnet_edu.train import CheckpointError, autocast
 
-RUN_FORMAT = "alexnet-edu-imagenet-run-1"
 DIVERGED_LOSS = 100.0  # nats; ln(1000) = 6.9 is chance
 EVALUATED_AT_ONCE = 256
-MAX_LISTED = 20  # unreadable images that are named in the log
 
 
 class Diverged(Exception):
@@ -114,36 +114,33 @@ class Training:
     ) -> None:
         self.recipe, self.prepared, self.group, self.folder = recipe, prepared, group, folder
         self.running = running or Running()
-        self.device = group.device
-        self._say, self._should_stop = say, should_stop
+        self.device, self._should_stop = group.device, should_stop
         self.table = recipe.architecture(len(prepared.wnids))
         self.views = Views(prepared, self.table.side, self.device)
-        sizes = {"rank": group.rank, "world": group.world, "workers": self.running.workers}
-        self.feed = Feed(
-            prepared.split("train"),
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            device=self.device,
-            **sizes,  # type: ignore[arg-type]
-        )
-        self.judged = Feed(
-            prepared.split("val"),
-            batch_size=EVALUATED_AT_ONCE,
-            seed=None,
-            device=self.device,
-            **sizes,  # type: ignore[arg-type]
-        )
+        self.feed = self._feed("train", recipe.batch_size, recipe.seed)
+        self.judged = self._feed("val", EVALUATED_AT_ONCE, None)
         self.dtype = next(group.network.parameters()).dtype
         if start is not None:
             group.network.load_state_dict(group.own(start))
         self.optimizer = optimizer_of(group.network, recipe)
         self.step, self.seconds = 0, 0.0
         self.evaluations: list[Evaluation] = []
-        self.unreadable: set[str] = set()
-        self._tensorboard = _tensorboard(folder) if self.running.tensorboard and group.main else None
+        self._unread: set[str] = set()  # by this process, and not told to the others yet
+        self.journal = Journal(folder, group.main, say, self.running.tensorboard)
         self._take_up()
         if self.running.compile:
             group.compiled()
+
+    def _feed(self, split: str, batch_size: int, seed: int | None) -> Feed:
+        return Feed(
+            self.prepared.split(split),
+            batch_size=batch_size,
+            seed=seed,
+            device=self.device,
+            rank=self.group.rank,
+            world=self.group.world,
+            workers=self.running.workers,
+        )
 
     # --- position ---------------------------------------------------------------------------
 
@@ -165,7 +162,7 @@ class Training:
         end leaves a checkpoint of the last step behind.
         """
         last = self.steps if self.running.until is None else min(self.steps, self.running.until)
-        self._log("start", step=self.step, steps=self.steps, **self._facts())
+        self.journal.log("start", step=self.step, steps=self.steps, **self._facts())
         stopped, saved = False, True
         while not stopped:
             if self._evaluation_due():
@@ -180,9 +177,8 @@ class Training:
         done = self.step >= self.steps and not self._evaluation_due()
         if done:
             self._judge_at_last()
-        self._log("stop", step=self.step, status="finished" if done else "stopped")
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        self.journal.log("stop", step=self.step, status="finished" if done else "stopped")
+        self.journal.close()
         return "finished" if done else "stopped"
 
     def _end_if_not(self, saved: bool) -> None:
@@ -190,7 +186,7 @@ class Training:
         if not saved:
             steps = checkpoints.saved_steps(self.folder)
             since = f"from step {steps[-1]:,}" if steps else "from the start"
-            self._log("stop", step=self.step, status="stopped")
+            self.journal.log("stop", step=self.step, status="stopped")
             raise CheckpointError(
                 f"the checkpoint of step {self.step:,}, the last one, could not be written (see the warnings "
                 f"above). Make room; with --resume auto the training goes on {since}"
@@ -225,8 +221,8 @@ class Training:
                 if self.step % self.running.save_every == 0 and self.step < target and not told:
                     if sums.steps:
                         self._report(sums, batch)  # never save what has not been looked at
-                        sums = self._fresh()
                     self._save()
+                    sums = self._fresh()
         return told
 
     def one_step(self, batch: Batch) -> None:
@@ -247,16 +243,16 @@ class Training:
         )
         with autocast(self.device, self.running.precision):
             logits = group.module(x.to(self.dtype))
-        loss = _summed_loss(logits, batch.labels) / batch.total
+        loss = summed_loss(logits, batch.labels) / batch.total
         self.optimizer.zero_grad(set_to_none=True)
         (loss * group.scale()).backward()
         self.optimizer.step()
         sums.steps += 1
-        sums.numbers += _counted(logits.detach(), batch.labels, loss.detach() * batch.total)
-        self._name(batch)
+        sums.numbers += counted(logits.detach(), batch.labels, loss.detach() * batch.total)
+        self._unread.update(batch.unreadable)
 
     def _fresh(self) -> _Sums:
-        return _Sums(torch.zeros(4, dtype=_exact(self.device), device=self.device))
+        return _Sums(torch.zeros(4, dtype=sum_type(self.device), device=self.device))
 
     def _report(self, sums: _Sums, batch: Batch) -> None:
         """One line of the log. Raises Diverged where the loss says so."""
@@ -277,7 +273,8 @@ class Training:
             "seconds": round(self.seconds, 2),
             "memory": self.group.collect(memory_used(self.device)),
         }
-        self._log("step", **row)
+        self.journal.log("step", **row)
+        self._name_unreadable()
         if not (math.isfinite(mean) and mean < DIVERGED_LOSS):
             self._diverged(mean, batch)
 
@@ -286,7 +283,7 @@ class Training:
         steps = checkpoints.saved_steps(self.folder)
         back = f"the last checkpoint is of step {steps[-1]}" if steps else "there is no checkpoint yet"
         message = f"the loss was {loss:g} at step {self.step:,}: {why} Nothing was saved; {back}."
-        self._log("stop", step=self.step, status="diverged", why=message)
+        self.journal.log("stop", step=self.step, status="diverged", why=message)
         raise Diverged(message)
 
     # --- evaluating -------------------------------------------------------------------------
@@ -297,8 +294,8 @@ class Training:
         if found is None:
             return False
         self.evaluations.append(found)
-        self._log("evaluation", **vars(found))
-        self._speak(
+        self.journal.log("evaluation", **vars(found))
+        self.journal.speak(
             f"epoch {found.epoch:.2f}: validation error {100 * found.top1:.1f}% "
             f"(top-5 {100 * found.top5:.1f}%), loss {found.loss:.3f}"
         )
@@ -308,8 +305,8 @@ class Training:
         """By ten patches, too, as Tables 1 and 2 count."""
         found = self.evaluate(patches=10)
         if found is not None:
-            self._log("final", **vars(found))
-            self._speak(
+            self.journal.log("final", **vars(found))
+            self.journal.speak(
                 f"ten patches: validation error {100 * found.top1:.1f}% (top-5 {100 * found.top5:.1f}%)"
             )
 
@@ -323,11 +320,11 @@ class Training:
         sums = self._fresh().numbers
         with closing(self.judged.batches(0, self.judged.steps_per_epoch)) as batches:
             for batch in batches:
-                probabilities = self.probabilities(batch.pixels, patches)
-                sums += _counted(probabilities, batch.labels, _lost(probabilities, batch.labels))
-                self._name(batch)
+                sums += judged(self.probabilities(batch.pixels, patches), batch.labels)
+                self._unread.update(batch.unreadable)
                 if self.group.any(self._should_stop()):
                     return None
+        self._name_unreadable()
         loss, wrong1, wrong5, images = self.group.sum_rows(sums).tolist()
         count, epoch = max(1.0, images), round(self.epoch, 4)
         return Evaluation(
@@ -336,16 +333,9 @@ class Training:
 
     def probabilities(self, pixels: Tensor, patches: int = 1) -> Tensor:
         """(b, 3, H, W) uint8 -> (b, classes) float32: softmax, the mean over patches."""
-        module, several = self.group.network, patches > 1
-        module = self.group.module if self.group.name == "columns" else module
-        x = self.views.ten(pixels).flatten(0, 1) if several else self.views.centre(pixels)
-        parts = []
-        for part in x.split(EVALUATED_AT_ONCE):
-            with autocast(self.device, self.running.precision):
-                logits = module(part.to(self.dtype, memory_format=torch.channels_last))
-            parts.append(logits.float().softmax(1))
-        found = torch.cat(parts) if parts else torch.empty(0, len(self.prepared.wnids))
-        return found.view(len(pixels), 10, -1).mean(1) if several else found
+        group = self.group
+        module = group.module if group.name == "columns" else group.network
+        return probabilities(module, self.views, pixels, patches, self.running.precision, self.dtype)
 
     # --- keeping ----------------------------------------------------------------------------
 
@@ -358,13 +348,12 @@ class Training:
             "evaluations": [vars(e) for e in self.evaluations],
             "images": self.prepared.fingerprint,
             "classes": list(self.prepared.wnids),
-            "unreadable": sorted(self.unreadable),
+            "unreadable": sorted(self.journal.unreadable),
         }
 
     def _save(self) -> bool:
         """A checkpoint of now, and the best one. A full disk is said and does not end the run: False."""
-        tensors = {f"model.{name}": t for name, t in self._whole(self._weights()).items()}
-        tensors |= {f"velocity.{name}": t for name, t in self._whole(self._velocities()).items()}
+        tensors = tensors_of(self.group, self.optimizer)
         written = self._write(tensors) if self.group.main else True
         return not self.group.any(not written)
 
@@ -375,11 +364,10 @@ class Training:
             if self._is_best():
                 checkpoints.save(self.folder / checkpoints.BEST, tensors, self._state())
         except CheckpointError as error:
-            self._log("warning", step=self.step, text=f"{error}.")
-            self._speak(f"warning: {error}.")
+            self.journal.warn(f"{error}.", step=self.step)
             return False
         checkpoints.keep_last(self.folder, self.running.keep)
-        self._log("checkpoint", step=self.step, file=path.name)
+        self.journal.log("checkpoint", step=self.step, file=path.name)
         return True
 
     def _is_best(self) -> bool:
@@ -390,62 +378,21 @@ class Training:
             and errors[-1] < min(errors[:-1], default=2)
         )
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: p.detach() for name, p in self.group.network.named_parameters()}
-
-    def _velocities(self) -> dict[str, Tensor]:
-        """Zeros where a parameter has none yet: that is what the rule begins with."""
-        state = self.optimizer.state
-        return {
-            name: state[p]["momentum_buffer"] if "momentum_buffer" in state[p] else torch.zeros_like(p)
-            for name, p in self.group.network.named_parameters()
-        }
-
-    def _whole(self, own: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.group.whole(own)
-
     def _take_up(self) -> None:
         """Goes on from the newest whole checkpoint, if there is one and it may."""
-        check_folder(self.folder, self.running)
-        found, problems = checkpoints.newest(self.folder)
+        check_free(self.folder, self.running.resume)
+        found, problems = newest_of(self.folder)
         for problem in problems:
-            self._log("warning", text=problem)
-            self._speak(f"warning: {problem}")
+            self.journal.warn(problem)
         if found is None:
-            if problems:
-                raise CheckpointError(
-                    f"none of the {len(problems)} checkpoints in {self.folder} is whole; choose another "
-                    f"folder, or delete them to start anew. The newest: {problems[0]}"
-                )
             return
-        self._check(found)
-        own = {part: self.group.own(found.part(part)) for part in ("model", "velocity")}
-        self.group.network.load_state_dict(own["model"])
-        for name, parameter in self.group.network.named_parameters():
-            buffer = torch.empty_like(parameter).copy_(own["velocity"][name])
-            self.optimizer.state[parameter]["momentum_buffer"] = buffer
+        check_same(found, self.recipe, self.prepared)
+        put_back(found, self.group, self.optimizer)
         self.step, self.seconds = int(found.state["step"]), float(found.state["seconds"])
         self.evaluations = [Evaluation(**e) for e in found.state["evaluations"]]
-        self.unreadable = set(found.state["unreadable"])
-        if self.group.main:
-            run_log.forget_after(self.folder / run_log.METRICS, self.step)
-        self._speak(f"goes on at step {self.step:,} of {self.steps:,} ({found.path.name})")
-
-    def _check(self, found: checkpoints.Checkpoint) -> None:
-        if found.state.get("format") != RUN_FORMAT:
-            raise CheckpointError(f"{found.path} is no checkpoint of a full training; choose another folder")
-        mine, theirs = self.recipe.identity(), found.state["recipe"]
-        for name in mine:
-            if mine[name] != theirs.get(name):
-                raise CheckpointError(
-                    f"{self.folder} holds a run with {name} = {theirs.get(name)!r}, not {mine[name]!r}: "
-                    "give the same settings to go on, or choose another folder"
-                )
-        if found.state["images"] != self.prepared.fingerprint:
-            raise CheckpointError(
-                f"{self.folder} holds a run on other images than {self.prepared.root}: choose the folder "
-                "that it began with, or another one for the run"
-            )
+        self.journal.unreadable = set(found.state["unreadable"])
+        self.journal.forget_after(self.step)
+        self.journal.speak(f"goes on at step {self.step:,} of {self.steps:,} ({found.path.name})")
 
     # --- telling ----------------------------------------------------------------------------
 
@@ -456,96 +403,15 @@ class Training:
             "parallel": self.group.name,
             "processes": self.group.processes,
             "device": str(self.device),
-            "device_name": _device_name(self.device),
+            "device_name": device_name(self.device),
             "precision": self.running.precision,
             "classes": len(self.prepared.wnids),
             "images": counts,
             "steps_per_epoch": self.feed.steps_per_epoch,
         }
 
-    def _log(self, kind: str, **values: Any) -> None:
-        if not self.group.main:
-            return
-        try:
-            run_log.append(self.folder / run_log.METRICS, kind, **values)
-        except OSError as error:
-            self._speak(f"warning: a line of the log was not written ({error})")
-        if self._tensorboard is not None and "step" in values:
-            for name, value in values.items():
-                if isinstance(value, float):
-                    self._tensorboard.add_scalar(f"{kind}/{name}", value, values["step"])
-
-    def _speak(self, line: str) -> None:
-        if self.group.main:
-            self._say(line)
-
-    def _name(self, batch: Batch) -> None:
-        """Says once of each image that it cannot be read; its gradient is 0."""
-        for sentence in batch.unreadable:
-            if sentence not in self.unreadable:
-                self.unreadable.add(sentence)
-                if len(self.unreadable) <= MAX_LISTED:
-                    self._log("warning", step=self.step, text=f"{sentence} It is left out.")
-
-
-def check_folder(folder: Path, running: Running) -> None:
-    """Raises CheckpointError where the folder holds a run that is not to be gone on with."""
-    there = checkpoints.saved_steps(folder)
-    if there and running.resume == "never":
-        raise CheckpointError(
-            f"{folder} holds a run at step {there[-1]:,}: --resume auto goes on with it; "
-            "or choose another folder"
-        )
-
-
-def _summed_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """() float32 or wider: the cross-entropy in nats, added up; 0 for rows without a label."""
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    return F.cross_entropy(exact, labels, ignore_index=NO_LABEL, reduction="sum")
-
-
-def _lost(probabilities: Tensor, labels: Tensor) -> Tensor:
-    logs = probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
-    return F.nll_loss(logs, labels, ignore_index=NO_LABEL, reduction="sum")
-
-
-def _counted(scores: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
-    """(4,) float64: loss, rows whose label is not first, not among five, and rows with a label."""
-    known = labels != NO_LABEL
-    five = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
-    wrong1, wrong5 = known & ~five[:, 0], known & ~five.any(1)
-    kind = _exact(scores.device)
-    return torch.stack([loss.to(kind), *(flags.sum().to(kind) for flags in (wrong1, wrong5, known))])
-
-
-def _exact(device: torch.device) -> torch.dtype:
-    """The type that sums are kept in; Apple's GPU has no float64."""
-    return torch.float32 if device.type == "mps" else torch.float64
-
-
-def memory_used(device: torch.device) -> int:
-    """Bytes: the most that this process has held on its GPU, or in the machine's memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    import sys
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return "processor" if device.type == "cpu" else device.type
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ValueError("--tensorboard needs its package: pip install tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    def _name_unreadable(self) -> None:
+        """What any process could not read; all must call it."""
+        told = {sentence for each in self.group.collect(sorted(self._unread)) for sentence in each}
+        self.journal.name(told, self.step)
+        self._unread.clear()

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from alexnet_edu.architecture import Architecture, count
-from alexnet_edu.imagenet_train import Running, Training, memory_used
+from alexnet_edu.imagenet_train import Running, Training
+from alexnet_edu.journal import memory_used
 from alexnet_edu.parallel import Single
 
 STEPS, WARM = 20, 3

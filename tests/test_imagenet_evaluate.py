@@ -41,7 +41,7 @@ def _direct(models: list[AlexNet], images: PreparedSet, patches: int, weights: l
     """(N, C): the same average, all at once and without the package's loops."""
     val, views = images.split("val"), Views(images)
     pixels = torch.stack([val.decode(i) for i in range(len(val))])
-    x = views.ten(pixels) if patches == 10 else views.centre(pixels)[:, None]
+    x = torch.stack(list(views.patches(pixels, patches)), dim=1)
     each = []
     with torch.no_grad():
         for model in models:

@@ -4,7 +4,6 @@ from contextlib import closing
 
 import pytest
 import torch
-from torch import Tensor
 
 from alexnet_edu import augment
 from alexnet_edu.imagenet import PreparedSet, Split, open_prepared
@@ -156,8 +155,11 @@ def test_a_process_without_a_row_gets_an_empty_view(images: PreparedSet) -> None
 
 def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
     views, pixels = Views(images), _batch(images).pixels
-    ten: Tensor = views.ten(pixels)
+    ten = torch.stack(list(views.patches(pixels, 10)), dim=1)
     assert ten.shape == (9, 10, 3, 224, 224)
+    assert torch.equal(next(views.patches(pixels, 1)), views.centre(pixels))
+    with pytest.raises(ValueError, match="patches must be 1 or 10, got 9"):
+        list(views.patches(pixels, 9))
     assert torch.equal(ten[:, 2], views.centre(pixels))
     mean = images.mean_image[None, :, 16:240, 16:240]
     assert torch.equal(ten[:, 5] + mean, (ten[:, 0] + mean).flip(3))  # mirrored before the mean is taken off

@@ -1,0 +1,237 @@
+"""SIGKILL at random moments: whatever is hit, the training that goes on ends with the same bits.
+
+    python benchmarks/kill_and_resume.py [--kills 20] [--parallel single] [--seed 0]
+
+Trains a narrow network for some steps once without interruption, and then again and again killing
+it after a random time: while it starts, in the middle of a step, while a checkpoint is being written
+(one after every step), while it judges. Each time the same command takes it up. The preparation before
+it is killed as well; its images are real photographs where `ALEXNET_EDU_REAL_IMAGES` names
+a folder with some, else generated ones. Runs on processors, where the bits are the same again.
+
+The last lines are figures: kills, how many hit what, and the largest difference at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from alexnet_edu import checkpoints, run_log
+
+SETTINGS = ("--narrow", "16", "--batch-size", "16", "--rate", "0.003", "--precision", "float32")
+OFTEN = (
+    "--save-every",
+    "1",
+    "--log-every",
+    "1",
+    "--rehearsal-steps",
+    "0",
+    "--workers",
+    "1",
+    "--device",
+    "cpu",
+)
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+LIMIT_S = 900
+
+
+@dataclass
+class Tally:
+    """kills: how many hit what. lost: steps that had to be done again."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    fallbacks: int = 0
+
+
+def command(data: Path, folder: Path, parallel: str, epochs: float) -> list[str]:
+    launch = [] if parallel == "single" else list(TWO)
+    head = [sys.executable, *launch, "-m", "alexnet_edu.cli", "train", "--parallel", parallel]
+    where = ["--data", str(data), "--folder", str(folder), "--epochs", str(epochs), "--resume", "auto"]
+    return [*head, *where, *SETTINGS, *OFTEN]
+
+
+def start(words: list[str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(words, env=environment, start_new_session=True, **pipes)  # type: ignore[call-overload]
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """The whole group: torchrun and its processes."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stderr is not None:
+        process.stderr.close()
+
+
+def finished(process: subprocess.Popen[bytes]) -> None:
+    _, error = process.communicate(timeout=LIMIT_S)
+    if process.returncode != 0:
+        raise SystemExit(f"it ended with {process.returncode}:\n{error.decode(errors='replace')}")
+
+
+# --- preparing --------------------------------------------------------------------------------
+
+
+def sources(folder: Path, images: int) -> Path:
+    """Class folders of JPEGs, real ones if there are any: (train, val) of a few classes."""
+    given = os.environ.get("ALEXNET_EDU_REAL_IMAGES")
+    archive = Path(given or "") / "imagenet-samples.zip"
+    if given and archive.exists():
+        with zipfile.ZipFile(archive) as opened:
+            names = [n for n in opened.namelist() if n.lower().endswith((".jpg", ".jpeg"))][:images]
+            for i, name in enumerate(names):
+                _put(folder, i, opened.read(name))
+        return folder
+    import simplejpeg
+
+    generator = torch.Generator().manual_seed(0)
+    for i in range(images):
+        coarse = torch.rand(1, 3, 8, 8, generator=generator) * 255
+        picture = torch.nn.functional.interpolate(coarse, size=(300, 400), mode="bilinear")[0]
+        rows = picture.to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        _put(folder, i, simplejpeg.encode_jpeg(rows, 90))
+    return folder
+
+
+def _put(folder: Path, i: int, data: bytes) -> None:
+    split = "val" if i % 6 == 5 else "train"
+    path = folder / split / f"n{i // 6 % 5:08d}" / f"{i}.JPEG"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def prepare(source: Path, target: Path, draws: random.Random, kills: int, tally: Tally) -> None:
+    """Prepares with so many kills on the way, then to the end."""
+    call = "import sys; from pathlib import Path; from alexnet_edu.imagenet_prepare import prepare; "
+    call += "prepare(Path(sys.argv[1]), Path(sys.argv[2]), workers=1, shard_images=4, progress=False)"
+    words = [
+        sys.executable,
+        "-c",
+        call,
+        str(source),
+        str(target),
+    ]  # as the command, in more and smaller files
+    for _ in range(kills):
+        process = start(words)
+        try:
+            process.wait(timeout=draws.uniform(0.5, 6.0))
+        except subprocess.TimeoutExpired:
+            what = (
+                "preparation" if list(target.glob("*.safetensors*")) else "preparation, before its first file"
+            )
+            tally.kills[what] += 1
+        kill(process)
+    finished(start(words))
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+def interrupted(words: list[str], folder: Path, draws: random.Random, kills: int, tally: Tally) -> None:
+    """Starts and kills until so many kills have hit a running training, then lets it end."""
+    done = 0
+    while done < kills:
+        process = start(words)
+        before = len(run_log.read(folder / run_log.METRICS))
+        _until_something_happens(process, folder, before, draws)
+        if process.poll() is not None:  # it was quicker than the kill
+            finished(process)
+            return
+        time.sleep(draws.uniform(0.0, 0.4))
+        kill(process)
+        tally.kills[_hit(folder)] += 1
+        done += 1
+    finished(start(words))
+
+
+def _until_something_happens(
+    process: subprocess.Popen[bytes], folder: Path, before: int, draws: random.Random
+) -> None:
+    """Waits for a few new lines of the log, so that most kills hit the training and not its start."""
+    wanted = before + draws.choice((0, 1, 2, 3, 4))
+    began = time.monotonic()
+    while process.poll() is None and len(run_log.read(folder / run_log.METRICS)) < wanted:
+        time.sleep(0.005)
+        if time.monotonic() - began > LIMIT_S:
+            raise SystemExit("nothing happened for too long")
+        if wanted - before <= 0 and time.monotonic() - began > 0.5:
+            return
+    while process.poll() is None and draws.random() < 0.5 and not list(folder.glob("*.partial-*")):
+        time.sleep(0.002)  # half of the time: wait for a checkpoint that is being written
+        if time.monotonic() - began > LIMIT_S or draws.random() < 0.01:
+            return
+
+
+def _hit(folder: Path) -> str:
+    """What the kill interrupted, from what it left behind."""
+    if list(folder.glob("*.partial-*")):
+        return "a checkpoint being written"
+    rows = run_log.read(folder / run_log.METRICS)
+    last = rows[-1]["kind"] if rows else "nothing"
+    return {"start": "the first step", "step": "saving, or judging", "checkpoint": "a step"}.get(last, last)
+
+
+def difference(a: Path, b: Path) -> float:
+    """The largest over all weights and velocities; the rest of the state must be equal."""
+    (one, _), (two, _) = checkpoints.newest(a), checkpoints.newest(b)
+    if one is None or two is None:
+        raise SystemExit("a run has left no checkpoint")
+    for name in ("step", "evaluations", "recipe"):
+        if one.state[name] != two.state[name]:
+            raise SystemExit(f"{name} differs: {one.state[name]} and {two.state[name]}")
+    return max(float((one.tensors[k] - two.tensors[k]).abs().max()) for k in one.tensors)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--parallel", choices=("single", "columns", "data"), default="single")
+    parser.add_argument("--epochs", type=float, default=5)
+    parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    draws, tally = random.Random(options.seed), Tally()
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        source = sources(root / "source", options.images)
+        prepare(source, root / "whole", draws, 0, tally)
+        in_preparation = min(5, options.kills // 4)
+        prepare(source, root / "killed", draws, in_preparation, tally)
+        same = _checksums(root / "whole") == _checksums(root / "killed")
+        finished(start(command(root / "whole", root / "run", options.parallel, options.epochs)))
+        words = command(root / "killed", root / "killed run", options.parallel, options.epochs)
+        interrupted(words, root / "killed run", draws, options.kills - in_preparation, tally)
+        largest = difference(root / "run", root / "killed run")
+    for what, count in sorted(tally.kills.items()):
+        print(f"killed {count:3d} times: {what}")
+    print(f"prepared files equal: {same}")
+    print(f"figure kills {sum(tally.kills.values())}")
+    print(f"figure largest_difference {largest:g}")
+    if largest or not same:
+        raise SystemExit("the bits differ")
+
+
+def _checksums(folder: Path) -> list[str]:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return [shard["sha256"] for split in manifest["splits"].values() for shard in split["shards"]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import random
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+import simplejpeg
 import torch
 
 from alexnet_edu import augment
@@ -168,3 +171,40 @@ def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
 def test_a_crop_that_does_not_fit_is_refused(images: PreparedSet) -> None:
     with pytest.raises(ValueError, match="cannot cut 300 pixels out of images of 256"):
         Views(images, 300)
+
+
+# --- damage after the preparation ---------------------------------------------------------------
+
+
+def _damaged(data: bytes, kind: str, draws: random.Random) -> bytes:
+    """A JPEG cut short, with bits turned, or with a head that is not its own."""
+    if kind == "truncated":
+        return data[: draws.randrange(len(data))]
+    bad = bytearray(data)
+    if kind == "flipped":
+        for _ in range(draws.randrange(1, 50)):
+            bad[draws.randrange(len(bad))] ^= 1 << draws.randrange(8)
+    else:
+        bad[: draws.randrange(2, 200)] = draws.randbytes(draws.randrange(2, 200))
+    return bytes(bad)
+
+
+def test_a_thousand_damaged_images_crash_nothing_and_each_is_accounted_for(tmp_path: Path) -> None:
+    draws = random.Random(0)
+    pixels, _ = prepared.blobs(4, 4)
+    good = [simplejpeg.encode_jpeg(p.permute(1, 2, 0).contiguous().numpy(), 90) for p in pixels]
+    kinds = ("truncated", "flipped", "header")
+    data = [_damaged(good[i % 4], kinds[i % 3], draws) for i in range(1000)] + good
+    root = prepared.small(tmp_path, train=8, classes=4)
+    prepared.replace_train(root, data)
+    feed = Feed(open_prepared(root).split("train"), batch_size=128, workers=2)
+    read, named = 0, []
+    with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
+        for batch in batches:
+            read += int((batch.labels != NO_LABEL).sum())
+            assert len(batch.unreadable) == int((batch.labels == NO_LABEL).sum())
+            named += batch.unreadable
+    assert read + len(named) == 1004
+    assert len(set(named)) == len(named)
+    assert len(named) > 500  # what is cut short or has no head is always noticed
+    assert all("is damaged" in sentence for sentence in named)

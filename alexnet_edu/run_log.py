@@ -35,6 +35,35 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [row for line in text.splitlines() if (row := _row(line)) is not None]
 
 
+class Follower:
+    """A log read again and again: each time only what is new since, so it may be as long as it likes.
+
+    A log that was replaced (`forget_after`) or cut is read anew. Half a line waits for its end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: list[dict[str, Any]] = []
+        self._file, self._offset = -1, 0  # which file, by its number on the disk, and how far
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All whole lines so far, in their order; none where there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                about = os.fstat(file.fileno())
+                if about.st_ino != self._file or about.st_size < self._offset:
+                    self._rows, self._file, self._offset = [], about.st_ino, 0
+                file.seek(self._offset)
+                whole, end, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            self._rows, self._file, self._offset = [], -1, 0
+            return []
+        self._offset += len(whole) + len(end)
+        lines = whole.decode("utf-8", errors="replace").splitlines()
+        self._rows += [row for line in lines if (row := _row(line)) is not None]
+        return list(self._rows)
+
+
 def _row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import html
 import io
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -112,6 +113,93 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
         if self.png is not None:
             bundle["image/png"] = base64.b64encode(self.png).decode()
         return bundle
+
+
+class LiveWidget(PictureWidget):
+    """A picture of something that goes on by itself, with buttons and a line of text above it.
+
+    look() -> (line, goes on): called at the start, after a click, and every `every` seconds as long
+    as it says that something goes on; `line` is plain text. draw: as in `PictureWidget`; called
+    when `look` said something else than before. buttons: from `button`; a click calls `do` first,
+    and what that raises is shown in the line.
+
+    The looking is done by a thread, which the program does not wait for, so that it goes on while
+    a cell is being executed. `close` ends it.
+    """
+
+    def __init__(
+        self, look: Callable[[], tuple[str, bool]], draw: Draw, buttons: Sequence[Any], *, every: float = 2.0
+    ) -> None:
+        self.look, self.every, self.buttons = look, every, list(buttons)
+        self.line = ipywidgets.Label()
+        self._said, self._lock = "", threading.RLock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._said, goes_on = look()
+        super().__init__({}, draw)
+        self.line.value = self._said
+        layout = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
+        self.children = [ipywidgets.HBox([*self.buttons, self.line], layout=layout), self.picture]
+        for each in self.buttons:
+            each.on_click(self._clicked)
+        if goes_on:
+            self._follow()
+
+    @property
+    def following(self) -> bool:
+        """Whether it looks by itself now."""
+        return self._thread is not None
+
+    def refresh(self) -> bool:
+        """Looks once, and draws where something has changed; whether it goes on."""
+        with self._lock:
+            said, goes_on = self.look()
+            if said != self._said:
+                self._said = self.line.value = said
+                self._redraw(None)
+            return goes_on
+
+    def close(self) -> None:
+        """Ends the looking and takes the widget from the page."""
+        self._ended.set()
+        super().close()
+
+    def _clicked(self, clicked: Any) -> None:
+        try:
+            clicked.do()
+        except Exception as error:  # nobody else would show it
+            self.line.value = f"{type(error).__name__}: {error}"
+            return
+        with self._lock:
+            if self.refresh():
+                self._follow()
+
+    def _follow(self) -> None:
+        if not self.following:
+            self._thread = threading.Thread(target=self._keep_looking, daemon=True)
+            self._thread.start()
+
+    def _keep_looking(self) -> None:
+        while not self._ended.wait(self.every):
+            with self._lock:  # so that no click falls between the last look and the end
+                if not self.refresh():
+                    self._thread = None
+                    return
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        self.refresh()
+        return super()._repr_mimebundle_(**kwargs)
+
+
+class _Button(ipywidgets.Button):  # type: ignore[misc]
+    def __init__(self, do: Callable[[], object], **options: Any) -> None:
+        self.do = do
+        super().__init__(**options)
+
+
+def button(label: str, do: Callable[[], object], help_text: str) -> Any:
+    """A button for a `LiveWidget`. do: what a click does, before the picture is looked at again."""
+    return _Button(do, description=label, tooltip=help_text, layout=ipywidgets.Layout(width="auto"))
 
 
 def choice(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:

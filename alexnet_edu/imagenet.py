@@ -20,11 +20,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from alexnet_edu.augment import ColorPCA
+from alexnet_edu.imagenet_format import CODECS, FORMAT, MANIFEST
 from alexnet_edu.images import DataError
 from alexnet_edu.json_files import read_json
 
-FORMAT = "alexnet-edu-imagenet-1"
-CODECS = ("jpeg", "raw")
 MAKE_IT = "`alexnet-edu data imagenet --from PATH --to PATH` makes one"
 
 
@@ -147,13 +146,13 @@ def open_prepared(root: Path | str) -> PreparedSet:
 
 
 def _manifest(root: Path) -> dict[str, Any]:
-    path = root / "manifest.json"
+    path = root / MANIFEST
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; {MAKE_IT}")
     if not path.exists():
         begun = any(root.glob("*.safetensors*"))
         why = "its preparation has not ended: run the same command again" if begun else MAKE_IT
-        raise DataError(f"{root} holds no prepared images (no manifest.json); {why}")
+        raise DataError(f"{root} holds no prepared images (no {MANIFEST}); {why}")
     try:
         manifest = read_json(path)
     except ValueError as error:

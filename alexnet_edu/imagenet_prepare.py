@@ -26,10 +26,11 @@ from tqdm.auto import tqdm
 
 from alexnet_edu.folder_lock import LOCK, locked
 from alexnet_edu.image_files import some
-from alexnet_edu.imagenet_shards import CODECS, RAW_BYTES, Job, Recipe, Shard, make_shard, stored_bytes
+from alexnet_edu.imagenet_format import CODECS, FORMAT, MANIFEST, REPORT, STATISTICS
+from alexnet_edu.imagenet_shards import RAW_BYTES, Job, Recipe, Shard, make_shard, stored_bytes
 from alexnet_edu.imagenet_sources import Entry, Source, find_source
 from alexnet_edu.imagenet_statistics import MAX_IMAGES, TotalSums
-from alexnet_edu.imagenet_verify import FORMAT, MANIFEST, REPORT, STATISTICS, verify
+from alexnet_edu.imagenet_verify import verify
 from alexnet_edu.images import DataError
 from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.paper import IMAGE_SIDE

@@ -28,7 +28,6 @@ from alexnet_edu.images import DataError
 from alexnet_edu.paper import IMAGE_SIDE
 from alexnet_edu.tensor_files import Written, checked, write_tensors
 
-CODECS = ("jpeg", "raw")
 RAW_BYTES = 3 * IMAGE_SIDE**2
 IN_SPITE = "decoded in spite of damage"  # of bytes that decoders pass over with a warning
 TICK = 32  # images between two words of progress

@@ -12,11 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from tqdm.auto import tqdm
 
+from alexnet_edu.imagenet_format import FORMAT, MANIFEST, REPORT, STATISTICS
 from alexnet_edu.imagenet_statistics import TotalSums
 from alexnet_edu.json_files import read_json
 
-FORMAT = "alexnet-edu-imagenet-1"
-MANIFEST, STATISTICS, REPORT = "manifest.json", "statistics.safetensors", "report.json"
 AGAIN = "the same preparation makes it anew"
 CHUNK = 2**20
 

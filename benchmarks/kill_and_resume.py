@@ -203,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--parallel", choices=("single", "columns", "data"), default="single")
-    parser.add_argument("--epochs", type=float, default=5)
+    parser.add_argument("--epochs", type=float, default=14)
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

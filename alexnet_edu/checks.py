@@ -20,6 +20,7 @@ from alexnet_edu import (
     exercises_relu,
     exercises_results,
     exercises_sgd,
+    exercises_training,
 )
 from alexnet_edu.judges import Exercise, Fault
 
@@ -29,6 +30,7 @@ _SUBJECTS = (
     exercises_pooling,
     exercises_augment,
     exercises_columns,
+    exercises_training,
     exercises_dropout,
     exercises_sgd,
     exercises_results,

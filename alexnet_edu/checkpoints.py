@@ -125,8 +125,13 @@ def keep_last(folder: Path, count: int) -> None:
     with contextlib.suppress(OSError):
         for step in saved_steps(folder)[:-count]:
             path_of(folder, step).unlink(missing_ok=True)
-        for left in folder.glob("*.partial-*"):
+        for left in half_written(folder):
             left.unlink(missing_ok=True)
+
+
+def half_written(folder: Path) -> list[Path]:
+    """Files that a writer has not finished, or was killed at; safetensors writes to ".tmpXXXXXX" first."""
+    return [*folder.glob("*.partial-*"), *folder.glob(".tmp??????")]
 
 
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -72,12 +72,26 @@ def start(words: list[str]) -> subprocess.Popen[bytes]:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """The whole group: torchrun and its processes."""
-    with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-        os.killpg(process.pid, signal.SIGKILL)
+    """It and all that it has started; torchrun's processes are in groups of their own."""
+    for pid in descendants(process.pid):
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(pid, signal.SIGKILL)
     process.wait()
     if process.stderr is not None:
         process.stderr.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """The process itself first, then its children and theirs; Linux only."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [pid]
+    for each in found:
+        found += children.get(each, [])
+    return found
 
 
 def finished(process: subprocess.Popen[bytes]) -> None:
@@ -117,28 +131,27 @@ def _put(folder: Path, i: int, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def prepare(source: Path, target: Path, draws: random.Random, kills: int, tally: Tally) -> None:
-    """Prepares with so many kills on the way, then to the end."""
+def prepare(
+    source: Path, target: Path, draws: random.Random, kills: int, tally: Tally, whole_s: float = 0.0
+) -> float:
+    """Prepares with so many kills on the way, then to the end, which took so many seconds.
+
+    whole_s: seconds that an uninterrupted preparation takes.
+    """
     call = "import sys; from pathlib import Path; from alexnet_edu.imagenet_prepare import prepare; "
     call += "prepare(Path(sys.argv[1]), Path(sys.argv[2]), workers=1, shard_images=4, progress=False)"
-    words = [
-        sys.executable,
-        "-c",
-        call,
-        str(source),
-        str(target),
-    ]  # as the command, in more and smaller files
+    words = [sys.executable, "-c", call, str(source), str(target)]  # the command, with smaller files
     for _ in range(kills):
         process = start(words)
         try:
-            process.wait(timeout=draws.uniform(0.5, 6.0))
+            process.wait(timeout=draws.uniform(0.2, 1.0) * whole_s)
         except subprocess.TimeoutExpired:
-            what = (
-                "preparation" if list(target.glob("*.safetensors*")) else "preparation, before its first file"
-            )
-            tally.kills[what] += 1
+            begun = bool(list(target.glob("*.safetensors*")))
+            tally.kills["preparation" if begun else "preparation, before its first file"] += 1
         kill(process)
+    began = time.monotonic()
     finished(start(words))
+    return time.monotonic() - began
 
 
 # --- training ---------------------------------------------------------------------------------
@@ -148,21 +161,21 @@ def interrupted(words: list[str], folder: Path, draws: random.Random, kills: int
     """Starts and kills until so many kills have hit a running training, then lets it end."""
     done = 0
     while done < kills:
+        old = set(checkpoints.half_written(folder))  # left by an earlier kill
         process = start(words)
         before = len(run_log.read(folder / run_log.METRICS))
-        _until_something_happens(process, folder, before, draws)
+        _until_something_happens(process, folder, before, draws, old)
         if process.poll() is not None:  # it was quicker than the kill
             finished(process)
             return
-        time.sleep(draws.uniform(0.0, 0.4))
         kill(process)
-        tally.kills[_hit(folder)] += 1
+        tally.kills[_hit(folder, old)] += 1
         done += 1
     finished(start(words))
 
 
 def _until_something_happens(
-    process: subprocess.Popen[bytes], folder: Path, before: int, draws: random.Random
+    process: subprocess.Popen[bytes], folder: Path, before: int, draws: random.Random, old: set[Path]
 ) -> None:
     """Waits for a few new lines of the log, so that most kills hit the training and not its start."""
     wanted = before + draws.choice((0, 1, 2, 3, 4))
@@ -173,15 +186,17 @@ def _until_something_happens(
             raise SystemExit("nothing happened for too long")
         if wanted - before <= 0 and time.monotonic() - began > 0.5:
             return
-    while process.poll() is None and draws.random() < 0.5 and not list(folder.glob("*.partial-*")):
-        time.sleep(0.002)  # half of the time: wait for a checkpoint that is being written
-        if time.monotonic() - began > LIMIT_S or draws.random() < 0.01:
-            return
+    if draws.random() < 0.5:  # half of the time: wait for a checkpoint that is being written
+        while process.poll() is None and not set(checkpoints.half_written(folder)) - old:
+            if time.monotonic() - began > LIMIT_S:
+                raise SystemExit("no checkpoint was written for too long")
+    else:
+        time.sleep(draws.uniform(0.0, 0.4))
 
 
-def _hit(folder: Path) -> str:
+def _hit(folder: Path, old: set[Path]) -> str:
     """What the kill interrupted, from what it left behind."""
-    if list(folder.glob("*.partial-*")):
+    if set(checkpoints.half_written(folder)) - old:
         return "a checkpoint being written"
     rows = run_log.read(folder / run_log.METRICS)
     last = rows[-1]["kind"] if rows else "nothing"
@@ -211,9 +226,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         source = sources(root / "source", options.images)
-        prepare(source, root / "whole", draws, 0, tally)
+        whole_s = prepare(source, root / "whole", draws, 0, tally)
         in_preparation = min(5, options.kills // 4)
-        prepare(source, root / "killed", draws, in_preparation, tally)
+        prepare(source, root / "killed", draws, in_preparation, tally, whole_s)
         same = _checksums(root / "whole") == _checksums(root / "killed")
         finished(start(command(root / "whole", root / "run", options.parallel, options.epochs)))
         words = command(root / "killed", root / "killed run", options.parallel, options.epochs)

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -400,3 +401,85 @@ def test_the_script_on_preparing_ends_with_its_ratios(
     with pytest.raises(SystemExit):
         preparing.main(["--images", "1"])
     assert "--images at least 2" in capsys.readouterr().err
+
+
+# --- the full training ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def feed() -> Iterator[ModuleType]:
+    yield from script("imagenet_feed")
+
+
+@pytest.fixture(scope="module")
+def step() -> Iterator[ModuleType]:
+    yield from script("imagenet_step")
+
+
+@pytest.fixture(scope="module")
+def kills() -> Iterator[ModuleType]:
+    yield from script("kill_and_resume")
+
+
+def test_all_readers_of_images_give_crops_of_the_same_images(
+    feed: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "IMAGES", 16)
+    monkeypatch.setattr(feed, "BATCH", 4)
+    monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
+    assert "generated" in feed.sources(tmp_path / "source")
+    feed.prepare(tmp_path / "source", tmp_path / "jpeg", workers=1, progress=False, say=lambda line: None)
+    feed.write_files256(tmp_path)
+    for name in ("usual_crop", "usual_resized", "usual_prepared"):
+        root = tmp_path / ("files256" if name == "usual_prepared" else "source/train")
+        image, label = feed.Usual(root, feed.usual_steps(name))[5]
+        assert image.shape == (3, 224, 224)
+        assert 0 <= label < 8
+    for name in ("decode", "ours"):
+        assert feed.measure(name, str(tmp_path), 1)() > 0
+    assert set(sum(feed.RATIOS.values(), ())) <= set(feed.VARIANTS)
+
+
+def test_the_step_that_is_timed_is_the_one_that_trains(step: ModuleType) -> None:
+    flop = step.flop_per_image(step.Recipe())
+    assert flop == 2 * (3 * 724_406_816 - 105_415_200)  # conv1 needs no gradient of the image
+    timed = step.Step(2, "float32", torch.device("cpu"), False)
+    before = [p.detach().clone() for p in timed.group.network.parameters()]
+    found = timed.timed(rounds=1)
+    assert found.step == pytest.approx(found.views + found.passes + found.update)
+    assert any(not torch.equal(a, b) for a, b in zip(before, timed.group.network.parameters(), strict=True))
+    assert step.matrix_units(torch.float32, torch.device("cpu"), 1) > 1e8
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_a_kill_reaches_the_children_of_children(kills: ModuleType) -> None:
+    sleep = "import time; time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}]); {sleep}"
+    process = kills.start([sys.executable, "-c", code])
+    found = kills.descendants(process.pid)
+    while len(found) < 2:
+        found = kills.descendants(process.pid)
+    kills.kill(process)
+    deadline = time.monotonic() + 30
+    while any(_lives(pid) for pid in found) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(_lives(pid) for pid in found)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_runs_that_differ_in_a_bit_are_told_apart(kills: ModuleType, tmp_path: Path) -> None:
+    from alexnet_edu import checkpoints
+
+    state = {"step": 1, "evaluations": [], "recipe": {}}
+    weights = torch.ones(3)
+    for name in ("a", "b", "c"):
+        changed = weights.nextafter(weights + 1) if name == "c" else weights
+        checkpoints.save(checkpoints.path_of(tmp_path / name, 1), {"model.w": changed}, state)
+    assert kills.difference(tmp_path / "a", tmp_path / "b") == 0
+    assert kills.difference(tmp_path / "a", tmp_path / "c") > 0

@@ -29,8 +29,9 @@ PUBLISHED = {  # on the validation images
 KINDS = {
     "plain": "from scratch",
     "sixth": "from scratch, sixth convolution",
-    "long": "the same, trained as long as the pre-trained one in all",
+    "long": "the same, as long as pre-training and fine-tuning",
     "starred": "sixth convolution, pre-trained (*)",
+    "starred-long": "pre-trained, and fine-tuned as long",
 }
 
 
@@ -139,8 +140,12 @@ def kinds_table(record: Mapping[str, Any], view: str = "ten") -> str:
     for kind, words in KINDS.items():
         runs = [run for problem in record["problems"] for run in problem["runs"][kind]]
         seconds = [run["cpu_seconds"] for run in runs]
-        if kind == "starred":
-            before = [run for problem in record["problems"] for run in problem["runs"]["source"]]
+        if kind.startswith("starred"):  # each after the pre-trained network of its number
+            before = [
+                run
+                for problem in record["problems"]
+                for run in problem["runs"]["source"][: len(problem["runs"][kind])]
+            ]
             seconds = [a + b["cpu_seconds"] for a, b in zip(seconds, before, strict=True)]
         rates = ", ".join(f"{rate:g}" for rate in sorted({run["rate"] for run in runs}))
         lines.append(

@@ -120,14 +120,15 @@ def problem_tasks(
 ) -> dict[str, list[Task]]:
     """The networks of one problem, by what they are.
 
-    "long" is "sixth" for as many steps as pre-training and fine-tuning take together. rates: for each of
-    `KINDS`. images, few_images: how many there are of the other five classes, and of the problem's own.
+    "long" is "sixth" for as many steps as pre-training and fine-tuning take together, "starred-long" the
+    first "starred" fine-tuned for as many. rates: for each of `KINDS`. images, few_images: how many there
+    are of the other five classes, and of the problem's own.
     """
     base = 100 * problem
     longer = plan.few_epochs + plan.source_epochs * images / few_images
 
     def task(kind: str, number: int, epochs: float = plan.few_epochs, **other: Any) -> Task:
-        rate = rates["sixth" if kind == "long" else kind]
+        rate = rates[{"long": "sixth", "starred-long": "starred"}.get(kind, kind)]
         return Task(
             f"problem{problem}-{kind}-{number}", base + number, rate, epochs, problem=problem, **other
         )
@@ -141,6 +142,7 @@ def problem_tasks(
         "starred": [
             task("starred", i, sixth=True, after=source) for i, source in enumerate(sources, start=1)
         ],
+        "starred-long": [task("starred-long", 1, longer, sixth=True, after=sources[0])],
     }
 
 

@@ -28,8 +28,8 @@ def sample_record(plan: Plan | None = None, images: int = 200, *, synthetic: boo
     """As `result_study.assemble` makes it."""
     plan, generator = plan or Plan(), torch.Generator().manual_seed(7)
     ten, five = torch.arange(images) % 10, torch.arange(images) % 5
-    skills = {"plain": 2.0, "sixth": 2.0, "long": 2.2, "starred": 2.8}
-    counts = {"plain": plan.plain, "sixth": 1, "long": 1, "starred": plan.starred}
+    skills = {"plain": 2.0, "sixth": 2.0, "long": 2.2, "starred": 2.8, "starred-long": 3.0}
+    counts = {"plain": plan.plain, "sixth": 1, "long": 1, "starred": plan.starred, "starred-long": 1}
     problems = []
     for number in range(1, plan.problems + 1):
         said = {kind: invented(five, counts[kind], skill, 5, generator) for kind, skill in skills.items()}
@@ -73,7 +73,7 @@ def sample_record(plan: Plan | None = None, images: int = 200, *, synthetic: boo
     }
 
 
-KINDS = ("source", "plain", "sixth", "long", "starred")
+KINDS = ("source", "plain", "sixth", "long", "starred", "starred-long")
 
 
 def _run(seed: int) -> dict[str, Any]:

@@ -90,11 +90,13 @@ def test_the_longer_run_takes_as_many_steps_as_both_parts_of_the_pre_trained_one
     plan = Plan()
     tasks = problem_tasks(plan, 2, RATES, 25_000, 2_500)
     assert {kind: len(group) for kind, group in tasks.items()} == {
-        "source": 2, "plain": 5, "sixth": 1, "long": 1, "starred": 2
+        "source": 2, "plain": 5, "sixth": 1, "long": 1, "starred": 2, "starred-long": 1
     }  # fmt: skip
     long, star = tasks["long"][0], tasks["starred"][0]
     assert star.after is not None
     assert long.epochs * 2_500 == star.epochs * 2_500 + star.after.epochs * 25_000
+    again = tasks["starred-long"][0]
+    assert (again.epochs, again.rate, again.after) == (long.epochs, star.rate, star.after)
     assert (long.rate, star.rate, star.after.rate) == (RATES["sixth"], RATES["starred"], plan.rate)
     seeds = [task.seed for group in tasks.values() for task in group]
     assert len({t.seed for t in tasks["source"]} & {t.seed for k in KINDS for t in tasks[k]}) == 0
@@ -139,7 +141,7 @@ def test_the_record_holds_conditions_and_numbers(recorded: Trials, tmp_path: Pat
     (problem,) = record["problems"]
     assert sorted(problem["source"] + problem["target"]) == sorted(recorded.images.train.classes)
     assert {kind: len(runs) for kind, runs in problem["runs"].items()} == {
-        "source": 1, "plain": 2, "sixth": 1, "long": 1, "starred": 1
+        "source": 1, "plain": 2, "sixth": 1, "long": 1, "starred": 1, "starred-long": 1
     }  # fmt: skip
     assert problem["runs"]["starred"][0]["rate"] == result_study.best(record["search"]["starred"])
     assert all(0 <= error <= 1 for error in problem["mixed"]["ten"]["2+1"])

@@ -178,6 +178,7 @@ def _devices() -> Iterator[Finding]:
 def _compute() -> Iterator[Finding]:
     import torch
 
+    from alexnet_edu.provenance import usable_cores
     from alexnet_edu.train import has_fast_bfloat16
 
     yield check_threads(torch.get_num_threads(), usable_cores(), os.cpu_count() or 1)
@@ -187,13 +188,6 @@ def _compute() -> Iterator[Finding]:
     text = f"bfloat16 on {', '.join(fast)}" if fast else "float32 everywhere"
     text += f"; float32 on {', '.join(slow)}" if fast and slow else ""
     yield Finding("ok", "numbers", f'training computes in {text} (precision "auto")')
-
-
-def usable_cores() -> int:
-    """How many cores this process may use (an affinity mask may leave fewer than there are)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_threads(threads: int, usable: int, cores: int) -> Finding:

@@ -10,7 +10,6 @@ once, into the (page-locked) memory that the device reads.
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from alexnet_edu import paper
 from alexnet_edu.augment import ColorPCA, center_crop, crop_and_flip, draw_crops, ten_crop
 from alexnet_edu.imagenet import PreparedSet, Split
 from alexnet_edu.images import DataError
+from alexnet_edu.provenance import usable_cores
 
 AHEAD = 4  # batches that are decoded before they are asked for
 NO_LABEL = -1  # of an image that cannot be read
@@ -60,13 +60,6 @@ def share(total: int, rank: int, world: int) -> tuple[int, int]:
     each, more = divmod(total, world)
     start = rank * each + min(rank, more)
     return start, start + each + (rank < more)
-
-
-def usable_cores() -> int:
-    """How many cores this process may use, which may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Feed:

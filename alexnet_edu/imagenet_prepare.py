@@ -12,7 +12,6 @@ compressed, so they are the same for `jpeg` and `raw` and for every quality.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,7 @@ from alexnet_edu.images import DataError
 from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.paper import IMAGE_SIDE
 from alexnet_edu.processes import run_all
-from alexnet_edu.provenance import provenance
+from alexnet_edu.provenance import provenance, usable_cores
 from alexnet_edu.tensor_files import PARTIAL, Written, remove_partials, write_tensors
 
 __all__ = ["prepare", "verify"]
@@ -90,16 +89,11 @@ def prepare(
         _check_room(target, jobs, recipe)
         every = [job for split in jobs.values() for job in split]
         with _bar(sum(len(job.entries) for job in every), "image", "preparing", progress) as bar:
-            shards = run_all(make_shard, every, workers or cores(), bar.update)
+            shards = run_all(make_shard, every, workers or usable_cores(), bar.update)
         made = {split: [shards.pop(0) for _ in split_jobs] for split, split_jobs in jobs.items()}
         manifest = _finish(target, found, recipe, made)
     say(_summary(target, manifest))
     return manifest
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _recipe(store: str, quality: int) -> Recipe:

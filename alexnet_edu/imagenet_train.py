@@ -25,8 +25,9 @@ from alexnet_edu.imagenet import PreparedSet
 from alexnet_edu.imagenet_errors import counted, judged, probabilities, sum_type, summed_loss
 from alexnet_edu.imagenet_feed import Batch, Feed, Views
 from alexnet_edu.imagenet_recipe import Recipe, optimizer_of, set_rates
-from alexnet_edu.journal import Journal, device_name, memory_used
+from alexnet_edu.journal import Journal, memory_used
 from alexnet_edu.parallel import Single
+from alexnet_edu.provenance import hardware
 from alexnet_edu.run_state import RUN_FORMAT, check_free, check_same, newest_of, put_back, tensors_of
 from alexnet_edu.train import CheckpointError, autocast
 
@@ -403,7 +404,7 @@ class Training:
             "parallel": self.group.name,
             "processes": self.group.processes,
             "device": str(self.device),
-            "device_name": device_name(self.device),
+            "device_name": hardware(self.device),
             "precision": self.running.precision,
             "classes": len(self.prepared.wnids),
             "images": counts,

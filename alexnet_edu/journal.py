@@ -88,10 +88,3 @@ def memory_used(device: torch.device) -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def device_name(device: torch.device) -> str:
-    """What the maker calls it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return "processor" if device.type == "cpu" else device.type

@@ -50,6 +50,13 @@ def hardware(device: torch.device | str = "cpu") -> str:
     return f"{cpu_model()}, {os.cpu_count()} cores"
 
 
+def usable_cores() -> int:
+    """How many cores this process may use (an affinity mask may leave fewer than there are)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def cpu_model() -> str:
     """The processor's name as the system gives it."""
     try:

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_edu import process_life, run_log
-from alexnet_edu.imagenet_feed import usable_cores
 from alexnet_edu.json_files import read_json, write_json
+from alexnet_edu.provenance import usable_cores
 
 PROCESS, OUTPUT, STOP = "process.json", "output.log", "stop"
 PROCESSES = {"single": 1, "columns": 2, "data": 2}

@@ -51,7 +51,7 @@ class Plan:
     networks: int = 10
     epochs: float = 16
     rate: float = 0.02
-    problems: int = 4
+    problems: int = 2
     few: int = 500
     source_epochs: float = 12
     few_epochs: float = 40

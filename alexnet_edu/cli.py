@@ -468,8 +468,8 @@ def _add_ablations(commands: Any) -> None:
     command = commands.add_parser(
         "results",
         help="ten patches, networks averaged, networks pre-trained (§6), in small",
-        description="Trains ten networks on all classes, and with few images of five classes, six times, the "
-        "networks of Table 2: more than an hour on two cores. May be killed at any moment: the same command "
+        description="Trains ten networks on all classes, and the networks of Table 2 on few images of five "
+        "classes, four times: more than an hour on two cores. May be killed at any moment: the same command "
         "goes on from there.",
     )
     command.add_argument(

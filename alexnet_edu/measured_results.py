@@ -19,6 +19,8 @@ RESULTS = "results.json"
 def _of(record: Mapping[str, Any]) -> None:
     if record["experiment"] != results.EXPERIMENT:
         raise ValueError(f"experiment {record['experiment']!r} is not {results.EXPERIMENT!r}")
+    if not record["members"] or not record["problems"]:
+        raise ValueError("it holds no networks, or no problems")
 
 
 def _percent(values: list[float]) -> str:
@@ -53,31 +55,34 @@ def _read_five(record: dict[str, Any]) -> str | None:
     _of(record)
     groups = [group["ten"] for group in record["members"]["groups"]]
     texts = [f"{group['average']:.1%} against {group['members']:.1%}" for group in groups]
-    gain = interval(results.row_gap(record, "5 CNNs"))
+    gain = results.intervals(results.group_gaps(record))
     return (
-        f"small version, five averaged against one: {', '.join(texts)} (groups that share no network; "
-        f"{_on_all(record)}); {gain} points in {_on_problems(record)}"
+        f"small version, five averaged against one: {', '.join(texts)}; {gain} points (groups that share no "
+        f"network; {_on_all(record)})"
     )
 
 
 @reads("table2-1s", RESULTS)
 def _read_pre_trained(record: dict[str, Any]) -> str | None:
     _of(record)
-    one, star = (results.row_errors(record, row) for row in ("1 CNN", "1 CNN*"))
+
+    def points(name: str, baseline: str) -> str:
+        return results.intervals(results.gaps(record, name, baseline))
+
     return (
-        f"small version, pre-trained on the other five classes: {_percent(star)} against {_percent(one)}, "
-        f"{interval(results.row_gap(record, '1 CNN*'))} points; against the same network from scratch "
-        f"{interval(results.kind_gap(record, 'starred', 'sixth'))}, trained as long in all "
-        f"{interval(results.kind_gap(record, 'starred', 'long'))} ({_on_problems(record)})"
+        "small version, pre-trained on the other five classes, in points: against one from scratch "
+        f"{points('starred', 'plain')}; against the same network from scratch {points('starred', 'sixth')}; "
+        f"trained as long in all {points('starred', 'long')}; both trained long "
+        f"{points('starred-long', 'long')} ({_on_problems(record)})"
     )
 
 
 @reads("table2-7s", RESULTS)
 def _read_seven(record: dict[str, Any]) -> str | None:
     _of(record)
-    seven = results.row_errors(record, "7 CNNs*")
+    errors = ", ".join(f"{error:.1%}" for error in results.row_errors(record, "7 CNNs*"))
     return (
-        f"small version: {_percent(seven)}, {interval(results.row_gap(record, '7 CNNs*'))} points against "
-        f"one, {interval(results.row_gap(record, '7 CNNs*', '1 CNN*'))} against one pre-trained "
-        f"({_on_problems(record)})"
+        f"small version: {errors}; against one from scratch "
+        f"{results.intervals(results.gaps(record, 'seven', 'plain'))} points, against one pre-trained "
+        f"{results.intervals(results.gaps(record, 'seven', 'starred'))} ({_on_problems(record)})"
     )

@@ -154,7 +154,7 @@ def problem_part(said: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
     """All about the networks of one problem: kind -> (M, 10, N, C), with "plain" and "starred" among them.
 
     networks: errors of each, by kind and view. mixed: view -> "k+m" -> errors of the averages of every k
-    plain and m starred networks. centre and ten as in `VIEWS`.
+    plain and m starred networks. differences: as in `differences`, by view. Views: `COMPARED`.
     """
     views = {
         kind: {view: seen(networks, view) for view in COMPARED} for kind, networks in sorted(said.items())
@@ -165,7 +165,32 @@ def problem_part(said: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
             for kind, by_view in views.items()
         },
         "mixed": {view: _mixed(views["plain"][view], views["starred"][view], labels) for view in COMPARED},
+        "differences": {
+            view: differences({kind: by_view[view] for kind, by_view in views.items()}, labels)
+            for view in COMPARED
+        },
     }
+
+
+def differences(said: Mapping[str, Tensor], labels: Tensor) -> dict[str, list[float]]:
+    """Every two of these compared on the same images: "a - b" -> difference of errors, its standard error.
+
+    said: kind -> (M, N, C). Compared are single networks by kind (the mean over M), "five", the average
+    of all plain ones, and "seven", that of all plain and starred ones. Shares (0–1); the standard error
+    says how far other test images would move the difference, not other networks.
+    """
+    each = {
+        kind: torch.stack([top_errors(p, labels, 1) for p in networks]).mean(0)
+        for kind, networks in said.items()
+    }
+    each["five"] = top_errors(average(said["plain"]), labels, 1)
+    each["seven"] = top_errors(average(torch.cat([said["plain"], said["starred"]])), labels, 1)
+    found = {}
+    for a, b in itertools.permutations(each, 2):
+        change = each[a] - each[b]
+        error = (change.std() / len(labels) ** 0.5).item()
+        found[f"{a} - {b}"] = [round(change.mean().item(), 6), round(error, 6)]
+    return found
 
 
 def _mixed(plain: Tensor, starred: Tensor, labels: Tensor) -> dict[str, list[float]]:

@@ -92,11 +92,6 @@ def row_errors(record: Mapping[str, Any], row: str, view: str = "ten") -> list[f
     return [statistics.fmean(errors) for errors in mixed_errors(record, *ROWS[row], view)]
 
 
-def row_gap(record: Mapping[str, Any], row: str, baseline: str = "1 CNN", view: str = "ten") -> Gap:
-    """What a row gains over another, problem by problem, in points."""
-    return _paired(row_errors(record, row, view), row_errors(record, baseline, view))
-
-
 def kind_errors(record: Mapping[str, Any], kind: str, view: str = "ten") -> list[float]:
     """The error of one of `KINDS` for each problem: the mean over its networks."""
     if kind not in KINDS:
@@ -104,38 +99,59 @@ def kind_errors(record: Mapping[str, Any], kind: str, view: str = "ten") -> list
     return [statistics.fmean(problem["networks"][kind][view]) for problem in record["problems"]]
 
 
-def kind_gap(record: Mapping[str, Any], kind: str, baseline: str, view: str = "ten") -> Gap:
-    """What one of `KINDS` gains over another, problem by problem, in points."""
-    return _paired(kind_errors(record, kind, view), kind_errors(record, baseline, view))
+def gaps(record: Mapping[str, Any], name: str, baseline: str, view: str = "ten") -> list[Gap]:
+    """For each problem what one network, or average, gains over another, in points.
+
+    name, baseline: one of `KINDS`, a single network; or "five", all from scratch averaged, or "seven",
+    the pre-trained ones with them. The interval is that of other test images.
+    """
+    found = []
+    for problem in record["problems"]:
+        known = problem["differences"][view]
+        if f"{name} - {baseline}" not in known:
+            names = sorted({pair.split(" - ")[0] for pair in known})
+            raise ValueError(
+                f"{name!r} and {baseline!r} cannot be compared; choose two of {', '.join(names)}"
+            )
+        value, error = known[f"{name} - {baseline}"]
+        found.append(Gap(100 * value, 100 * value - 196 * error, 100 * value + 196 * error))
+    return found
 
 
-def shortfall(record: Mapping[str, Any], view: str = "ten") -> Gap:
-    """By how much 7 CNNs* gain less than 5 CNNs and 1 CNN* gain together, in points; 0 if gains add up."""
-    one, five, star, seven = (row_errors(record, row, view) for row in ROWS)
-    return mean_gap([100 * (s + o - f - p) for o, f, p, s in zip(one, five, star, seven, strict=True)])
+def shortfalls(record: Mapping[str, Any], view: str = "ten") -> list[float]:
+    """For each problem by how much the seven gain less than the five and one pre-trained gain together.
+
+    Points; 0 where the two gains add up.
+    """
+    parts = [
+        [gap.value for gap in gaps(record, name, "plain", view)] for name in ("seven", "five", "starred")
+    ]
+    return [seven - five - star for seven, five, star in zip(*parts, strict=True)]
 
 
-def _paired(errors: Sequence[float], baseline: Sequence[float]) -> Gap:
-    return mean_gap([100 * (a - b) for a, b in zip(errors, baseline, strict=True)])
+def intervals(found: Sequence[Gap]) -> str:
+    """Several differences with their intervals: "-2.10 [-3.00, -1.20]; -1.90 [-2.80, -1.00]"."""
+    return "; ".join(interval(gap) for gap in found)
 
 
 # --- as text ---------------------------------------------------------------------------------
 
 
 def table(record: Mapping[str, Any], view: str = "ten") -> str:
-    """The four rows over the problems: mean and standard deviation of the error, and the gain over one."""
-    head = f"{'networks averaged':<20}{'test error':>18}{'against 1 CNN, points':>30}"
-    lines = [head, "-" * len(head)]
-    for row in ROWS:
-        gain = "" if row == "1 CNN" else interval(row_gap(record, row, view=view))
-        lines.append(f"{row:<20}{spread(row_errors(record, row, view)):>18}{gain:>30}")
+    """The four rows: the error in each problem, and what is gained over one network; as text."""
+    head = f"{'averaged':<10}{_heads(record)}   against 1 CNN, points"
+    lines = [head, "-" * (len(head) + 26)]
+    for row, name in zip(ROWS, (None, "five", "starred", "seven"), strict=True):
+        errors = "".join(f"{error:>12.2%}" for error in row_errors(record, row, view))
+        gain = "" if name is None else "   " + intervals(gaps(record, name, "plain", view))
+        lines.append(f"{row:<10}{errors}{gain}")
     return "\n".join(lines)
 
 
 def kinds_table(record: Mapping[str, Any], view: str = "ten") -> str:
     """Single networks by how they were trained, and how long training took; as text."""
     width = max(map(len, KINDS.values())) + 2
-    head = f"{'one network':<{width}}{'ε':>6}{'test error':>18}{'training error':>18}{'seconds':>9}"
+    head = f"{'one network':<{width}}{'ε':>6}{_heads(record)}{'training error':>18}{'seconds':>9}"
     lines = [head, "-" * len(head)]
     for kind, words in KINDS.items():
         runs = [run for problem in record["problems"] for run in problem["runs"][kind]]
@@ -149,10 +165,15 @@ def kinds_table(record: Mapping[str, Any], view: str = "ten") -> str:
             seconds = [a + b["cpu_seconds"] for a, b in zip(seconds, before, strict=True)]
         rates = ", ".join(f"{rate:g}" for rate in sorted({run["rate"] for run in runs}))
         lines.append(
-            f"{words:<{width}}{rates:>6}{spread(kind_errors(record, kind, view)):>18}"
-            f"{spread([run['train_error'] for run in runs]):>18}{statistics.fmean(seconds):>9.0f}"
+            f"{words:<{width}}{rates:>6}"
+            + "".join(f"{error:>12.2%}" for error in kind_errors(record, kind, view))
+            + f"{spread([run['train_error'] for run in runs]):>18}{statistics.fmean(seconds):>9.0f}"
         )
     return "\n".join(lines)
+
+
+def _heads(record: Mapping[str, Any]) -> str:
+    return "".join(f"   problem {problem['problem']}" for problem in record["problems"])
 
 
 def origin(record: Mapping[str, Any]) -> str:

@@ -102,3 +102,18 @@ def test_the_part_about_a_problem_mixes_both_kinds() -> None:
     assert found["mixed"]["centre"]["0+1"] == found["networks"]["starred"]["centre"]
     both = average(torch.cat([kinds["plain"].mean(1), kinds["starred"].mean(1)]))
     assert found["mixed"]["ten"]["3+2"] == [rn.error(both, LABELS)]
+
+
+def test_differences_are_of_the_same_images() -> None:
+    kinds = {"plain": said(3, 40, 5), "starred": said(2, 40, 5, seed=1), "sixth": said(1, 40, 5, seed=2)}
+    found = rn.differences(kinds, LABELS)
+    assert len(found) == 5 * 4  # of three kinds, five and seven
+    five = top_errors(average(kinds["plain"]), LABELS, 1)
+    one = torch.stack([top_errors(p, LABELS, 1) for p in kinds["plain"]]).mean(0)
+    value, error = found["five - plain"]
+    assert value == pytest.approx((five - one).mean().item(), abs=1e-6)
+    assert error == pytest.approx((five - one).std().item() / 40**0.5, abs=1e-6)
+    assert found["plain - five"] == [-value, error]
+    assert found["seven - starred"][0] == pytest.approx(
+        found["seven - plain"][0] + found["plain - starred"][0], abs=2e-6
+    )

@@ -22,14 +22,17 @@ def run(rate: float = 0.02, seconds: float = 10.0) -> dict[str, Any]:
 
 
 def problem(number: int, one: float) -> dict[str, Any]:
-    """Five average 2 points better than one, a pre-trained network 4, seven 5."""
+    """Five average 2 points better than one, a pre-trained network 4, seven 5; standard errors of 1 point."""
     lower = {"5+0": 0.02, "0+1": 0.04, "5+2": 0.05}
     mixed = {name: [one - less] for name, less in lower.items()}
     mixed["1+0"] = [one - 0.01, one + 0.01]
     errors = {"plain": [one], "sixth": [one - 0.005], "long": [one - 0.01], "starred": [one - 0.04]}
     errors["starred-long"] = [one - 0.06]
+    levels = {kind: es[0] for kind, es in errors.items()} | {"five": one - 0.02, "seven": one - 0.05}
+    pairs = {f"{a} - {b}": [levels[a] - levels[b], 0.01] for a in levels for b in levels if a != b}
     return {
         "problem": number,
+        "differences": {"ten": pairs, "centre": pairs},
         "mixed": {"ten": mixed, "centre": {name: [e + 0.01 for e in es] for name, es in mixed.items()}},
         "networks": {kind: {"ten": es, "centre": es} for kind, es in errors.items()},
         "runs": {kind: [run()] for kind in (*errors, "source")},
@@ -63,11 +66,13 @@ def record() -> dict[str, Any]:
 def test_gains_are_paired(record: dict[str, Any]) -> None:
     ten = results.view_gap(record, "ten")
     assert (ten.value, ten.low, ten.high) == pytest.approx((-2, -2, -2))
-    five = results.row_gap(record, "5 CNNs")  # the problems differ by ten points, the gains by none
-    assert (five.value, five.low, five.high) == pytest.approx((-2, -2, -2))
-    assert results.row_gap(record, "7 CNNs*", "1 CNN*").value == pytest.approx(-1)
-    assert results.kind_gap(record, "starred", "long").value == pytest.approx(-3)
-    assert results.shortfall(record).value == pytest.approx(1)
+    five = results.gaps(record, "five", "plain")
+    assert [gap.value for gap in five] == pytest.approx([-2, -2])
+    assert (five[0].low, five[0].high) == pytest.approx((-2 - 1.96, -2 + 1.96))
+    assert results.gaps(record, "seven", "starred")[1].value == pytest.approx(-1)
+    assert results.gaps(record, "starred", "long")[0].value == pytest.approx(-3)
+    assert results.shortfalls(record) == pytest.approx([1, 1])
+    assert results.intervals(five) == "-2.00 [-3.96, -0.04]; -2.00 [-3.96, -0.04]"
     assert results.row_errors(record, "1 CNN") == pytest.approx([0.20, 0.30])
     assert results.row_errors(record, "1 CNN", "centre") == pytest.approx([0.21, 0.31])
 
@@ -86,13 +91,16 @@ def test_what_is_not_in_the_record_is_named(record: dict[str, Any]) -> None:
         results.mixed_errors(record, 4, 0)
     with pytest.raises(ValueError, match="there is no kind 'source'; there are plain, sixth"):
         results.kind_errors(record, "source")
+    with pytest.raises(ValueError, match="'five' and 'six' cannot be compared; choose two of five, long"):
+        results.gaps(record, "five", "six")
     assert results.subset_errors(record, 2) == [0.26, 0.27, 0.25]
 
 
 def test_tables_have_a_line_for_each_row(record: dict[str, Any]) -> None:
     lines = results.table(record).splitlines()[2:]
     assert [line.split("  ")[0] for line in lines] == list(results.ROWS)
-    assert "-5.00 [-5.00, -5.00]" in lines[3]
+    assert lines[3].split()[2:4] == ["15.00%", "25.00%"]
+    assert lines[3].endswith("-5.00 [-6.96, -3.04]; -5.00 [-6.96, -3.04]")
     kinds = results.kinds_table(record).splitlines()
     assert len(kinds) == 2 + len(results.KINDS)
     assert kinds[-1].split()[-1] == kinds[-2].split()[-1] == "20"  # seconds of both parts
@@ -103,11 +111,15 @@ def test_tables_have_a_line_for_each_row(record: dict[str, Any]) -> None:
     ("claim", "expected"),
     [
         ("ten-crop", "28.0% with ten patches, 30.0% without; -2.00 [-2.00, -2.00] points"),
-        ("table2-5", "24.0% against 27.0% (groups that share no network; on CIFAR-10, 4 epochs, 3 seeds)"),
-        ("table2-5", "-2.00 [-2.00, -2.00] points in 2 problems of five classes of CIFAR-10 with 500"),
-        ("table2-1s", "21.0% against 25.0%, -4.00 [-4.00, -4.00] points; against the same network from "),
-        ("table2-1s", "scratch -3.50 [-3.50, -3.50], trained as long in all -3.00 [-3.00, -3.00]"),
-        ("table2-7s", "20.0%, -5.00 [-5.00, -5.00] points against one, -1.00 [-1.00, -1.00] against one pre"),
+        ("table2-5", "five averaged against one: 24.0% against 27.0%; -3.00 [-3.20, -2.80] points (groups"),
+        ("table2-5", "share no network; on CIFAR-10, 4 epochs, 3 seeds"),
+        ("table2-1s", "against one from scratch -4.00 [-5.96, -2.04]; -4.00 [-5.96, -2.04]; against the"),
+        ("table2-1s", "the same network from scratch -3.50 ["),
+        ("table2-1s", "trained as long in all -3.00 ["),
+        ("table2-1s", "both trained long -5.00 ["),
+        ("table2-1s", "(2 problems of five classes of CIFAR-10 with 500 images each"),
+        ("table2-7s", "15.0%, 25.0%; against one from scratch -5.00 [-6.96, -3.04]; -5.00"),
+        ("table2-7s", "points, against one pre-trained -1.00 ["),
     ],
 )
 def test_the_ledger_reads_the_record(

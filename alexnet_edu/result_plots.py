@@ -31,7 +31,7 @@ def draw_subsets(
         ax.plot(
             [s + place for s in sizes], means, line, marker=marker, color=color, label=label, markersize=5
         )
-        if chosen in by_size:
+        if chosen is not None and chosen in by_size:
             at = (chosen + place, statistics.fmean(by_size[chosen]))
             ax.plot(
                 *at, "o", markersize=13, markerfacecolor="none", markeredgecolor=CHOSEN, markeredgewidth=2.2
@@ -80,12 +80,12 @@ def draw_choices(ax: Axes, errors: Sequence[Sequence[float]], baseline: Sequence
     color, marker, _ = STYLES[0]
     for place, (values, before) in enumerate(zip(errors, baseline, strict=True), start=1):
         mean = statistics.fmean(values)
-        label = {"label": "one from scratch"} if place == 1 else {}
-        ax.plot([place], [before], "D", color=NEUTRAL, markerfacecolor="white", markersize=6, **label)
+        label = "one from scratch" if place == 1 else None
+        ax.plot([place], [before], "D", color=NEUTRAL, markerfacecolor="white", markersize=6, label=label)
         ax.plot([place, place], [before, mean], color=NEUTRAL, linewidth=0.8, alpha=0.6)
         ax.plot([place] * len(values), values, marker, color=color, alpha=0.4, markersize=4)
-        label = {"label": "chosen: mean"} if place == 1 else {}
-        ax.plot([place - 0.3, place + 0.3], [mean, mean], color=CHOSEN, linewidth=2.6, **label)
+        label = "chosen: mean" if place == 1 else None
+        ax.plot([place - 0.3, place + 0.3], [mean, mean], color=CHOSEN, linewidth=2.6, label=label)
     ax.set_xticks(range(1, len(errors) + 1))
     ax.set_xlim(0.4, len(errors) + 0.6)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -99,9 +99,16 @@ def draw_published(ax: Axes, rows: Mapping[str, tuple[float, float]], chosen: st
         marked = row == chosen
         for shift, value, color, hatch in ((-0.19, top1, "#56B4E9", ""), (0.19, top5, "#F0E442", "//")):
             edge, width = (CHOSEN, 2.4) if marked else (NEUTRAL, 0.6)
-            label = {"label": "top-1" if shift < 0 else "top-5"} if place == 0 else {}
+            label = ("top-1" if shift < 0 else "top-5") if place == 0 else None
             ax.barh(
-                place + shift, value, 0.36, color=color, edgecolor=edge, linewidth=width, hatch=hatch, **label
+                place + shift,
+                value,
+                0.36,
+                color=color,
+                edgecolor=edge,
+                linewidth=width,
+                hatch=hatch,
+                label=label,
             )
             ax.annotate(f"{value:.1f}", (value + 0.6, place + shift), va="center", fontsize=FONT_SIZE - 1)
     ax.set_yticks(range(len(rows)), list(rows), fontsize=FONT_SIZE)

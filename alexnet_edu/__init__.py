@@ -8,6 +8,8 @@ Where to look first:
     two_gpu, two_processes   the same network as two columns on two devices
     augment, sgd, schedules  crops and colours; the update rule of §5; when its rate falls
     data                     real CIFAR-10 or the synthetic stand-in, as uint8 tensors
+    imagenet, imagenet_train prepared images, and the full training
+    run_control              that training as a process of its own, with a dashboard
     experiments, figure1     variants and seeds as resumable runs, and the study of Figure 1
     studies, ablations       the studies of §3.2 to §5 as data, and how they are run
     analysis, plots          tensors in, numbers out; numbers in, pictures out

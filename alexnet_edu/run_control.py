@@ -238,13 +238,13 @@ def _on_its_own() -> dict[str, Any]:
 # --- looking --------------------------------------------------------------------------------
 
 
-def status(folder: Path, rows: Sequence[Row] | None = None) -> Status:
-    """What is known of the run in `folder`. rows: of its log, where they were read already."""
+def status(folder: Path, read: Callable[[], Sequence[Row]] | None = None) -> Status:
+    """What is known of the run in `folder`. read: gives the rows of its log; None reads them all."""
     for child in [c for c in _children if c.poll() is not None]:
         _children.remove(child)
     process = _read(folder)
     alive = process is not None and process.alive  # asked before the log is read: its last word is in there
-    rows = tuple(run_log.read(folder / run_log.METRICS) if rows is None else rows)
+    rows = tuple(run_log.read(folder / run_log.METRICS) if read is None else read())
     trained = [row for row in rows if row["kind"] != "rehearsal"]
     if process is None and not trained:
         return Status(folder, "none", rows=rows)

@@ -61,6 +61,13 @@ def falls(rows: Iterable[Row]) -> list[float]:
     return [now for (_, before), (now, rate) in pairwise(rates) if rate < before]
 
 
+def taken_up(rows: Iterable[Row]) -> list[float]:
+    """The epochs at which a run that had been stopped went on."""
+    return [
+        row["step"] / row["steps_per_epoch"] for row in rows if row["kind"] == "start" and row["step"] > 0
+    ]
+
+
 def pace(rows: Sequence[Row], steps: int) -> Pace | None:
     """How fast the last part of a run goes, which has `steps` steps in all; None before its first line."""
     last_start = max((i for i, row in enumerate(rows) if row["kind"] == "start"), default=0)

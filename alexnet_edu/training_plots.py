@@ -60,17 +60,19 @@ def draw_rate(ax: Axes, rate: Curve) -> None:
     _finish(ax, legend=False)
 
 
-def draw_speed(ax: Axes, speed: Curve) -> None:
-    """Images per second against epochs; the axis begins at 0."""
+def draw_speed(ax: Axes, speed: Curve, taken_up: Sequence[float] = ()) -> None:
+    """Images per second against epochs; the axis begins at 0. taken_up: where the run was stopped."""
     ax.plot(*speed, color="#CC79A7", linewidth=1.5, marker="." if len(speed[0]) == 1 else "")
-    ax.set_ylim(0, 1.15 * max(speed[1], default=1.0))
-    _finish(ax, legend=False)
+    for number, epoch in enumerate(taken_up):
+        label = "stopped, and taken up again" if number == 0 else None
+        ax.axvline(epoch, color=NEUTRAL, linewidth=0.9, linestyle=":", label=label)
+    ax.set_ylim(0, 1.3 * max(speed[1], default=1.0))  # room for the legend
+    _finish(ax, legend=bool(taken_up))
 
 
-def draw_nothing_yet(ax: Axes, words: str) -> None:
-    """Empty axes that say why."""
-    ax.set_xticks([])
-    ax.set_yticks([])
+def draw_words(ax: Axes, words: str) -> None:
+    """Words in place of curves."""
+    ax.axis("off")
     ax.text(
         0.5, 0.5, words, ha="center", va="center", fontsize=FONT_SIZE, color=NEUTRAL, transform=ax.transAxes
     )

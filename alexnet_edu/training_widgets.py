@@ -43,7 +43,7 @@ def dashboard(
     seen = [Status(folder, "none")]
 
     def look() -> tuple[str, bool]:
-        now = seen[0] = run_control.status(folder, follower.rows())
+        now = seen[0] = run_control.status(folder, follower.rows)
         stop.disabled = not now.running or now.stopping
         resume.disabled = now.state not in ("stopped", "died", "diverged")
         if start is not None:
@@ -56,8 +56,10 @@ def dashboard(
 def facts(now: Status) -> str:
     """One line: state, place in the run, time left, speed, memory."""
     rows = run_progress.valid(now.rows)
-    pace = run_progress.pace(rows, now.steps)
+    pace, last = run_progress.pace(rows, now.steps), run_log.last(rows, "step")
     parts = [now.text()]
+    if last is not None:
+        parts.append(f"epoch {last['epoch']:.2f}")
     if now.running and pace is None:
         parts.append("the first line of its log comes soon")
     if pace is not None:
@@ -71,30 +73,37 @@ def facts(now: Status) -> str:
 def draw_run(now: Status, note: str = "") -> tuple[Figure, str]:
     """Loss, errors, learning rate and speed of a run, and all that in words."""
     rows = run_progress.valid(now.rows)
-    figure, ((loss, errors), (rate, speed)) = widget_axes(2, 2, height=HEIGHT)
     heading = f"{now.folder.name}: {_state(now)}{f' ({note})' if note else ''}"
+    begun = any(row["kind"] == "step" for row in rows)
+    figure = _curves(rows) if begun else _no_curves()
     figure.suptitle(heading, fontsize=FONT_SIZE, x=0.02, ha="left")
-    if not any(row["kind"] == "step" for row in rows):
-        for ax in (loss, errors, rate, speed):
-            training_plots.draw_nothing_yet(ax, "no step yet")
-    else:
+    return figure, f"{heading}; {_numbers(now, rows)}"
 
-        def steps(name: str) -> run_progress.Curve:
-            return run_progress.curve(rows, "step", name, POINTS)
 
-        def judged(name: str) -> run_progress.Curve:
-            return run_progress.curve(rows, "evaluation", name)
+def _no_curves() -> Figure:
+    figure, ((ax,),) = widget_axes(1, 1, height=1.1)
+    training_plots.draw_words(ax, "no step yet")
+    return figure
 
-        training_plots.draw_loss(loss, steps("loss"), judged("loss"), _guessing(rows))
-        training_plots.draw_errors(errors, steps("top1"), judged("top1"), judged("top5"))
-        training_plots.draw_rate(rate, steps("rate"))
-        training_plots.draw_speed(speed, steps("images_per_s"))
+
+def _curves(rows: list[Row]) -> Figure:
+    def steps(name: str) -> run_progress.Curve:
+        return run_progress.curve(rows, "step", name, POINTS)
+
+    def judged(name: str) -> run_progress.Curve:
+        return run_progress.curve(rows, "evaluation", name)
+
+    figure, ((loss, errors), (rate, speed)) = widget_axes(2, 2, height=HEIGHT)
+    training_plots.draw_loss(loss, steps("loss"), judged("loss"), _guessing(rows))
+    training_plots.draw_errors(errors, steps("top1"), judged("top1"), judged("top5"))
+    training_plots.draw_rate(rate, steps("rate"))
+    training_plots.draw_speed(speed, steps("images_per_s"), run_progress.taken_up(rows))
     label_axes(loss, "loss", "", "nats")
     label_axes(errors, "share of wrong answers", "", "")
     label_axes(rate, "learning rate ε", "epoch", "")
     label_axes(speed, "images per second", "epoch", "")
     figure.subplots_adjust(left=0.075, right=0.985, top=0.88, bottom=0.09, hspace=0.36, wspace=0.2)
-    return figure, f"{heading}; {_numbers(now, rows)}"
+    return figure
 
 
 def _state(now: Status) -> str:

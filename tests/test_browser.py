@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,7 @@ NOTEBOOKS = {
     "03_overlapping_pooling": "{} × {} inputs",
     "04_color_pca_and_crops": "α1 = {}, ",
     "05_two_gpus": "batches of {} images",
+    "06_imagenet_training": "at {} of the peak",
     "09_dropout": "masks drawn: {};",
     "10_sgd_and_initialization": "in {} epochs",
 }
@@ -212,6 +214,47 @@ PICTURE_HAS_THE_SLIDERS_VALUE = f"""words => {{
 }}"""
 
 
+def press_the_buttons_of_a_dashboard(page: Any) -> None:
+    """Start, a picture that changes by itself, Stop, Resume; whatever happens the training is stopped."""
+    output = page.locator(".jp-OutputArea-output", has=page.locator("button", has_text="Start")).first
+    picture = output.locator("img[alt]")
+
+    def shows(words: str) -> int:
+        """Waits until the picture says so; gives the step that it tells."""
+        matched = re.compile(rf"{words}, step ([0-9,]+) of")
+        deadline = time.monotonic() + RUN_LIMIT
+        while (found := matched.search(picture.get_attribute("alt"))) is None:
+            assert time.monotonic() < deadline, picture.get_attribute("alt")
+            page.wait_for_timeout(200)
+        return int(found[1].replace(",", ""))
+
+    def press(label: str) -> None:
+        output.locator("button:enabled", has_text=label).click()
+
+    output.scroll_into_view_if_needed()
+    assert "not started" in picture.get_attribute("alt")
+    press("Start")
+    try:
+        first = shows("running")
+        while shows("running") <= first:
+            page.wait_for_timeout(200)
+        press("Stop")
+        stopped = shows("stopped")
+        assert stopped > first
+        assert output.locator("button:enabled").all_inner_texts() == ["Resume"]
+        press("Resume")
+        while shows("running") <= stopped:
+            page.wait_for_timeout(200)
+    finally:
+        if output.locator("button:enabled", has_text="Stop").count():
+            press("Stop")
+        shows("stopped")
+    assert picture.evaluate("image => image.naturalWidth") > 0
+
+
+MORE = {"06_imagenet_training": press_the_buttons_of_a_dashboard}
+
+
 def test_a_notebook_without_outputs_is_what_lab_starts_from(copies: Path) -> None:
     for name in NOTEBOOKS:
         cells = json.loads((copies / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
@@ -241,3 +284,5 @@ def test_run_all_works_and_a_slider_moves_the_picture(name: str, lab: Any, copie
         boxes.first.click()
         page.wait_for_function(f"alt => ({PICTURE_OF_FIRST_SLIDER})().alt !== alt", arg=after["alt"])
         assert page.evaluate(PICTURE_OF_FIRST_SLIDER)["drawn"] > 0
+    if name in MORE:
+        MORE[name](page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -124,6 +125,12 @@ def test_it_outlives_the_one_that_started_it_and_can_be_found_again(data: Path, 
     )
     subprocess.run([sys.executable, "-c", code, str(data), str(folder)], check=True, timeout=LIMIT)
     assert wait(folder, lambda now: now.step >= 1, LIMIT).running
+    trains = json.loads((folder / run_control.PROCESS).read_text())["pid"]
+    os.kill(trains, signal.SIGKILL)
+    assert wait(folder, seconds=LIMIT).state == "died"
+    assert run_control.resume(folder).running
+    before = len(status(folder).rows)
+    assert wait(folder, lambda now: len(now.rows) > before + 3, LIMIT).running
     ask_to_stop(folder)
     assert status(folder).stopping
     assert wait(folder, seconds=LIMIT).state == "stopped"
@@ -174,6 +181,20 @@ def test_a_last_word_from_before_this_process_does_not_count(tmp_path: Path) -> 
     assert status(tmp_path).running
     named(tmp_path, ENDED.pid, "1")
     assert status(tmp_path).state == "died"
+
+
+def test_the_last_word_is_read_after_it_was_asked_whether_the_process_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines(tmp_path, START, STEP)
+    named(tmp_path, 1, "1")
+
+    def ends(process: object) -> bool:
+        run_log.append(tmp_path / run_log.METRICS, "stop", step=8, status="finished")
+        return False
+
+    monkeypatch.setattr(run_control._Process, "alive", property(ends))
+    assert status(tmp_path, run_log.Follower(tmp_path / run_log.METRICS).rows).state == "finished"
 
 
 def test_a_number_that_another_process_has_now_is_not_this_training(tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ def test_the_rate_falls_where_it_is_lower_than_before() -> None:
     assert run_progress.falls(rows) == [0.75, 1.25]
 
 
+def test_where_a_run_went_on() -> None:
+    rows = [{**start(s), "steps_per_epoch": 4} for s in (0, 6, 10)]
+    assert run_progress.taken_up(rows) == [1.5, 2.5]
+
+
 def test_the_pace_is_that_of_the_last_part_with_its_evaluations() -> None:
     rows = [start(), line(1), line(2), start(2), line(3), judged(3), line(5, time=116.0, images_per_s=60.0)]
     found = run_progress.pace(rows, 11)

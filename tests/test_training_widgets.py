@@ -19,7 +19,7 @@ from alexnet_edu.training_widgets import dashboard
 from alexnet_edu.widgets import LiveWidget
 
 Row = dict[str, Any]
-START = {"kind": "start", "time": 1.0, "step": 0, "steps": 8, "classes": 10}
+START = {"kind": "start", "time": 1.0, "step": 0, "steps": 8, "classes": 10, "steps_per_epoch": 4}
 
 
 def line(step: int, **changes: Any) -> Row:
@@ -94,7 +94,7 @@ def test_a_finished_run_is_shown_from_its_folder_alone(tmp_path: Path) -> None:
         "top-5 error 25.0%"
     )
     assert widget.line.value == (
-        "finished, step 8 of 8; 38 images/s, 10% of the time waiting for images; memory 1.00 + 0.50 GiB"
+        "finished, step 8 of 8; epoch 2.00; 38 images/s, 10% of the time waiting for images; memory 1.00 + 0.50 GiB"
     )
     assert enabled(widget) == []
     assert not widget.following

@@ -54,9 +54,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_figures(
 ) -> None:
     monkeypatch.setattr(rehearsal, "memory_there", lambda device: 2**30)
     check_fits(TABLE, _group(), tmp_path, RUNNING, 12, 1)
-    with pytest.raises(
-        DoesNotFit, match=r"of 100000 images needs at least .* GiB, but cpu has 1\.0 free"
-    ):
+    with pytest.raises(DoesNotFit, match=r"of 100000 images needs at least .* GiB, but cpu has 1\.0 free"):
         check_fits(TABLE, _group(), tmp_path, RUNNING, 100_000, 1)
 
 
@@ -64,9 +62,7 @@ def test_a_disk_that_is_too_small_is_refused_with_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rehearsal, "_free", lambda folder: 10**6)
-    with pytest.raises(
-        DoesNotFit, match=r"7 checkpoints, .* GB \(.* each\), but .* has 0\.00 free"
-    ):
+    with pytest.raises(DoesNotFit, match=r"7 checkpoints, .* GB \(.* each\), but .* has 0\.00 free"):
         check_fits(TABLE, _group(), tmp_path / "not" / "there", replace(RUNNING, keep=7), 12, 1)
 
 

@@ -74,8 +74,8 @@ def gain(said: Tensor, labels: Tensor) -> dict[str, float]:
         "standard_error": difference.std() / len(labels) ** 0.5,
         "rescued": ((mean == 0) & (each == 1).all(0)).double().mean(),
         "lost": ((mean == 1) & (each == 0).all(0)).double().mean(),
-        "members_loss": torch.stack([log_losses(p, labels) for p in said]).mean(),
-        "average_loss": log_losses(average(said), labels).mean(),
+        "members_loss": torch.stack([log_losses(p, labels) for p in said]).double().mean(),
+        "average_loss": log_losses(average(said), labels).double().mean(),
     }
     return {name: round(value.item(), 6) for name, value in found.items()}
 
@@ -126,7 +126,8 @@ def members_part(said: Tensor, labels: Tensor) -> dict[str, Any]:
     return {
         "patches": {view: [error(p, labels) for p in averaged] for view, averaged in views.items()},
         "losses": {
-            view: [round(log_losses(p, labels).mean().item(), 6) for p in views[view]] for view in COMPARED
+            view: [round(log_losses(p, labels).double().mean().item(), 6) for p in views[view]]
+            for view in COMPARED
         },
         "places": [
             round(sum(error(network[place], labels) for network in said) / len(said), 6)

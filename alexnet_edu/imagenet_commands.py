@@ -36,6 +36,8 @@ examples:
   alexnet-edu train --data DIR --folder DIR --resume auto                   goes on where it was
   alexnet-edu train --variant conv6 --data FALL2011 --folder DIR            pre-training (Table 2, CNN*)
   alexnet-edu train --variant conv6 --start-from best.safetensors --rate 0.001 --data DIR --folder DIR
+
+Ctrl-C, SIGTERM, or a file named "stop" in the folder of the run: it saves and ends, to go on another time.
 """
 
 

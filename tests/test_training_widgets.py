@@ -94,7 +94,8 @@ def test_a_finished_run_is_shown_from_its_folder_alone(tmp_path: Path) -> None:
         "top-5 error 25.0%"
     )
     assert widget.line.value == (
-        "finished, step 8 of 8; epoch 2.00; 38 images/s, 10% of the time waiting for images; memory 1.00 + 0.50 GiB"
+        "finished, step 8 of 8; epoch 2.00; 38 images/s, 10% of the time waiting for images; "
+        "memory 1.00 + 0.50 GiB"
     )
     assert enabled(widget) == []
     assert not widget.following

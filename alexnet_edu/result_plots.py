@@ -6,12 +6,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.patches import Patch
 
 from alexnet_edu.plots import FONT_SIZE, NEUTRAL
 
 CHOSEN = "#D55E00"
+BARS = {"top-1": ("#56B4E9", ""), "top-5": ("#F0E442", "//")}  # colour, hatch
 STYLES = (("#0072B2", "o", "-"), ("#E69F00", "^", "--"), ("#009E73", "s", "-."))  # colour, marker, line
+
+
+def _percent(share: float, _: object = None) -> str:
+    """A tick label with as many digits as it needs: 27.5%, 27%."""
+    return f"{100 * share:.6g}%"
 
 
 def draw_subsets(
@@ -46,8 +52,8 @@ def draw_subsets(
                 fontweight="bold",
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
             )
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_xticks(sorted({size for by_size in errors.values() for size in by_size}))
+    ax.yaxis.set_major_formatter(_percent)
     ax.grid(axis="y", color=NEUTRAL, alpha=0.15)
 
 
@@ -60,10 +66,10 @@ def draw_paired(ax: Axes, errors: Mapping[str, Sequence[float]]) -> None:
         color, marker, _ = STYLES[0]
         ax.plot([place] * len(values), values, marker, color=color, alpha=0.75, markersize=6)
         mean = statistics.fmean(values)
-        ax.plot([place - 0.28, place + 0.28], [mean, mean], color=CHOSEN, linewidth=2.6)
+        ax.plot([place - 0.2, place + 0.2], [mean, mean], color=CHOSEN, linewidth=2.6)
         ax.annotate(
             f"{mean:.1%}",
-            (place + 0.31, mean),
+            (place + 0.23, mean),
             va="center",
             fontsize=FONT_SIZE,
             color=CHOSEN,
@@ -71,7 +77,7 @@ def draw_paired(ax: Axes, errors: Mapping[str, Sequence[float]]) -> None:
         )
     ax.set_xticks(places, list(errors))
     ax.set_xlim(-0.5, len(errors) - 0.25)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.yaxis.set_major_formatter(_percent)
     ax.grid(axis="y", color=NEUTRAL, alpha=0.15)
 
 
@@ -88,7 +94,7 @@ def draw_choices(ax: Axes, errors: Sequence[Sequence[float]], baseline: Sequence
         ax.plot([place - 0.3, place + 0.3], [mean, mean], color=CHOSEN, linewidth=2.6, label=label)
     ax.set_xticks(range(1, len(errors) + 1))
     ax.set_xlim(0.4, len(errors) + 0.6)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.yaxis.set_major_formatter(_percent)
     ax.grid(axis="y", color=NEUTRAL, alpha=0.15)
     ax.legend(fontsize=FONT_SIZE - 2, frameon=False, loc="upper right")
 
@@ -97,9 +103,8 @@ def draw_published(ax: Axes, rows: Mapping[str, tuple[float, float]], chosen: st
     """Top-1 and top-5 error in percent of each row as bars, the first on top; `chosen` is pointed out."""
     for place, (row, (top1, top5)) in enumerate(rows.items()):
         marked = row == chosen
-        for shift, value, color, hatch in ((-0.19, top1, "#56B4E9", ""), (0.19, top5, "#F0E442", "//")):
+        for shift, value, (color, hatch) in zip((-0.19, 0.19), (top1, top5), BARS.values(), strict=True):
             edge, width = (CHOSEN, 2.4) if marked else (NEUTRAL, 0.6)
-            label = ("top-1" if shift < 0 else "top-5") if place == 0 else None
             ax.barh(
                 place + shift,
                 value,
@@ -108,10 +113,13 @@ def draw_published(ax: Axes, rows: Mapping[str, tuple[float, float]], chosen: st
                 edgecolor=edge,
                 linewidth=width,
                 hatch=hatch,
-                label=label,
             )
             ax.annotate(f"{value:.1f}", (value + 0.6, place + shift), va="center", fontsize=FONT_SIZE - 1)
     ax.set_yticks(range(len(rows)), list(rows), fontsize=FONT_SIZE)
     ax.set_ylim(len(rows) - 0.35, -1.05)  # room for the legend
     ax.set_xlim(0, 1.22 * max(top1 for top1, _ in rows.values()))
-    ax.legend(fontsize=FONT_SIZE - 2, frameon=False, loc="upper right", ncols=2)
+    handles = [
+        Patch(facecolor=color, edgecolor=NEUTRAL, hatch=hatch, label=label)
+        for label, (color, hatch) in BARS.items()
+    ]
+    ax.legend(handles=handles, fontsize=FONT_SIZE - 2, frameon=False, loc="upper right", ncols=2)

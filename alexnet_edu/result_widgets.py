@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def _draw(record: Mapping[str, Any], plain: int, starred: int, view: str) -> tup
     ]
     note = "SYNTHETIC images, " if record["provenance"]["data"]["synthetic"] else ""
     figure.suptitle(f"averaged: {words} ({note}recorded)", fontsize=FONT_SIZE, x=0.02, ha="left")
-    figure.subplots_adjust(left=0.085, right=0.985, top=0.82, bottom=0.15, wspace=0.36)
+    figure.subplots_adjust(left=0.08, right=0.985, top=0.82, bottom=0.15, wspace=0.36)
     return figure, f"{words}: {'; '.join(said)}."
 
 
@@ -71,6 +71,7 @@ def _draw_members(ax: Any, record: Mapping[str, Any], plain: int, view: str) -> 
         size: results.subset_errors(record, size, view) for size in range(1, record["plan"]["networks"] + 1)
     }
     draw.draw_subsets(ax, {"mean": by_size}, chosen=plain)
+    _fix_limits(ax, [e for by in record["members"]["subsets"].values() for es in by.values() for e in es])
     count = len(by_size.get(plain, ()))
     label_axes(ax, "all ten classes, all images", "networks averaged, from scratch", "test error")
     if not plain:
@@ -89,10 +90,17 @@ def _draw_problems(ax: Any, record: Mapping[str, Any], plain: int, starred: int,
         return "on the problems no network is chosen"
     errors = results.mixed_errors(record, plain, starred, view)
     draw.draw_choices(ax, errors, results.row_errors(record, "1 CNN", view))
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
+    _fix_limits(
+        ax, [e for p in record["problems"] for by in p["mixed"].values() for es in by.values() for e in es]
+    )
     mean = statistics.fmean(statistics.fmean(values) for values in errors)
     return f"on {len(errors)} problems of five classes {mean:.1%} on the mean"
+
+
+def _fix_limits(ax: Any, errors: Sequence[float]) -> None:
+    """The same scale whatever is chosen, with room for a legend, so that what moves is the error."""
+    low, high = min(errors), max(errors)
+    ax.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))
 
 
 def _draw_paper(ax: Any, plain: int, starred: int) -> str:

@@ -38,6 +38,7 @@ NOTEBOOKS = {
     "06_imagenet_training": "at {} of the peak",
     "09_dropout": "masks drawn: {};",
     "10_sgd_and_initialization": "in {} epochs",
+    "11_results": "{} from scratch, ",
 }
 RUN_LIMIT = 300  # seconds for all cells of one notebook, at scale quick
 CHROMIUM_FLAGS = [

@@ -469,8 +469,8 @@ def _add_ablations(commands: Any) -> None:
         "results",
         help="ten patches, networks averaged, networks pre-trained (§6), in small",
         description="Trains ten networks on all classes, and the networks of Table 2 on few images of five "
-        "classes, four times: more than an hour on two cores. May be killed at any moment: the same command "
-        "goes on from there.",
+        "classes, for one half of the classes and for the other: an hour on two cores. May be killed at any "
+        "moment: the same command goes on from there.",
     )
     command.add_argument(
         "--jobs", type=_positive, metavar="N", help="networks at a time (default: one per core)"

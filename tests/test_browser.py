@@ -169,7 +169,9 @@ def saved_cells(page: Any, path: Path) -> list[dict[str, Any]]:
     """The code cells that are not empty, as JupyterLab saves them now."""
     page.keyboard.press("Control+s")
     page.wait_for_timeout(500)
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    while not (text := path.read_text(encoding="utf-8")).endswith("}\n"):  # it is being written
+        page.wait_for_timeout(100)
+    cells = json.loads(text)["cells"]
     return [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
 
 

@@ -363,8 +363,11 @@ def test_the_augmentation_script_ends_with_its_ratios(
 # --- preparing ImageNet ---------------------------------------------------------------------
 
 
-def test_both_ways_prepare_the_same_photographs(preparing: ModuleType, tmp_path: Path) -> None:
+def test_both_ways_prepare_the_same_photographs(
+    preparing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The loop resizes before it crops, ours after; but for the edges of that they agree."""
+    monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
     source = tmp_path / "in"
     assert preparing.photographs(source, 3) == "3 generated photographs"
     (tmp_path / "out").mkdir()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import nn
@@ -59,7 +59,6 @@ class Recipe:
     evaluations: int = 1
     seed: int = 0
     start: str = ""
-    _plateau: PlateauSchedule = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         positive = ("batch_size", "rate", "epochs", "evaluations", "patience", "shared_crops", "narrow")
@@ -73,14 +72,10 @@ class Recipe:
                 raise ValueError(f"{name} must be 0 or more, got {value!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"unknown schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}")
-        falls = PlateauSchedule(self.patience, self.margin, paper.LEARNING_RATE_DROPS)
-        object.__setattr__(self, "_plateau", falls)
 
     def identity(self) -> dict[str, Any]:
         """All settings, ready for JSON."""
-        plain = asdict(self)
-        del plain["_plateau"]
-        return plain
+        return asdict(self)
 
     def architecture(self, classes: int) -> Architecture:
         """The table of the network. Raises ValueError for an unknown variant or too narrow a one."""
@@ -92,7 +87,8 @@ class Recipe:
         if self.schedule == "constant":
             return Rates(self.rate, self.rate, self.rate * self.bias_rate, self.noise, 1.0)
         if self.schedule == "plateau":
-            rate = self.rate / paper.LEARNING_RATE_DIVISOR ** len(self._plateau.falls(errors))
+            rule = PlateauSchedule(self.patience, self.margin, paper.LEARNING_RATE_DROPS)
+            rate = self.rate / paper.LEARNING_RATE_DIVISOR ** len(rule.falls(errors))
             return Rates(rate, rate, rate * self.bias_rate, self.noise, 1.0)
         logged = LOGGED["145"]
         log = logged if self.epochs == logged.stop else logged.compressed(self.epochs)

@@ -42,6 +42,16 @@ def script(name: str) -> Iterator[ModuleType]:
     del sys.modules[spec.name]
 
 
+class InProcess:
+    """Stands for a process of its own (`turns.Child`), which would take seconds to start."""
+
+    def __init__(self, title: str, prepare: Any, *arguments: Any) -> None:
+        self.ask = prepare(*arguments)
+
+    def close(self) -> None:
+        self.ask = None
+
+
 @pytest.fixture(scope="module")
 def bench() -> Iterator[ModuleType]:
     yield from script("cifar_training")
@@ -337,13 +347,6 @@ def test_freed_memory_is_kept_only_where_the_title_says_so(
 def test_the_augmentation_script_ends_with_its_ratios(
     augment: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class InProcess:
-        def __init__(self, title: str, prepare: Any, *arguments: Any) -> None:
-            self.ask = prepare(*arguments)
-
-        def close(self) -> None:
-            self.ask = None
-
     monkeypatch.setattr(augment, "Child", InProcess)
     monkeypatch.setattr(augment, "MEASURED_SECONDS", 0.0)
     monkeypatch.setattr(augment, "keep_freed_memory", lambda: None)
@@ -385,13 +388,6 @@ def test_both_ways_prepare_the_same_photographs(
 def test_the_script_on_preparing_ends_with_its_ratios(
     preparing: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class InProcess:
-        def __init__(self, title: str, prepare: Any, *arguments: Any) -> None:
-            self.ask = prepare(*arguments)
-
-        def close(self) -> None:
-            self.ask = None
-
     monkeypatch.setattr(preparing, "Child", InProcess)
     monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
     preparing.main(["--rounds", "1", "--images", "4"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu.checks import check
 from alexnet_edu.layers import local_response_norm, map_response_norm
+from tests.tried import tried
 
 
 def by_shifts(a: Tensor) -> Tensor:
@@ -64,14 +63,6 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
-def test_right_answers_are_recognised(exercise: str, answer: Any) -> None:
-    judgement = check(exercise, answer)
-    assert judgement, judgement
-
-
-@pytest.mark.parametrize(("exercise", "answer", "reason"), WRONG)
-def test_wrong_answers_are_told_why(exercise: str, answer: Any, reason: str) -> None:
-    judgement = check(exercise, answer)
-    assert not judgement
-    assert reason in repr(judgement)
+test_right_answers_are_recognised, test_wrong_answers_are_told_why, test_every_exercise_is_tried_both_ways = (
+    tried("02", 5, RIGHT, WRONG)
+)

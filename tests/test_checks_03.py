@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu.checks import EXERCISES, check
+from tests.tried import tried
 
 
 def by_unfold(x: Tensor) -> Tensor:
@@ -59,18 +58,6 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
-def test_right_answers_are_recognised(exercise: str, answer: Any) -> None:
-    assert check(exercise, answer), check(exercise, answer)
-
-
-@pytest.mark.parametrize(("exercise", "answer", "reason"), WRONG)
-def test_wrong_answers_are_told_why(exercise: str, answer: Any, reason: str) -> None:
-    judgement = check(exercise, answer)
-    assert not judgement
-    assert reason in repr(judgement)
-
-
-def test_every_exercise_has_a_right_and_a_wrong_answer_here() -> None:
-    mine = {e for e in EXERCISES if e.startswith("03.")}
-    assert {e for e, _ in RIGHT} == {e for e, *_ in WRONG} == mine
+test_right_answers_are_recognised, test_wrong_answers_are_told_why, test_every_exercise_is_tried_both_ways = (
+    tried("03", 5, RIGHT, WRONG)
+)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
 from alexnet_edu.augment import ten_crop
-from alexnet_edu.checks import EXERCISES, check
+from tests.tried import tried
 
 
 def by_einsum(images: Tensor, p: Tensor, s: Tensor, alpha: Tensor) -> Tensor:
@@ -62,20 +61,6 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
-def test_right_answers_are_recognised(exercise: str, answer: Any) -> None:
-    judgement = check(exercise, answer)
-    assert judgement, judgement.text
-
-
-@pytest.mark.parametrize(("exercise", "answer", "reason"), WRONG)
-def test_wrong_answers_are_told_why(exercise: str, answer: Any, reason: str) -> None:
-    judgement = check(exercise, answer)
-    assert not judgement
-    assert reason in judgement.text
-
-
-def test_every_exercise_is_tried_both_ways() -> None:
-    ids = {name for name in EXERCISES if name.startswith("04.")}
-    assert len(ids) == 5
-    assert {name for name, _ in RIGHT} == {name for name, *_ in WRONG} == ids
+test_right_answers_are_recognised, test_wrong_answers_are_told_why, test_every_exercise_is_tried_both_ways = (
+    tried("04", 5, RIGHT, WRONG)
+)

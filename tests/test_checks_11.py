@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu.checks import EXERCISES, check
 from alexnet_edu.exercises_results import WITH_CENTRE, WITH_TEN
 from alexnet_edu.ledger import RUNS_2012
+from tests.tried import tried
 
 
 def by_hand(p: Tensor, labels: Tensor) -> float:
@@ -63,23 +62,9 @@ WRONG: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
-def test_right_answers_are_recognised(exercise: str, answer: Any) -> None:
-    judgement = check(exercise, answer)
-    assert judgement, judgement.text
-
-
-@pytest.mark.parametrize(("exercise", "answer", "reason"), WRONG)
-def test_wrong_answers_are_told_why(exercise: str, answer: Any, reason: str) -> None:
-    judgement = check(exercise, answer)
-    assert not judgement
-    assert reason in judgement.text
-
-
-def test_every_exercise_is_tried_both_ways() -> None:
-    ids = {name for name in EXERCISES if name.startswith("11.")}
-    assert len(ids) == 5
-    assert {name for name, _ in RIGHT} == {name for name, *_ in WRONG} == ids
+test_right_answers_are_recognised, test_wrong_answers_are_told_why, test_every_exercise_is_tried_both_ways = (
+    tried("11", 5, RIGHT, WRONG)
+)
 
 
 def test_the_rates_are_those_of_the_notes() -> None:

@@ -328,10 +328,10 @@ assert all(
 )
 
 # %% [markdown]
-# **(3) Pre-training.** Two problems: a random half of the ten classes, in both directions, so that the result
-# does not hang on one choice. Within a problem all networks see the same few images. The fair rivals of the
-# pre-trained network are the same network, with its sixth convolution, from scratch: as many epochs, and as many *steps* as pre-training
-# and fine-tuning take together.
+# **(3) Pre-training.** Two problems: one random half of the ten classes, in both directions. That is still one choice of a half, and
+# one or two pre-trained networks each: the intervals say what other test images would change, not what other classes or seeds would.
+# Within a problem all networks see the same few images. The fair rivals of the pre-trained network are the same network, with its
+# sixth convolution, from scratch: as many epochs, and as many *steps* as pre-training and fine-tuning take together.
 
 # %%
 kinds = {

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_edu import imagenet_commands
+from alexnet_edu import imagenet_commands, look_commands
 from alexnet_edu.scales import SCALES
 
 if TYPE_CHECKING:
@@ -357,6 +357,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("evaluate", help="errors of one trained network, or of several averaged")
     )
     _add_experiment(commands.add_parser("experiment", help="run and record an experiment"))
+    look_commands.add_weights(
+        commands.add_parser("weights", help="the small trained networks that are shipped, and their training")
+    )
     _add_claims(commands.add_parser("claims", help="the ledger: claim, paper, 2012 log, ours"))
     return parser
 
@@ -481,6 +484,7 @@ def _add_ablations(commands: Any) -> None:
     command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
     kept = "Every run is kept up to its last epoch; the same command goes on from there."
     command.set_defaults(run=_results, kept=kept)
+    look_commands.add_specialization(commands)
     command = commands.add_parser(
         "two-columns", help="the paper's network in one process and in two: equality, bytes, seconds (§3.2)"
     )

@@ -22,7 +22,7 @@ import numpy as np
 
 from alexnet_edu.images import DataError
 
-TYPES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint8": "U8"}
+TYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint8": "U8"}
 PARTIAL = ".partial-"
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 MAX_HEAD_BYTES = 100_000_000  # what safetensors itself accepts

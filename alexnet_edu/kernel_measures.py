@@ -1,0 +1,200 @@
+"""First-layer kernels as numbers: how much colour, which frequency, which direction; and whether two
+columns differ in them more than chance makes them.
+
+Kernels are (K, 3, h, w): K kernels over red, green and blue. Tensors in, numbers out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+GRID = 64  # points a side of the transform: kernels are padded with zeros to it
+MEASURES = ("colour", "frequency", "norm")
+CHANCE_COLOUR = 2 / 3  # of a kernel whose weights are drawn independently: two axes of three
+DEALS = 4_000
+
+
+def colour_share(kernels: Tensor) -> Tensor:
+    """Share of a kernel's energy off the grey axis: (K, 3, h, w) -> (K,), between 0 and 1.
+
+    At each place the three weights are a vector; its part along (1, 1, 1) sees brightness, the rest sees
+    colour. 0: the same kernel for red, green and blue. 1: blind to any grey image. Independent random
+    weights have 2/3 on average, and so has a kernel of zeros by convention (it is nothing yet).
+    """
+    _check(kernels)
+    w = kernels.double()
+    total = w.square().sum((1, 2, 3))
+    grey = 3 * w.mean(1).square().sum((1, 2))
+    return torch.where(total > 0, 1 - grey / total.clamp_min(1e-300), CHANCE_COLOUR).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a set of K kernels answers to; all (K,) float64.
+
+    frequency: of the strongest sine wave, in cycles per pixel, 0 to about 0.7 (0.5 along an axis).
+    orientation: of its stripes, in degrees, 0 ≤ φ < 180: 0 is horizontal stripes, 90 upright ones,
+        45 stripes that rise to the right.
+    selectivity: 0 to 1, how far the kernel prefers that direction to all others: 1 for a sine wave,
+        0 for a round blob.
+    colour: `colour_share`. norm: √ of the sum of squares.
+    """
+
+    frequency: Tensor
+    orientation: Tensor
+    selectivity: Tensor
+    colour: Tensor
+    norm: Tensor
+
+
+def tuning(kernels: Tensor) -> Tuning:
+    """Fourier peak, direction, colour and size of each kernel: (K, 3, h, w) -> `Tuning`.
+
+    The power is summed over the three channels, after the transform, so that red against green counts
+    like light against dark. Selectivity is |Σ P e^{2iθ}| / Σ P over all frequencies but 0, θ the
+    direction of each.
+    """
+    _check(kernels)
+    w = kernels.double()
+    power = torch.fft.fft2(w, s=(GRID, GRID)).abs().square().sum(1)  # (K, GRID, GRID)
+    along = torch.fft.fftfreq(GRID, dtype=torch.float64)
+    down, right = torch.meshgrid(along, along, indexing="ij")
+    peak = power.flatten(1).argmax(1)
+    u, v = right.flatten()[peak], down.flatten()[peak]
+    # Rows count downwards: a wave that runs to (right, down) has stripes that rise if both are alike.
+    orientation = (90 + torch.rad2deg(torch.atan2(-v, u))) % 180
+    direction = torch.polar(torch.ones_like(down), 2 * torch.atan2(-down, right))
+    power[:, 0, 0] = 0
+    total = power.sum((1, 2))
+    pull = (power * direction).sum((1, 2)).abs()
+    selectivity = torch.where(total > 0, pull / total.clamp_min(1e-300), 0.0)
+    norm = w.square().sum((1, 2, 3)).sqrt()
+    return Tuning(torch.hypot(u, v), orientation, selectivity, colour_share(kernels), norm)
+
+
+# --- two columns ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ColumnTest:
+    """Two columns of one network compared in one measure.
+
+    first, second: the mean of the measure in each column. p: how often kernels dealt to two columns at
+    random differ at least as much, the given deal counted once more; never 0.
+    z: how many standard deviations of those random differences |first − second| lies above their mean.
+    """
+
+    first: float
+    second: float
+    p: float
+    z: float
+
+    @property
+    def difference(self) -> float:
+        """|first − second|."""
+        return abs(self.first - self.second)
+
+
+def compare_columns(values: Tensor, *, deals: int = DEALS, seed: int = 0) -> ColumnTest:
+    """Whether the two halves of `values`, (K,), one number a kernel, differ more than by chance.
+
+    The first half is the first column's. The null distribution deals the kernels to two columns of
+    equal size at random. Raises ValueError for an odd number of kernels, fewer than 4, or numbers that
+    are none.
+    """
+    own, null = _differences(values, deals, seed)
+    half = len(values) // 2
+    first, second = values[:half].double().mean().item(), values[half:].double().mean().item()
+    # Sums of the same numbers in another order differ in the last digit: those count as equal.
+    p = (1 + (null >= own * (1 - 1e-9)).sum().item()) / (1 + deals)
+    spread = null.std().item()
+    return ColumnTest(first, second, p, (own - null.mean().item()) / spread if spread > 0 else 0.0)
+
+
+@dataclass(frozen=True)
+class PooledTest:
+    """Many networks together: do their columns differ more than by chance?
+
+    mean: of |difference| over the networks. chance: what it is for kernels dealt at random, with
+    low and high, where 95% of the random means lie. p: as in `ColumnTest`, for the mean.
+    effect: (mean − chance) in standard deviations of one network's random differences, averaged: 0 is chance,
+        and it does not grow with the number of networks.
+    clear: networks with p < 0.05 of their own. expected_clear: 5% of them.
+    """
+
+    networks: int
+    mean: float
+    chance: float
+    low: float
+    high: float
+    p: float
+    effect: float
+    clear: int
+
+    @property
+    def expected_clear(self) -> float:
+        return 0.05 * self.networks
+
+
+def pooled(values: Sequence[Tensor], *, deals: int = DEALS, seed: int = 0) -> PooledTest:
+    """`compare_columns` over several networks: their mean |difference| against random deals of all.
+
+    values: (K,) for each network, K may differ. Each network's kernels are dealt anew within it.
+    Raises ValueError without networks, and as `compare_columns` does.
+    """
+    if not values:
+        raise ValueError("there are no networks to compare")
+    found = [_differences(each, deals, seed + i) for i, each in enumerate(values)]
+    mean = sum(own for own, _ in found) / len(found)
+    null = torch.stack([each for _, each in found])  # (networks, deals)
+    means = null.mean(0)
+    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    clear = sum(compare_columns(each, deals=deals, seed=seed + i).p < 0.05 for i, each in enumerate(values))
+    spread = null.std(1).mean().item()
+    return PooledTest(
+        len(found),
+        mean,
+        means.mean().item(),
+        low,
+        high,
+        (1 + (means >= mean * (1 - 1e-9)).sum().item()) / (1 + deals),
+        (mean - means.mean().item()) / spread if spread > 0 else 0.0,
+        clear,
+    )
+
+
+def _differences(values: Tensor, deals: int, seed: int) -> tuple[float, Tensor]:
+    """|difference of the columns' means|: as it is, and for `deals` random deals, (deals,)."""
+    if values.dim() != 1 or len(values) < 4 or len(values) % 2:
+        raise ValueError(
+            f"two columns need one number a kernel, an even number of at least 4; got {tuple(values.shape)}"
+        )
+    if not values.isfinite().all():
+        raise ValueError("some of the kernels' values are not numbers; did the network diverge?")
+    if deals < 1:
+        raise ValueError(f"deals must be at least 1, got {deals!r}")
+    wide, half = values.double(), len(values) // 2
+    orders = torch.rand(deals, len(values), generator=torch.Generator().manual_seed(seed)).argsort(1)
+    dealt = wide[orders]  # (deals, K)
+    null = (dealt[:, :half].mean(1) - dealt[:, half:].mean(1)).abs()
+    own = (wide[:half].mean() - wide[half:].mean()).abs().item()
+    return own, null
+
+
+def _check(kernels: Tensor) -> None:
+    if kernels.dim() != 4 or kernels.shape[1] != 3 or not len(kernels):
+        raise ValueError(f"kernels must be (K, 3, h, w), K at least 1; got {tuple(kernels.shape)}")
+    if min(kernels.shape[2:]) < 2 or max(kernels.shape[2:]) > GRID:
+        raise ValueError(f"kernels must be 2 to {GRID} pixels a side, got {tuple(kernels.shape[2:])}")
+    if not kernels.isfinite().all():
+        raise ValueError("some weights are not numbers; did the network diverge?")
+
+
+def degrees_apart(a: float, b: float) -> float:
+    """Between two orientations, 0 to 90 degrees."""
+    return 90 - abs(90 - abs(a - b) % 180) if math.isfinite(a - b) else math.nan

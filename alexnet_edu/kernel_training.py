@@ -1,0 +1,266 @@
+"""One small two-column network trained, and its first kernels kept on the way.
+
+A recipe says all that decides the weights but the images and the seed. A run that was stopped goes on
+from its checkpoint and ends exactly where an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from alexnet_edu.architecture import Architecture
+from alexnet_edu.augment import center_crop, composed
+from alexnet_edu.images import DataError, Images, ImageSet
+from alexnet_edu.json_files import read_json, write_json
+from alexnet_edu.model import AlexNet
+from alexnet_edu.provenance import provenance
+from alexnet_edu.studies import PAPER_RULE
+from alexnet_edu.tensor_files import write_tensors
+from alexnet_edu.train import Run, TrainConfig, error_rate, fit, resolve_precision
+
+EVALUATED = 1_000  # training images on which the training error is measured
+LOOKS = (0, 3, 10, 30, 100, 300, 1_000, 3_000)  # steps before which the first kernels are kept, and the end
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one network is made.
+
+    network: its table; its side is that of the crops, and the images may be larger. rate: ε of §5.
+    epochs: passes over the training images. drops: epochs at which the rate falls to a tenth.
+    steps: of `augment.composed`, what is done to images that are trained on. standardized: pixels minus
+    the mean image are divided by their standard deviation; otherwise they stay at ±255, as in 2012.
+    """
+
+    network: Architecture
+    rate: float
+    epochs: float
+    drops: tuple[float, ...] = ()
+    steps: tuple[str, ...] = ()
+    standardized: bool = True
+
+    def config(self, seed: int) -> TrainConfig:
+        """§5's rule at this rate."""
+        config = TrainConfig(self.rate, seed=seed, evals_per_epoch=1, drops=self.drops, **PAPER_RULE)
+        return replace(config, precision=resolve_precision("auto"))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """uint8 (N, 3, H, W) -> what a network reads: the middle, minus the mean image's middle, divided.
+
+    mean: (3, H, W) float32, 0–255; it moves with the images to their device. std: 1 leaves the scale.
+    side: of the result in pixels.
+    """
+
+    mean: Tensor
+    std: float
+    side: int
+
+    @classmethod
+    def of(cls, images: Images, side: int, *, standardized: bool = True) -> Preparation:
+        """Mean image and, if `standardized`, standard deviation of the training images."""
+        pixels = images.pixels.float()
+        mean = pixels.mean(0)
+        return cls(mean, (pixels - mean).std().item() if standardized else 1.0, side)
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """float32 (N, 3, side, side). Images that are smaller than that raise ValueError."""
+        x = batch if min(batch.shape[2:]) == self.side else center_crop(batch, self.side)
+        mean = center_crop(self.mean[None], self.side).to(batch.device)
+        return (x.float() - mean) / self.std
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network after its training.
+
+    looks: (step, first kernels before it (K, 3, h, w)), from random ones to the last. test_error: 0–1,
+    on the middle of the test images. train_error: on some training images.
+    """
+
+    model: AlexNet
+    prepare: Preparation
+    looks: list[tuple[int, Tensor]]
+    test_error: float
+    train_error: float
+    status: str
+    seconds: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class Interrupted(Exception):
+    """Training was stopped from outside; what was run is kept."""
+
+
+def train_network(
+    recipe: Recipe,
+    images: ImageSet,
+    seed: int,
+    *,
+    folder: Path | None = None,
+    name: str = "kernels",
+    looks: tuple[int, ...] = (),
+    device: str = "cpu",
+    tell: Callable[[Run], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Trained:
+    """Trains one network, or takes up one of `folder`, or reads what is finished there.
+
+    name: begins the names of its files, which end in a digest of all that decides the weights.
+    looks: steps before which the first kernels are kept; the first and the last ones always are.
+    tell: called with the learning curve after each epoch. stop: asked before every step.
+    Raises Interrupted when stopped; DataError where a file of the folder is damaged.
+    """
+    prepare = Preparation.of(images.train, recipe.network.side, standardized=recipe.standardized)
+    model = _new(recipe, images, seed)
+    path = None if folder is None else folder / f"{name}-seed{seed}-{digest(recipe, images, seed)}.json"
+    if path is not None and path.exists():
+        return _read(path, model, prepare)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    made = provenance(device)
+    tensors = _beside(path)
+    kept = _read_looks(tensors) if tensors and tensors.exists() else {0: _kernels(model)}
+    steps_an_epoch = math.ceil(len(images.train) / recipe.config(seed).batch_size)
+    last = math.ceil(recipe.epochs * steps_an_epoch)
+    run = Run()
+    for step in [*(s for s in sorted(looks) if 0 < s < last and s not in kept), last]:
+        run = fit(
+            model,
+            images.train.pixels,
+            images.train.labels,
+            recipe.config(seed),
+            prepare=prepare,
+            max_epochs=step / steps_an_epoch,
+            evaluate_on=_some(images.train, seed),
+            augment=composed(recipe.steps, recipe.network.side, None) if recipe.steps else None,
+            device=device,
+            checkpoint=path.with_suffix(".safetensors") if path else None,
+            on_point=tell,
+            stop=stop,
+        )
+        if run.status == "interrupted":
+            raise Interrupted(f"{name}, seed {seed}, was stopped; what was run is kept")
+        if run.status == "diverged":
+            break
+        kept[step] = _kernels(model)
+        if tensors is not None:
+            write_tensors(tensors, _look_arrays(kept), {})
+    found = _judged(model, prepare, images, run, kept, made)
+    if path is not None and tensors is not None:
+        write_tensors(tensors, {**_weight_arrays(model), **_look_arrays(kept)}, {})
+        write_json(path, _record(recipe, found, seed))
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
+    return found
+
+
+def digest(recipe: Recipe, images: ImageSet, seed: int) -> str:
+    """Ten hex digits that change with anything that decides the weights."""
+    what = [asdict(recipe), recipe.config(seed).identity(), images.train.fingerprint()]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _new(recipe: Recipe, images: ImageSet, seed: int) -> AlexNet:
+    classes = len(images.train.classes)
+    table = recipe.network
+    if table.layers[-1].outputs != classes:
+        raise ValueError(f"the network has {table.layers[-1].outputs} outputs, the images {classes} classes")
+    return AlexNet(table, classes=classes, generator=torch.Generator().manual_seed(seed))
+
+
+def _some(train: Images, seed: int) -> Tensor:
+    """Training images on which the training error is measured: (M,)."""
+    return torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:EVALUATED]
+
+
+def _kernels(model: AlexNet) -> Tensor:
+    """A copy of the first layer's kernels, (K, 3, h, w) float32."""
+    weight = model.weights(model.architecture.layers[0].name).get_parameter("weight")
+    return weight.detach().float().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _judged(
+    model: AlexNet,
+    prepare: Preparation,
+    images: ImageSet,
+    run: Run,
+    kept: dict[int, Tensor],
+    made: dict[str, Any],
+) -> Trained:
+    device = next(model.parameters()).device
+    pixels, labels = images.test.pixels.to(device), images.test.labels.to(device)
+    # A network that diverged errs on everything: its outputs are no numbers.
+    wrong = 1.0 if run.status == "diverged" else error_rate(model, pixels, labels, prepare=prepare)
+    assert run.last is not None
+    looks = sorted(kept.items())
+    point = run.last
+    return Trained(model.cpu(), prepare, looks, wrong, point.train_error, run.status, point.cpu_seconds, made)
+
+
+# --- what is kept -----------------------------------------------------------------------------
+
+
+def _beside(path: Path | None) -> Path | None:
+    return None if path is None else path.with_name(f"{path.stem}-network.safetensors")
+
+
+def _look_arrays(kept: dict[int, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    return {f"look.{step}": kernels.numpy() for step, kernels in sorted(kept.items())}
+
+
+def _weight_arrays(model: AlexNet) -> dict[str, np.ndarray[Any, Any]]:
+    return {f"weight.{name}": value.contiguous().numpy() for name, value in model.state_dict().items()}
+
+
+def _record(recipe: Recipe, found: Trained, seed: int) -> dict[str, Any]:
+    return {
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "test_error": found.test_error,
+        "train_error": found.train_error,
+        "status": found.status,
+        "seconds": found.seconds,
+        "provenance": found.provenance,
+    }
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            f"{path} is damaged ({error}): delete it, and the same command makes it again"
+        ) from error
+
+
+def _read_looks(path: Path) -> dict[int, Tensor]:
+    found = _tensors(path)
+    return {int(name.split(".")[1]): value for name, value in found.items() if name.startswith("look.")}
+
+
+def _read(path: Path, model: AlexNet, prepare: Preparation) -> Trained:
+    beside = _beside(path)
+    assert beside is not None
+    record, tensors = read_json(path), _tensors(beside)
+    weights = {name[7:]: value for name, value in tensors.items() if name.startswith("weight.")}
+    model.load_state_dict(weights)
+    looks = sorted(_read_looks(beside).items())
+    return Trained(
+        model,
+        prepare,
+        looks,
+        *(record[key] for key in ("test_error", "train_error", "status", "seconds", "provenance")),
+    )

@@ -1,0 +1,103 @@
+"""`alexnet-edu weights` and `alexnet-edu experiment specialization`: small networks to look into."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import lru_cache
+from typing import Any
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """The subcommands of `alexnet-edu weights`."""
+    from alexnet_edu.weights import SHIPPED
+
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    command = commands.add_parser(
+        "list", help="the trained networks that are shipped, and what they are worth"
+    )
+    command.set_defaults(run=_list, kept="")
+    command = commands.add_parser(
+        "train",
+        help="train a shipped network again, and compare its error with what its file states",
+        description="Trains the network of a shipped file from its recipe and its seed: minutes. "
+        "May be killed at any moment: the same command goes on from there.",
+    )
+    command.add_argument("name", choices=tuple(SHIPPED), metavar="NAME", help=", ".join(SHIPPED))
+    command.add_argument("--seed", type=int, help="another one than that of the file")
+    command.add_argument("--jobs", type=int, metavar="N", help="networks at a time (default: one per core)")
+    command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+    command.add_argument("--ship", action="store_true", help="train all seeds and write data/weights anew")
+    command.set_defaults(
+        run=_train, kept="Every network is kept up to its last epoch; the same command goes on from there."
+    )
+
+
+def _list(options: argparse.Namespace) -> int:
+    from alexnet_edu.weights import SHIPPED, load_weights, weights_path
+
+    for name in SHIPPED:
+        _say(f"{name}: {weights_path(name)}\n{load_weights(name).text()}\n")
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from alexnet_edu import data, weight_recipes, weights
+
+    images = weight_recipes.stand_in() if options.name == "stand-in" else data.load_images("cifar10")
+    folder = data.runs_dir() / "weights"
+    seeds = weight_recipes.SEEDS if options.ship else (options.seed or weight_recipes.SEEDS[0],)
+    found = weight_recipes.train_seeds(
+        options.name,
+        images,
+        folder,
+        seeds=seeds,
+        workers=options.jobs or os.cpu_count() or 1,
+        device=options.device,
+        say=_say,
+    )
+    path = weights.weights_path(options.name)
+    if options.ship:
+        weight_recipes.ship(options.name, images, found, path)
+        _say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+        return 0
+    retrained = weight_recipes.compared(options.name, next(iter(found.values())).test_error)
+    _say(retrained.text())
+    return 0 if retrained.as_stated else 1
+
+
+def add_specialization(commands: Any) -> None:
+    """`alexnet-edu experiment specialization`."""
+    command = commands.add_parser(
+        "specialization",
+        help="does one column learn colour and the other not (§6.1)? many networks, several conditions",
+        description="Trains small two-column networks with many seeds under several conditions: two hours on "
+        "two cores. May be killed at any moment: the same command goes on from there.",
+    )
+    add = command.add_argument
+    add("--condition", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    add("--jobs", type=int, metavar="N", help="networks at a time (default: one per core)")
+    add("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+    add("--assemble", action="store_true", help="train nothing, only gather what was run")
+    command.set_defaults(
+        run=_specialization, kept="Every network is kept up to its last epoch; call again to go on."
+    )
+
+
+def _specialization(options: argparse.Namespace) -> int:
+    from alexnet_edu import data, specialization
+
+    every = specialization.conditions()
+    if unknown := sorted(set(options.condition) - set(every)):
+        raise ValueError(f"there is no condition {unknown[0]!r}; choose from {', '.join(every)}")
+    chosen = [c for name, c in every.items() if not options.condition or name in options.condition]
+    folder = data.runs_dir() / specialization.EXPERIMENT
+    images = lru_cache(data.load_images)
+    if not options.assemble:
+        workers = options.jobs or os.cpu_count() or 1
+        specialization.train_all(chosen, images, folder, workers=workers, device=options.device, say=_say)
+    return 0

@@ -1,0 +1,149 @@
+"""Does one column learn colour and the other not, on every run (§6.1)? Many small networks, to find out.
+
+Each condition is one recipe, trained with many seeds. Kept are the first kernels themselves, after each
+doubling of the training, so that any measure can be taken of them later, and the test of a column's
+colour against kernels that are dealt to the columns at random be made again by the reader.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+
+from alexnet_edu.images import ImageSet
+from alexnet_edu.kernel_net import kernel_net
+from alexnet_edu.kernel_training import Recipe, Trained, train_network
+
+EXPERIMENT = "specialization"
+CIFAR10 = "cifar10"
+RATE = 0.01
+EPOCHS = 8
+FORMAT = "alexnet-edu-kernels-1"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One setting of the study.
+
+    title: for a table. recipe: how each network is made. seeds: 1 to so many. pack: the images, by the
+    name of their pack. differs: what sets it apart from the first condition.
+    """
+
+    name: str
+    title: str
+    recipe: Recipe
+    seeds: int
+    differs: str
+    pack: str = CIFAR10
+
+
+def conditions() -> dict[str, Condition]:
+    """The study: the paper's connections, and one thing changed at a time."""
+
+    def of(
+        name: str,
+        title: str,
+        differs: str,
+        seeds: int,
+        *,
+        rate: float = RATE,
+        epochs: float = EPOCHS,
+        pack: str = CIFAR10,
+        standardized: bool = True,
+        **net: Any,
+    ) -> Condition:
+        recipe = Recipe(kernel_net(**net), rate, epochs, standardized=standardized)
+        return Condition(name, title, recipe, seeds, differs, pack)
+
+    found = (
+        of("paper", "as in the paper", "conv2 and conv4 read their own column", 24),
+        of("joint", "nothing restricted", "every layer reads both: no columns at all", 24, connect="joint"),
+        of("apart", "no exchange", "no layer before the classifier reads both", 24, connect="apart"),
+        of("rate", "three times the rate", "ε = 0.03: slow to learn", 12, rate=3 * RATE),
+        of("kernel-11", "kernels 11 × 11", "as large as the paper's", 12, kernel=11),
+        of("kernel-5", "kernels 5 × 5", "smaller", 12, kernel=5),
+        of(
+            "pixels-64",
+            "images of 64 × 64",
+            "20 classes of 200 images, kernels 11 × 11 at stride 4",
+            12,
+            pack="tiny-imagenet-20",
+            epochs=60,
+            kernel=11,
+            stride=4,
+            side=64,
+            classes=20,
+        ),
+        of(
+            "2012",
+            "as in 2012",
+            "LRN, raw pixels, N(0, 0.01), biases 1",
+            8,
+            rate=0.005,
+            standardized=False,
+            norm=True,
+            start="2012",
+        ),
+        of("long", "trained five times as long", "40 epochs", 6, epochs=5 * EPOCHS),
+    )
+    return {condition.name: condition for condition in found}
+
+
+def looks_of(recipe: Recipe, images: int) -> tuple[int, ...]:
+    """Steps at which the kernels are kept: after 1, 2, 4, … epochs, as far as the recipe goes."""
+    steps = math.ceil(images / recipe.config(0).batch_size)
+    return tuple(steps * 2**i for i in range(20) if 2**i < recipe.epochs)
+
+
+def in_rounds(chosen: Iterable[Condition]) -> list[tuple[Condition, int]]:
+    """(condition, seed): all first seeds, then all second ones, so that a study cut short is balanced."""
+    every = list(chosen)
+    most = max((condition.seeds for condition in every), default=0)
+    return [(c, seed) for seed in range(1, most + 1) for c in every if seed <= c.seeds]
+
+
+def train_all(
+    chosen: Sequence[Condition],
+    images: Callable[[str], ImageSet],
+    folder: Path,
+    *,
+    workers: int = 2,
+    device: str = "cpu",
+    say: Callable[[str], None] = print,
+) -> None:
+    """Trains the networks of these conditions, `workers` at a time, each on one thread.
+
+    images: of a pack, by its name. Whatever is done already is taken from `folder`; killing it loses at most
+    an epoch of each worker.
+    """
+    stop = Event()
+
+    def one(condition: Condition, seed: int) -> None:
+        torch.set_num_threads(1)
+        found = run(condition, images(condition.pack), seed, folder, device=device, stop=stop.is_set)
+        say(f"{condition.name}, seed {seed}: test error {found.test_error:.1%}, {found.seconds:.0f} s")
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        waiting = [pool.submit(one, condition, seed) for condition, seed in in_rounds(chosen)]
+        try:
+            for future in as_completed(waiting):
+                future.result()
+        except BaseException:
+            stop.set()
+            for future in waiting:
+                future.cancel()
+            raise
+
+
+def run(condition: Condition, images: ImageSet, seed: int, folder: Path | None, **options: Any) -> Trained:
+    """One network of the study, trained or taken from `folder`. options: of `train_network`."""
+    looks = looks_of(condition.recipe, len(images.train))
+    name = f"{EXPERIMENT}-{condition.name}"
+    return train_network(condition.recipe, images, seed, folder=folder, name=name, looks=looks, **options)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 GRID = 64  # points a side of the transform: kernels are padded with zeros to it
-MEASURES = ("colour", "frequency", "norm")
 CHANCE_COLOUR = 2 / 3  # of a kernel whose weights are drawn independently: two axes of three
 DEALS = 4_000
 
@@ -100,19 +99,22 @@ class ColumnTest:
         return abs(self.first - self.second)
 
 
-def compare_columns(values: Tensor, *, deals: int = DEALS, seed: int = 0) -> ColumnTest:
+def compare_columns(
+    values: Tensor, weights: Tensor | None = None, *, deals: int = DEALS, seed: int = 0
+) -> ColumnTest:
     """Whether the two halves of `values`, (K,), one number a kernel, differ more than by chance.
 
     The first half is the first column's. The null distribution deals the kernels to two columns of
-    equal size at random. Raises ValueError for an odd number of kernels, fewer than 4, or numbers that
+    equal size at random. weights: (K,), not negative, for weighted means, such as each kernel's energy;
+    None takes all alike. Raises ValueError for an odd number of kernels, fewer than 4, or numbers that
     are none.
     """
-    own, null = _differences(values, deals, seed)
+    own, null = _differences(values, weights, deals, seed)
     half = len(values) // 2
-    first, second = values[:half].double().mean().item(), values[half:].double().mean().item()
-    # Sums of the same numbers in another order differ in the last digit: those count as equal.
-    p = (1 + (null >= own * (1 - 1e-9)).sum().item()) / (1 + deals)
+    wide, mass = _masses(values, weights)
+    first, second = (_mean(wide[part], mass[part]).item() for part in (slice(half), slice(half, None)))
     spread = null.std().item()
+    p = _share_as_large(own, null)
     return ColumnTest(first, second, p, (own - null.mean().item()) / spread if spread > 0 else 0.0)
 
 
@@ -141,20 +143,29 @@ class PooledTest:
         return 0.05 * self.networks
 
 
-def pooled(values: Sequence[Tensor], *, deals: int = DEALS, seed: int = 0) -> PooledTest:
+def pooled(
+    values: Sequence[Tensor],
+    weights: Sequence[Tensor] | None = None,
+    *,
+    deals: int = DEALS,
+    seed: int = 0,
+) -> PooledTest:
     """`compare_columns` over several networks: their mean |difference| against random deals of all.
 
-    values: (K,) for each network, K may differ. Each network's kernels are dealt anew within it.
+    values, weights: (K,) for each network, K may differ. Each network's kernels are dealt anew within it.
     Raises ValueError without networks, and as `compare_columns` does.
     """
     if not values:
         raise ValueError("there are no networks to compare")
-    found = [_differences(each, deals, seed + i) for i, each in enumerate(values)]
+    heavy: Sequence[Tensor | None] = [None] * len(values) if weights is None else weights
+    found = [
+        _differences(each, w, deals, seed + i) for i, (each, w) in enumerate(zip(values, heavy, strict=True))
+    ]
     mean = sum(own for own, _ in found) / len(found)
     null = torch.stack([each for _, each in found])  # (networks, deals)
     means = null.mean(0)
     low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    clear = sum(compare_columns(each, deals=deals, seed=seed + i).p < 0.05 for i, each in enumerate(values))
+    clear = sum(_share_as_large(own, each) < 0.05 for own, each in found)
     spread = null.std(1).mean().item()
     return PooledTest(
         len(found),
@@ -162,13 +173,19 @@ def pooled(values: Sequence[Tensor], *, deals: int = DEALS, seed: int = 0) -> Po
         means.mean().item(),
         low,
         high,
-        (1 + (means >= mean * (1 - 1e-9)).sum().item()) / (1 + deals),
+        _share_as_large(mean, means),
         (mean - means.mean().item()) / spread if spread > 0 else 0.0,
         clear,
     )
 
 
-def _differences(values: Tensor, deals: int, seed: int) -> tuple[float, Tensor]:
+def _share_as_large(own: float, null: Tensor) -> float:
+    """The p of `ColumnTest`."""
+    # Sums of the same numbers in another order differ in the last digit: those count as equal.
+    return (1 + int((null >= own * (1 - 1e-9)).sum())) / (1 + len(null))
+
+
+def _differences(values: Tensor, weights: Tensor | None, deals: int, seed: int) -> tuple[float, Tensor]:
     """|difference of the columns' means|: as it is, and for `deals` random deals, (deals,)."""
     if values.dim() != 1 or len(values) < 4 or len(values) % 2:
         raise ValueError(
@@ -178,12 +195,28 @@ def _differences(values: Tensor, deals: int, seed: int) -> tuple[float, Tensor]:
         raise ValueError("some of the kernels' values are not numbers; did the network diverge?")
     if deals < 1:
         raise ValueError(f"deals must be at least 1, got {deals!r}")
-    wide, half = values.double(), len(values) // 2
+    wide, mass = _masses(values, weights)
+    half = len(values) // 2
     orders = torch.rand(deals, len(values), generator=torch.Generator().manual_seed(seed)).argsort(1)
-    dealt = wide[orders]  # (deals, K)
-    null = (dealt[:, :half].mean(1) - dealt[:, half:].mean(1)).abs()
-    own = (wide[:half].mean() - wide[half:].mean()).abs().item()
+    first, second = orders[:, :half], orders[:, half:]  # (deals, K / 2)
+    null = (_mean(wide[first], mass[first]) - _mean(wide[second], mass[second])).abs()
+    own = (_mean(wide[:half], mass[:half]) - _mean(wide[half:], mass[half:])).abs().item()
     return own, null
+
+
+def _masses(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Values and weights in float64, (K,) both."""
+    mass = torch.ones(len(values), dtype=torch.float64) if weights is None else weights.double()
+    if mass.shape != values.shape or not (mass.isfinite() & (mass >= 0)).all() or not mass.sum() > 0:
+        raise ValueError(
+            f"weights must be {len(values)} numbers of 0 or more, not all 0; got {tuple(mass.shape)}"
+        )
+    return values.double(), mass
+
+
+def _mean(values: Tensor, mass: Tensor) -> Tensor:
+    """The weighted mean over the last dimension; 0 where there is no weight at all."""
+    return (values * mass).sum(-1) / mass.sum(-1).clamp_min(1e-300)
 
 
 def _check(kernels: Tensor) -> None:

@@ -90,6 +90,9 @@ def add_specialization(commands: Any) -> None:
 
 def _specialization(options: argparse.Namespace) -> int:
     from alexnet_edu import data, specialization
+    from alexnet_edu.json_files import write_json
+    from alexnet_edu.measured import results_dir
+    from alexnet_edu.weights import weights_dir
 
     every = specialization.conditions()
     if unknown := sorted(set(options.condition) - set(every)):
@@ -100,4 +103,10 @@ def _specialization(options: argparse.Namespace) -> int:
     if not options.assemble:
         workers = options.jobs or os.cpu_count() or 1
         specialization.train_all(chosen, images, folder, workers=workers, device=options.device, say=_say)
+    kernels = weights_dir() / specialization.KERNELS_FILE
+    path = results_dir() / f"{specialization.EXPERIMENT}.json"
+    record = specialization.assemble(tuple(every.values()), images, folder, kernels)
+    write_json(path, record)
+    count = sum(len(condition["runs"]) for condition in record["conditions"])
+    _say(f"{count} networks under {len(record['conditions'])} conditions: {path}, {kernels}")
     return 0

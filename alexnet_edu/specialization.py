@@ -10,22 +10,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from alexnet_edu.images import ImageSet
+from alexnet_edu.kernel_measures import DEALS, compare_columns, pooled, tuning
 from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Recipe, Trained, train_network
+from alexnet_edu.kernel_training import Recipe, Trained, digest, train_network
+from alexnet_edu.tensor_files import write_tensors
+from alexnet_edu.train import resolve_precision
 
 EXPERIMENT = "specialization"
 CIFAR10 = "cifar10"
 RATE = 0.01
 EPOCHS = 8
 FORMAT = "alexnet-edu-kernels-1"
+KERNELS_FILE = "specialization.safetensors"  # beside the trained networks
 
 
 @dataclass(frozen=True)
@@ -147,3 +152,122 @@ def run(condition: Condition, images: ImageSet, seed: int, folder: Path | None, 
     looks = looks_of(condition.recipe, len(images.train))
     name = f"{EXPERIMENT}-{condition.name}"
     return train_network(condition.recipe, images, seed, folder=folder, name=name, looks=looks, **options)
+
+
+# --- one record of what was run ---------------------------------------------------------------
+
+
+def measures(kernels: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """What is compared between the columns: name -> (values (K,), weights (K,) or None).
+
+    "colour": the colour share of each kernel, all alike. "colour by energy": the share of a column's
+    whole energy, in which a kernel that learned little counts little. "frequency": of the Fourier peak.
+    """
+    found = tuning(kernels)
+    return {
+        "colour": (found.colour, None),
+        "colour by energy": (found.colour, found.norm.square()),
+        "frequency": (found.frequency, None),
+    }
+
+
+def assemble(
+    chosen: Sequence[Condition], images: Callable[[str], ImageSet], folder: Path, kernels: Path
+) -> dict[str, Any]:
+    """One record of all networks that are finished in `folder`; their last kernels go to the file `kernels`.
+
+    Tests are made of kernels in half precision, as the file holds them, so that a reader of the file
+    finds the same numbers. Raises ValueError where nothing is finished.
+    """
+    found = {condition.name: finished(condition, images, folder) for condition in chosen}
+    found = {name: each for name, each in found.items() if each}
+    if not found:
+        raise ValueError(f"no network of the study is finished in {folder}")
+    arrays = {
+        f"{name}.{seed}": one.looks[-1][1].half().numpy()
+        for name, each in found.items()
+        for seed, one in each.items()
+    }
+    kernels.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(kernels, arrays, {"format": FORMAT})
+    origins = [one.provenance for each in found.values() for one in each.values()]
+    main = images(CIFAR10)
+    return {
+        "experiment": EXPERIMENT,
+        "title": "Do the two columns divide colour between them?",
+        "deals": DEALS,
+        "conditions": [
+            _part(condition, len(images(condition.pack).train), found[condition.name])
+            for condition in chosen
+            if condition.name in found
+        ],
+        "provenance": {
+            "commits": sorted({o["commit"] for o in origins}),
+            "dates": sorted({o["date"] for o in origins}),
+            **{name: sorted({o[name] for o in origins}) for name in ("hardware", "torch", "threads")},
+            "precision": [resolve_precision("auto")],
+            "data": {"source": main.source, "synthetic": main.synthetic, "images": len(main.train)},
+        },
+    }
+
+
+def finished(condition: Condition, images: Callable[[str], ImageSet], folder: Path) -> dict[int, Trained]:
+    """The networks of a condition that `folder` holds, by their seeds; nothing is trained."""
+    name = f"{EXPERIMENT}-{condition.name}"
+    seeds = range(1, condition.seeds + 1)
+    if not any(folder.glob(f"{name}-seed*.json")):
+        return {}
+    own = images(condition.pack)
+    return {
+        seed: run(condition, own, seed, folder)
+        for seed in seeds
+        if (folder / f"{name}-seed{seed}-{digest(condition.recipe, own, seed)}.json").exists()
+    }
+
+
+def _part(condition: Condition, images: int, found: dict[int, Trained]) -> dict[str, Any]:
+    recipe = condition.recipe
+    first = recipe.network.layers[0]
+    steps = sorted(set.intersection(*({step for step, _ in one.looks} for one in found.values())))
+    values = [[measures(_look(one, step)) for one in found.values()] for step in steps]
+    return {
+        "name": condition.name,
+        "title": condition.title,
+        "differs": condition.differs,
+        "pack": condition.pack,
+        "images": images,
+        "kernel": first.kernel,
+        "stride": first.stride,
+        "kernels": first.outputs,
+        "side": recipe.network.side,
+        "rate": recipe.rate,
+        "epochs": recipe.epochs,
+        "looks": [round(step / math.ceil(images / recipe.config(0).batch_size), 3) for step in steps],
+        "pooled": {name: [_pooled([one[name] for one in at]) for at in values] for name in values[-1][0]},
+        "runs": [
+            {
+                "seed": seed,
+                "test_error": one.test_error,
+                "train_error": one.train_error,
+                "status": one.status,
+                "seconds": one.seconds,
+                "columns": {name: _compared(*own, seed) for name, own in values[-1][i].items()},
+            }
+            for i, (seed, one) in enumerate(found.items())
+        ],
+    }
+
+
+def _look(one: Trained, step: int) -> Tensor:
+    return dict(one.looks)[step].half().float()
+
+
+def _pooled(values: Sequence[tuple[Tensor, Tensor | None]]) -> dict[str, Any]:
+    weights = [w for _, w in values if w is not None]
+    return asdict(pooled([each for each, _ in values], weights or None))
+
+
+def _compared(values: Tensor, weights: Tensor | None, seed: int) -> list[float]:
+    """[mean of the first column, of the second, p]."""
+    test = compare_columns(values, weights, seed=seed)
+    return [round(test.first, 4), round(test.second, 4), round(test.p, 5)]

@@ -74,7 +74,7 @@ def test_what_is_imported_is_required(folder: str, extra: bool) -> None:
         for name in imported_packages(ROOT / folder)
         if name not in sys.stdlib_module_names and name.lower() not in ours | brought
     }
-    named = {"pil": "pillow", "yaml": "pyyaml"}
+    named = {"faiss": "faiss-cpu", "pil": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
     missing = {n for n in others if named.get(n.lower(), n.lower().replace("_", "-")) not in required}
     assert missing == set()
 

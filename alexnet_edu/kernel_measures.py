@@ -38,7 +38,7 @@ class Tuning:
 
     frequency: of the strongest sine wave, in cycles per pixel, 0 to about 0.7 (0.5 along an axis).
     orientation: of its stripes, in degrees, 0 ≤ φ < 180: 0 is horizontal stripes, 90 upright ones,
-        45 stripes that rise to the right.
+        45 stripes that rise to the right. Means nothing where the frequency is 0.
     selectivity: 0 to 1, how far the kernel prefers that direction to all others: 1 for a sine wave,
         0 for a round blob.
     colour: `colour_share`. norm: √ of the sum of squares.
@@ -109,7 +109,7 @@ def compare_columns(
     None takes all alike. Raises ValueError for an odd number of kernels, fewer than 4, or numbers that
     are none.
     """
-    own, null = _differences(values, weights, deals, seed)
+    own, null = column_differences(values, weights, deals, seed)
     half = len(values) // 2
     wide, mass = _masses(values, weights)
     first, second = (_mean(wide[part], mass[part]).item() for part in (slice(half), slice(half, None)))
@@ -158,8 +158,11 @@ def pooled(
     if not values:
         raise ValueError("there are no networks to compare")
     heavy: Sequence[Tensor | None] = [None] * len(values) if weights is None else weights
+    if len(heavy) != len(values):
+        raise ValueError(f"there are weights for {len(heavy)} of {len(values)} networks")
     found = [
-        _differences(each, w, deals, seed + i) for i, (each, w) in enumerate(zip(values, heavy, strict=True))
+        column_differences(each, w, deals, seed + i)
+        for i, (each, w) in enumerate(zip(values, heavy, strict=True))
     ]
     mean = sum(own for own, _ in found) / len(found)
     null = torch.stack([each for _, each in found])  # (networks, deals)
@@ -185,8 +188,11 @@ def _share_as_large(own: float, null: Tensor) -> float:
     return (1 + int((null >= own * (1 - 1e-9)).sum())) / (1 + len(null))
 
 
-def _differences(values: Tensor, weights: Tensor | None, deals: int, seed: int) -> tuple[float, Tensor]:
-    """|difference of the columns' means|: as it is, and for `deals` random deals, (deals,)."""
+def column_differences(values: Tensor, weights: Tensor | None, deals: int, seed: int) -> tuple[float, Tensor]:
+    """|difference of the columns' means|: as it is, and for `deals` random deals, (deals,).
+
+    As in `compare_columns`, whose null distribution this is.
+    """
     if values.dim() != 1 or len(values) < 4 or len(values) % 2:
         raise ValueError(
             f"two columns need one number a kernel, an even number of at least 4; got {tuple(values.shape)}"
@@ -201,7 +207,8 @@ def _differences(values: Tensor, weights: Tensor | None, deals: int, seed: int) 
     first, second = orders[:, :half], orders[:, half:]  # (deals, K / 2)
     null = (_mean(wide[first], mass[first]) - _mean(wide[second], mass[second])).abs()
     own = (_mean(wide[:half], mass[:half]) - _mean(wide[half:], mass[half:])).abs().item()
-    return own, null
+    nothing = 1e-12 * wide.abs().max().item()  # two equal sums, added in another order
+    return own if own > nothing else 0.0, torch.where(null > nothing, null, 0.0)
 
 
 def _masses(values: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,152 @@
+"""Nearest neighbours by Euclidean distance, as in Figure 4 right: tensors in, numbers out.
+
+Exact search goes block by block through ‖x − y‖² = ‖x‖² − 2 x·y + ‖y‖², so that the work is one matrix
+product and no more than a few blocks lie in memory. Beside it stands the authors' search, to which each
+batch of training images offers its nearest one only (findsimilar.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alexnet_edu import paper
+
+BLOCK = 25_000_000  # distances held at a time: 100 MB
+KEPT_2012 = 16  # findsimilar.py
+BATCHES_2012 = 1334  # findsimilar.py: training batches 1 to 1334
+
+
+@dataclass(frozen=True)
+class Found:
+    """The nearest ones of each query, the nearest first.
+
+    squared: (Q, k) float32, ‖x − y‖². index: (Q, k) int64, places in what was searched.
+    """
+
+    squared: Tensor
+    index: Tensor
+
+    @property
+    def distances(self) -> Tensor:
+        """‖x − y‖, (Q, k); findsimilar.py compared without the root, which changes no order."""
+        return self.squared.sqrt()
+
+
+def as_vectors(pixels: Tensor) -> Tensor:
+    """Images (N, 3, H, W) uint8 as one vector of grey levels each: (N, 3·H·W) float32."""
+    return pixels.flatten(1).float()
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """‖x − y‖² of all pairs by one matrix product: (Q, D) and (N, D) float -> (Q, N), at least 0.
+
+    What is common to all vectors cancels in theory and costs digits in practice: subtract it before.
+    """
+    squares = (x * x).sum(1)[:, None] + (y * y).sum(1)[None]  # (Q, N)
+    return squares.addmm_(x, y.T, alpha=-2).clamp_(min=0)
+
+
+def nearest(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> Found:
+    """Exact search: the k nearest of the gallery for each query. Among equals any may be taken.
+
+    queries: (Q, D), gallery: (N, D), both of one floating type. The mean of the gallery is subtracted first,
+    since float32 has seven digits. Raises ValueError where the shapes or k do not fit.
+    """
+    _check(queries, gallery, k)
+    center = gallery.mean(0)
+    y = gallery - center
+    found = [_smallest(squared_distances(x - center, y), k) for x in _blocks(queries, len(y))]
+    return _joined(found)
+
+
+def nearest_of_batches(
+    queries: Tensor, gallery: Tensor, batches: int, k: int = paper.FIGURE4_NEIGHBOURS
+) -> Found:
+    """The search of findsimilar.py: each batch offers its nearest one; the k best of these are kept.
+
+    batches: into how many the gallery is cut, in its own order; at least k. Shapes and errors
+    as for `nearest`.
+    """
+    _check(queries, gallery, k)
+    if not k <= batches <= len(gallery):
+        raise ValueError(
+            f"{len(gallery)} images are cut into {k} (as many as are kept) to {len(gallery)} batches; "
+            f"got {batches!r}"
+        )
+    center = gallery.mean(0)
+    y = gallery - center
+    found = []
+    for x in _blocks(queries, len(y)):
+        parts = squared_distances(x - center, y).tensor_split(batches, dim=1)
+        starts = torch.tensor([0, *(part.shape[1] for part in parts[:-1])]).cumsum(0)
+        offers = [part.min(1) for part in parts]
+        best = _smallest(torch.stack([offer.values for offer in offers], 1), k)
+        places = torch.stack([offer.indices for offer in offers], 1) + starts  # (block, batches)
+        found.append(Found(best.squared, places.gather(1, best.index)))
+    return _joined(found)
+
+
+def expected_by_batches(k: int, batches: int, images: int | None = None) -> float:
+    """How many of the true k nearest `nearest_of_batches` finds on the mean, if batches are shuffled.
+
+    The r-th nearest is lost if one of the r − 1 nearer ones lies in its batch. So what is found is the number
+    of batches that hold at least one of the k: with batches of any size B (1 − (1 − 1/B)^k), for `images`
+    dealt to equal batches a little more. Raises ValueError for k, batches below 1 or too many batches.
+    """
+    if k < 1 or batches < 1 or (images is not None and not max(k, batches) <= images):
+        raise ValueError(f"at least 1, and no more than there are images: got {k!r} of {batches!r} batches")
+    if images is None:
+        return batches * -math.expm1(k * math.log1p(-1 / batches)) if batches > 1 else 1.0
+    elsewhere = images - images / batches  # images outside of one batch
+    empty = math.prod(max(0.0, elsewhere - i) / (images - i) for i in range(k))
+    return batches * (1 - empty)
+
+
+def precision_at_k(index: Tensor, query_labels: Tensor, gallery_labels: Tensor) -> Tensor:
+    """The share of each query's k neighbours that have its class: (Q,) float32, 0–1.
+
+    index: (Q, k) int64; query_labels: (Q,); gallery_labels: (N,). Raises ValueError where Q differs.
+    """
+    if index.ndim != 2 or len(index) != len(query_labels):
+        raise ValueError(
+            f"index must be (Q, k) for {len(query_labels)} query labels, got {tuple(index.shape)}"
+        )
+    return (gallery_labels[index] == query_labels[:, None]).float().mean(1)
+
+
+def share_found(index: Tensor, true: Tensor) -> Tensor:
+    """The share of each query's true neighbours that are among those found: (Q,) float32, 0–1.
+
+    index: (Q, m), true: (Q, k), both int64, without repetitions in a row.
+    """
+    if index.ndim != 2 or true.ndim != 2 or len(index) != len(true):
+        raise ValueError(f"both must be (Q, …) with one Q, got {tuple(index.shape)} and {tuple(true.shape)}")
+    return (true[:, :, None] == index[:, None]).any(2).float().mean(1)
+
+
+def _check(queries: Tensor, gallery: Tensor, k: int) -> None:
+    fits = queries.ndim == gallery.ndim == 2 and queries.shape[1] == gallery.shape[1]
+    if not fits or not queries.is_floating_point() or queries.dtype != gallery.dtype:
+        raise ValueError(
+            "queries must be (Q, D) and the gallery (N, D), of one floating type; got "
+            f"{tuple(queries.shape)} {queries.dtype} and {tuple(gallery.shape)} {gallery.dtype}"
+        )
+    if not 1 <= k <= len(gallery):
+        raise ValueError(f"k must be from 1 to {len(gallery)}, the size of the gallery; got {k!r}")
+
+
+def _blocks(queries: Tensor, columns: int) -> tuple[Tensor, ...]:
+    return queries.split(max(1, BLOCK // columns))
+
+
+def _smallest(distances: Tensor, k: int) -> Found:
+    values, index = distances.topk(k, 1, largest=False, sorted=True)
+    return Found(values, index)
+
+
+def _joined(found: list[Found]) -> Found:
+    return Found(torch.cat([f.squared for f in found]), torch.cat([f.index for f in found]))

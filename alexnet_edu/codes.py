@@ -1,0 +1,167 @@
+"""Short binary codes for vectors: learned by an auto-encoder, as §6.1 proposes, or by random projections.
+
+The auto-encoder has a bottleneck of `bits` units with tanh. Going forward each is rounded to −1 or +1; going
+backward the rounding counts as if it were not there, so that the network learns to live with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BITS = (32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class CodeSettings:
+    """How an auto-encoder for codes is made and trained, by Adam, its rate falling to 0 by a cosine.
+
+    bits: of a code, a multiple of 8. hidden: units between vector and bottleneck, on each side.
+    epochs: passes over the vectors. rate: the first rate. batch: vectors a step.
+    """
+
+    bits: int = 64
+    hidden: int = 512
+    epochs: int = 10
+    rate: float = 1e-3
+    batch: int = 250
+
+    def __post_init__(self) -> None:
+        check_bits(self.bits)
+        if min(self.hidden, self.epochs, self.batch) < 1 or self.rate <= 0:
+            raise ValueError(f"hidden, epochs, rate and batch must be above 0, got {self}")
+
+
+def check_bits(bits: int) -> None:
+    """Raises ValueError where so many bits do not fill whole bytes."""
+    if bits < 8 or bits % 8:
+        raise ValueError(f"a code has a multiple of 8 bits, at least 8; got {bits!r}")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Vectors minus their mean, divided by one standard deviation for all: what a coder reads.
+
+    mean: (D,) float32.
+    """
+
+    mean: Tensor
+    std: float
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> Scale:
+        """vectors: (N, D) floating. Raises ValueError where they are not, or are all the same."""
+        if vectors.ndim != 2 or not vectors.is_floating_point():
+            raise ValueError(f"vectors must be (N, D) floating, got {tuple(vectors.shape)} {vectors.dtype}")
+        mean = vectors.mean(0)
+        variance, _ = torch.var_mean(vectors - mean)
+        if not torch.isfinite(variance) or variance <= 0:
+            raise ValueError(f"vectors with the variance {variance.item():g} cannot be told apart")
+        return cls(mean, variance.sqrt().item())
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        return (vectors - self.mean) / self.std
+
+
+class BinaryAutoEncoder(nn.Module):
+    """D numbers -> `bits` values of −1 or +1 -> D numbers."""
+
+    def __init__(self, dimensions: int, bits: int, hidden: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(dimensions, hidden), nn.ReLU(), nn.Linear(hidden, bits))
+        self.decoder = nn.Sequential(nn.Linear(bits, hidden), nn.ReLU(), nn.Linear(hidden, dimensions))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, D) -> its reconstruction from the code, (N, D)."""
+        smooth = torch.tanh(self.encoder(x))  # (N, bits)
+        code = smooth + (signs(smooth) - smooth).detach()  # the value of the sign, the slope of tanh
+        return self.decoder(code)
+
+
+def signs(x: Tensor) -> Tensor:
+    """−1 or +1 in x's type; 0 counts as +1, so that nothing lies between."""
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class Coder:
+    """Gives vectors their codes.
+
+    scale: brings vectors into the form that `project` reads. project: (N, D) -> (N, bits); a bit is its sign.
+    error: mean squared error of the reconstruction from codes, as a share of the variance; NaN where
+    nothing is reconstructed.
+    """
+
+    bits: int
+    scale: Scale
+    project: Callable[[Tensor], Tensor]
+    error: float = float("nan")
+
+    @torch.no_grad()
+    def __call__(self, vectors: Tensor, batch: int = 5_000) -> Tensor:
+        """vectors: (N, D) -> codes (N, bits) bool. Raises ValueError for another D."""
+        if vectors.ndim != 2 or vectors.shape[1] != len(self.scale.mean):
+            raise ValueError(
+                f"vectors must be (N, {len(self.scale.mean)}), as those that this coder is for; "
+                f"got {tuple(vectors.shape)}"
+            )
+        return torch.cat([self.project(self.scale(part)) >= 0 for part in vectors.split(batch)])
+
+
+def train_coder(
+    vectors: Tensor, settings: CodeSettings, seed: int, *, tell: Callable[[int, float], None] | None = None
+) -> Coder:
+    """Trains an auto-encoder on vectors (N, D) float32; no label is used.
+
+    tell: called with the number of epochs done and the mean loss of the last one (1 is the variance).
+    Raises ValueError for vectors that cannot be told apart, RuntimeError where the loss is no number.
+    """
+    scale, generator = Scale.of(vectors), torch.Generator().manual_seed(seed)
+    x = scale(vectors)
+    model = _drawn(x.shape[1], settings, generator)
+    steps = -(-len(x) // settings.batch) * settings.epochs
+    optimizer = torch.optim.Adam(model.parameters(), settings.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for epoch in range(1, settings.epochs + 1):
+        total = 0.0
+        for index in torch.randperm(len(x), generator=generator).split(settings.batch):
+            batch = x[index]
+            loss = F.mse_loss(model(batch), batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+        mean = total / len(x)
+        if not mean < float("inf"):
+            raise RuntimeError(f"the auto-encoder's loss is {mean} in epoch {epoch}; a lower rate helps")
+        if tell is not None:
+            tell(epoch, mean)
+    model.eval().requires_grad_(False)
+    return Coder(settings.bits, scale, model.encoder, mean)
+
+
+def _drawn(dimensions: int, settings: CodeSettings, generator: torch.Generator) -> BinaryAutoEncoder:
+    """An auto-encoder whose weights come from the generator: N(0, 2 / fan-in), biases 0."""
+    model = BinaryAutoEncoder(dimensions, settings.bits, settings.hidden)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, (2 / module.in_features) ** 0.5, generator=generator)
+            nn.init.zeros_(module.bias)
+    return model
+
+
+def random_coder(vectors: Tensor, bits: int, seed: int) -> Coder:
+    """Nothing learned but the mean: bit b is the side of a random plane through it, r_b · (x − mean) ≥ 0.
+
+    The share of bits in which two vectors differ then tends to their angle divided by π.
+    """
+    check_bits(bits)
+    scale = Scale.of(vectors)
+    planes = torch.randn(vectors.shape[1], bits, generator=torch.Generator().manual_seed(seed))
+    planes = planes.to(vectors.dtype)
+    return Coder(bits, scale, lambda x: x @ planes)

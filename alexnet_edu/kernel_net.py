@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from alexnet_edu import paper
 from alexnet_edu.architecture import Architecture, Layer, scaled_by_fan_in
 
 CONNECTIONS = {  # which layers read both columns; the first one reads the image, the last one always both
@@ -34,8 +35,9 @@ def kernel_net(
 
     connect: a key of `CONNECTIONS`. kernel, stride, kernels: of the first convolution, both columns
     together. side: of the image in pixels. norm: response normalization after the first two, inside
-    a column (§3.3). start: "fan-in", weights from N(0, 2 / fan-in) and biases 0; "2012", N(0, 0.01) and
-    biases 1 in conv2, conv4 and the hidden layer (§5), meant for pixels that are not divided.
+    a column (§3.3). start: "fan-in", weights from N(0, 2 / fan-in) and biases 0, but the first kernels
+    from N(0, 0.01²): where they start larger, what they learn is lost among what they were drawn as.
+    "2012", N(0, 0.01²) and biases 1 in conv2, conv4 and the hidden layer (§5), for undivided pixels.
     With the defaults 169,354 parameters. Raises ValueError for other words.
     """
     if connect not in CONNECTIONS:
@@ -56,7 +58,8 @@ def kernel_net(
         Layer(HIDDEN, 256, None, reads=reads(HIDDEN), bias=1.0),
         Layer("fc6", classes, None, after=()),
     )
-    table = Architecture(f"kernels, {connect}", layers, 2, side=side)
+    table = Architecture(f"kernels, {connect}", layers, paper.GPUS, side=side)
     if start == "2012":
         return table
-    return scaled_by_fan_in(replace(table, layers=tuple(replace(layer, bias=0.0) for layer in layers)))
+    scaled = scaled_by_fan_in(replace(table, layers=tuple(replace(layer, bias=0.0) for layer in layers)))
+    return replace(scaled, layers=(replace(scaled.layers[0], std=paper.INIT_STD), *scaled.layers[1:]))

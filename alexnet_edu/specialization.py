@@ -28,7 +28,7 @@ from alexnet_edu.train import resolve_precision
 EXPERIMENT = "specialization"
 CIFAR10 = "cifar10"
 RATE = 0.01
-EPOCHS = 8
+EPOCHS = 6
 FORMAT = "alexnet-edu-kernels-1"
 KERNELS_FILE = "specialization.safetensors"  # beside the trained networks
 
@@ -68,17 +68,17 @@ def conditions() -> dict[str, Condition]:
         return Condition(name, title, recipe, seeds, differs, pack)
 
     found = (
-        of("paper", "as in the paper", "conv2 and conv4 read their own column", 24),
-        of("joint", "nothing restricted", "every layer reads both: no columns at all", 24, connect="joint"),
-        of("apart", "no exchange", "no layer before the classifier reads both", 24, connect="apart"),
-        of("rate", "three times the rate", "ε = 0.03: slow to learn", 12, rate=3 * RATE),
-        of("kernel-11", "kernels 11 × 11", "as large as the paper's", 12, kernel=11),
-        of("kernel-5", "kernels 5 × 5", "smaller", 12, kernel=5),
+        of("paper", "as in the paper", "conv2 and conv4 read their own column", 20),
+        of("joint", "nothing restricted", "every layer reads both: no columns at all", 20, connect="joint"),
+        of("apart", "no exchange", "no layer before the classifier reads both", 20, connect="apart"),
+        of("kernel-11", "kernels 11 × 11", "as large as the paper's", 8, kernel=11),
+        of("kernel-5", "kernels 5 × 5", "smaller", 8, kernel=5),
+        of("rate", "three times the rate", "ε = 0.03: slow to learn", 8, rate=3 * RATE),
         of(
             "pixels-64",
             "images of 64 × 64",
             "20 classes of 200 images, kernels 11 × 11 at stride 4",
-            12,
+            8,
             pack="tiny-imagenet-20",
             epochs=60,
             kernel=11,
@@ -86,17 +86,17 @@ def conditions() -> dict[str, Condition]:
             side=64,
             classes=20,
         ),
+        of("long", "trained four times as long", "24 epochs", 4, epochs=4 * EPOCHS),
         of(
             "2012",
             "as in 2012",
             "LRN, raw pixels, N(0, 0.01), biases 1",
-            8,
+            4,
             rate=0.005,
             standardized=False,
             norm=True,
             start="2012",
         ),
-        of("long", "trained five times as long", "40 epochs", 6, epochs=5 * EPOCHS),
     )
     return {condition.name: condition for condition in found}
 

@@ -27,9 +27,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from alexnet_edu.augment import ColorPCA, center_crop, composed
+from alexnet_edu.augment import ColorPCA, composed
 from alexnet_edu.images import Images
 from alexnet_edu.json_files import read_json, write_json
+from alexnet_edu.preparation import Preparation
 from alexnet_edu.provenance import provenance
 from alexnet_edu.rates import next_rate
 from alexnet_edu.studies import CROPS, Study, Variant, build
@@ -53,11 +54,9 @@ class Laboratory:
 
     def __init__(self, study: Study, train: Images, test: Images, runs_dir: Path | None) -> None:
         self.study, self.train, self.test, self.runs_dir = study, train, test, runs_dir
-        pixels = train.pixels.float()
-        self.mean = pixels.mean(0)  # (3, H, W), 0–255
-        self.std = (pixels - self.mean).std().item()
+        self.side = study.crop or train.pixels.shape[-1]
+        self.prepare = Preparation.of(train, self.side, standardized=study.standardized)
         self.fingerprint = train.fingerprint()
-        self.side = study.crop or pixels.shape[-1]
 
     def data(self) -> dict[str, Any]:
         """Names the data in a record, and how many of the images a run of the study trains on."""
@@ -70,12 +69,6 @@ class Laboratory:
             "test_images": len(self.test),
             "fingerprint": self.fingerprint,
         }
-
-    def prepare(self, batch: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) -> float (B, 3, side, side): the middle of each, minus the mean's middle."""
-        mean = center_crop(self.mean[None], self.side).to(batch.device)
-        x = center_crop(batch, self.side).float() - mean
-        return x / self.std if self.study.standardized else x
 
     @cached_property
     def colors(self) -> ColorPCA:

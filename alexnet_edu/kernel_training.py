@@ -21,10 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from alexnet_edu.architecture import Architecture
-from alexnet_edu.augment import center_crop, composed
+from alexnet_edu.augment import composed
 from alexnet_edu.images import DataError, Images, ImageSet
 from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.model import AlexNet
+from alexnet_edu.preparation import Preparation
 from alexnet_edu.provenance import provenance
 from alexnet_edu.studies import PAPER_RULE
 from alexnet_edu.tensor_files import write_tensors
@@ -55,32 +56,6 @@ class Recipe:
         """§5's rule at this rate."""
         config = TrainConfig(self.rate, seed=seed, evals_per_epoch=1, drops=self.drops, **PAPER_RULE)
         return replace(config, precision=resolve_precision("auto"))
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """uint8 (N, 3, H, W) -> what a network reads: the middle, minus the mean image's middle, divided.
-
-    mean: (3, H, W) float32, 0–255; it moves with the images to their device. std: 1 leaves the scale.
-    side: of the result in pixels.
-    """
-
-    mean: Tensor
-    std: float
-    side: int
-
-    @classmethod
-    def of(cls, images: Images, side: int, *, standardized: bool = True) -> Preparation:
-        """Mean image and, if `standardized`, standard deviation of the training images."""
-        pixels = images.pixels.float()
-        mean = pixels.mean(0)
-        return cls(mean, (pixels - mean).std().item() if standardized else 1.0, side)
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """float32 (N, 3, side, side). Images that are smaller than that raise ValueError."""
-        x = batch if min(batch.shape[2:]) == self.side else center_crop(batch, self.side)
-        mean = center_crop(self.mean[None], self.side).to(batch.device)
-        return (x.float() - mean) / self.std
 
 
 @dataclass(frozen=True)

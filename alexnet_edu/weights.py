@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from alexnet_edu.architecture import Architecture, Layer
 from alexnet_edu.images import DataError, Images, ImageSet
-from alexnet_edu.kernel_training import Preparation
 from alexnet_edu.model import AlexNet
+from alexnet_edu.preparation import Preparation
 from alexnet_edu.tensor_files import Written, checked, write_tensors
 
 FORMAT = "alexnet-edu-weights-1"

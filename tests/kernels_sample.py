@@ -1,0 +1,33 @@
+"""A small study of columns, really trained: two conditions, a few seeds, generated images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alexnet_edu import specialization
+from alexnet_edu.kernel_net import kernel_net
+from alexnet_edu.kernel_training import Recipe
+from alexnet_edu.specialization import Condition
+from alexnet_edu.synthetic import synthetic_images
+
+IMAGES = synthetic_images(260, 60, size=16)
+
+
+def conditions(seeds: int = 3) -> tuple[Condition, ...]:
+    small: dict[str, Any] = {"kernel": 5, "kernels": 8, "side": 16}
+    return tuple(
+        Condition(name, title, Recipe(kernel_net(connect, **small), 0.01, 4), seeds, "smaller")
+        for name, title, connect in (
+            ("paper", "as in the paper", "paper"),
+            ("joint", "nothing kept", "joint"),
+        )
+    )
+
+
+def sample(folder: Path, seeds: int = 3) -> tuple[dict[str, Any], Path]:
+    """The record of the study, and the file of its kernels; all in `folder`."""
+    chosen, runs = conditions(seeds), folder / "runs"
+    specialization.train_all(chosen, lambda _: IMAGES, runs, workers=1, say=lambda _: None)
+    kernels = folder / "kernels.safetensors"
+    return specialization.assemble(chosen, lambda _: IMAGES, runs, kernels), kernels

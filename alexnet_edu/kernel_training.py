@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from alexnet_edu.model import AlexNet
 from alexnet_edu.preparation import Preparation
 from alexnet_edu.provenance import provenance
 from alexnet_edu.studies import PAPER_RULE
-from alexnet_edu.tensor_files import write_tensors
+from alexnet_edu.tensor_files import checked, write_tensors
 from alexnet_edu.train import Run, TrainConfig, error_rate, fit, resolve_precision
 
 EVALUATED = 1_000  # training images on which the training error is measured
@@ -51,6 +52,10 @@ class Recipe:
     drops: tuple[float, ...] = ()
     steps: tuple[str, ...] = ()
     standardized: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.epochs) and self.epochs > 0):
+            raise ValueError(f"epochs must be a positive number, got {self.epochs!r}")
 
     def config(self, seed: int) -> TrainConfig:
         """§5's rule at this rate."""
@@ -77,7 +82,7 @@ class Trained:
 
 
 class Interrupted(Exception):
-    """Training was stopped from outside; what was run is kept."""
+    """Training was stopped from outside; what was run is kept where there is a folder."""
 
 
 def train_network(
@@ -94,21 +99,34 @@ def train_network(
 ) -> Trained:
     """Trains one network, or takes up one of `folder`, or reads what is finished there.
 
-    name: begins the names of its files, which end in a digest of all that decides the weights.
-    looks: steps before which the first kernels are kept; the first and the last ones always are.
-    tell: called with the learning curve after each epoch. stop: asked before every step.
-    Raises Interrupted when stopped; DataError where a file of the folder is damaged.
+    folder: None keeps nothing. name: begins the names of its files, which end in a digest of all that
+    decides the weights. looks: steps before which the first kernels are kept; the first and the last ones
+    always are, and a finished run has those that it was trained with.
+    tell: called with the learning curve after each epoch and look. stop: asked before every step.
+    Raises Interrupted when stopped; DataError, or CheckpointError, where a file of the folder is damaged;
+    ValueError where the network has another number of classes than the images.
     """
+    if folder is None:  # the stages between two looks hand over by a checkpoint
+        with TemporaryDirectory() as scratch:
+            return train_network(
+                recipe,
+                images,
+                seed,
+                folder=Path(scratch),
+                name=name,
+                looks=looks,
+                device=device,
+                tell=tell,
+                stop=stop,
+            )
     prepare = Preparation.of(images.train, recipe.network.side, standardized=recipe.standardized)
     model = _new(recipe, images, seed)
-    path = None if folder is None else folder / f"{name}-seed{seed}-{digest(recipe, images, seed)}.json"
-    if path is not None and path.exists():
-        return _read(path, model, prepare)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    files = _Files(folder / f"{name}-seed{seed}-{digest(recipe, images, seed)}")
+    if files.record.exists():
+        return _read(files, model, prepare)
+    folder.mkdir(parents=True, exist_ok=True)
     made = provenance(device)
-    tensors = _beside(path)
-    kept = _read_looks(tensors) if tensors and tensors.exists() else {0: _kernels(model)}
+    kept = files.looks() if files.tensors.exists() else {0: _kernels(model)}
     steps_an_epoch = math.ceil(len(images.train) / recipe.config(seed).batch_size)
     last = math.ceil(recipe.epochs * steps_an_epoch)
     run = Run()
@@ -119,26 +137,29 @@ def train_network(
             images.train.labels,
             recipe.config(seed),
             prepare=prepare,
-            max_epochs=step / steps_an_epoch,
+            max_epochs=(step - 0.5) / steps_an_epoch,  # `fit` rounds up: 30 / 79 · 79 is more than 30
             evaluate_on=_some(images.train, seed),
             augment=composed(recipe.steps, recipe.network.side, None) if recipe.steps else None,
             device=device,
-            checkpoint=path.with_suffix(".safetensors") if path else None,
+            checkpoint=files.checkpoint,
             on_point=tell,
             stop=stop,
         )
         if run.status == "interrupted":
-            raise Interrupted(f"{name}, seed {seed}, was stopped; what was run is kept")
+            raise Interrupted(f"{name}, seed {seed}, was stopped")
         if run.status == "diverged":
             break
+        if run.resumed_at > step:
+            raise DataError(
+                f"{files.checkpoint} is at step {run.resumed_at:,}, and the kernels of step {step:,} are "
+                f"not kept: {files.advice()}"
+            )
         kept[step] = _kernels(model)
-        if tensors is not None:
-            write_tensors(tensors, _look_arrays(kept), {})
+        write_tensors(files.tensors, _look_arrays(kept), {})
     found = _judged(model, prepare, images, run, kept, made)
-    if path is not None and tensors is not None:
-        write_tensors(tensors, {**_weight_arrays(model), **_look_arrays(kept)}, {})
-        write_json(path, _record(recipe, found, seed))
-        path.with_suffix(".safetensors").unlink(missing_ok=True)
+    write_tensors(files.tensors, {**_weight_arrays(model), **_look_arrays(kept)}, {})
+    write_json(files.record, _record(recipe, found, seed))
+    files.checkpoint.unlink(missing_ok=True)
     return found
 
 
@@ -188,8 +209,33 @@ def _judged(
 # --- what is kept -----------------------------------------------------------------------------
 
 
-def _beside(path: Path | None) -> Path | None:
-    return None if path is None else path.with_name(f"{path.stem}-network.safetensors")
+class _Files:
+    """The files of one run. start: their common beginning."""
+
+    def __init__(self, start: Path) -> None:
+        self.record = start.with_name(f"{start.name}.json")  # there is none before the run has ended
+        self.tensors = start.with_name(f"{start.name}-network.safetensors")
+        self.checkpoint = start.with_name(f"{start.name}.safetensors")
+
+    def advice(self) -> str:
+        """What to do where one of them is damaged; one alone would not be made again."""
+        there = [str(p) for p in (self.record, self.tensors, self.checkpoint) if p.exists()]
+        return f"delete {' and '.join(there)}, and the same command trains that network again"
+
+    def read(self) -> dict[str, Tensor]:
+        """The tensors by their names. Raises DataError where they are not what was written."""
+        try:
+            checked(self.tensors)
+            return load_file(self.tensors)
+        except (DataError, SafetensorError, OSError) as error:
+            raise DataError(f"{error}: {self.advice()}") from error
+
+    def looks(self) -> dict[int, Tensor]:
+        return _looks_in(self.read())
+
+
+def _looks_in(tensors: dict[str, Tensor]) -> dict[int, Tensor]:
+    return {int(name.split(".")[1]): value for name, value in tensors.items() if name.startswith("look.")}
 
 
 def _look_arrays(kept: dict[int, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
@@ -212,30 +258,15 @@ def _record(recipe: Recipe, found: Trained, seed: int) -> dict[str, Any]:
     }
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(
-            f"{path} is damaged ({error}): delete it, and the same command makes it again"
-        ) from error
-
-
-def _read_looks(path: Path) -> dict[int, Tensor]:
-    found = _tensors(path)
-    return {int(name.split(".")[1]): value for name, value in found.items() if name.startswith("look.")}
-
-
-def _read(path: Path, model: AlexNet, prepare: Preparation) -> Trained:
-    beside = _beside(path)
-    assert beside is not None
-    record, tensors = read_json(path), _tensors(beside)
+def _read(files: _Files, model: AlexNet, prepare: Preparation) -> Trained:
+    """A finished run. Raises DataError where its files are damaged."""
+    tensors = files.read()
     weights = {name[7:]: value for name, value in tensors.items() if name.startswith("weight.")}
-    model.load_state_dict(weights)
-    looks = sorted(_read_looks(beside).items())
-    return Trained(
-        model,
-        prepare,
-        looks,
-        *(record[key] for key in ("test_error", "train_error", "status", "seconds", "provenance")),
-    )
+    keys = ("test_error", "train_error", "status", "seconds", "provenance")
+    try:
+        record = read_json(files.record)
+        model.load_state_dict(weights)
+        return Trained(model, prepare, sorted(_looks_in(tensors).items()), *(record[key] for key in keys))
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise DataError(f"{files.record} is damaged ({reason}): {files.advice()}") from error

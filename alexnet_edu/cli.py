@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alexnet_edu import imagenet_commands, look_commands
+from alexnet_edu.arguments import check_device, check_names, positive, seed
 from alexnet_edu.scales import SCALES
 
 if TYPE_CHECKING:
@@ -148,9 +149,9 @@ def _figure1(options: argparse.Namespace) -> int:
     from alexnet_edu import data, figure1
     from alexnet_edu.experiments import Bench
 
-    _check_names("condition", options.condition, {s.condition for s in figure1.STUDIES})
-    _check_names("activation", options.activation, {s.activation for s in figure1.STUDIES})
-    _check_device(options.device)
+    check_names("condition", options.condition, {s.condition for s in figure1.STUDIES})
+    check_names("activation", options.activation, {s.activation for s in figure1.STUDIES})
+    check_device(options.device)
     if options.output is not None and options.output.is_dir():
         raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
     images = data.load_cifar10(options.scale).train
@@ -177,8 +178,8 @@ def _ablation(options: argparse.Namespace) -> int:
     from alexnet_edu.json_files import write_json
 
     study = studies.STUDIES[options.study]
-    _check_names("variant", options.variant, {v.name for v in study.variants})
-    _check_device(options.device)
+    check_names("variant", options.variant, {v.name for v in study.variants})
+    check_device(options.device)
     if options.output is not None and options.output.is_dir():
         raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
     images = data.load_cifar10(options.scale)
@@ -252,7 +253,7 @@ def _results(options: argparse.Namespace) -> int:
     from alexnet_edu.json_files import read_json, write_json
     from alexnet_edu.measured import results_dir
 
-    _check_device(options.device)
+    check_device(options.device)
     if options.output is not None and options.output.is_dir():
         raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
     images = data.load_cifar10(options.scale)
@@ -290,21 +291,6 @@ def _clinic(options: argparse.Namespace) -> int:
     write_json(path, record)
     print(f"{len(record['full']['cells'])} settings of the paper's network: {path}")
     return 0
-
-
-def _check_names(what: str, given: Sequence[str], known: set[str]) -> None:
-    if unknown := sorted(set(given) - known):
-        raise ValueError(f"there is no {what} {unknown[0]!r}; choose from {', '.join(sorted(known))}")
-
-
-def _check_device(name: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"the device {name!r} cannot be used here: {reason}") from error
 
 
 def _place_for_record(bench: Bench, record: dict[str, Any], runs: Path) -> Path:
@@ -383,7 +369,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--size", type=_size, default=32, help='height and width in pixels (default 32); "keep" to leave them'
     )
     command.add_argument(
-        "--seed", type=_seed, default=0, help="of the split, where one has to be made (default 0)"
+        "--seed", type=seed, default=0, help="of the split, where one has to be made (default 0)"
     )
     command.add_argument("--force", action="store_true", help="replace a pack that holds other images")
     command.set_defaults(run=_data_import, kept="No pack was written.")
@@ -403,8 +389,8 @@ def _add_imagenet(parser: argparse.ArgumentParser) -> None:
     add("--from", dest="source", type=Path, metavar="PATH", help="the folder with the tars or with train/")
     add("--to", dest="target", type=Path, metavar="PATH", required=True, help="where the prepared files go")
     add("--truth", type=Path, metavar="FILE", help="classes of validation images, if not found beside them")
-    add("--workers", type=_positive, metavar="N", help="processes (default: one per core)")
-    add("--quality", type=_positive, default=90, help="of the JPEGs, 1 to 100 (default 90)")
+    add("--workers", type=positive, metavar="N", help="processes (default: one per core)")
+    add("--quality", type=positive, default=90, help="of the JPEGs, 1 to 100 (default 90)")
     add("--store", choices=("jpeg", "raw"), default="jpeg", help="raw: pixels as they are, 9 times as large")
     add("--verify", action="store_true", help="compute every checksum and count again")
     parser.set_defaults(
@@ -413,7 +399,7 @@ def _add_imagenet(parser: argparse.ArgumentParser) -> None:
 
 
 def _size(text: str) -> int | None:
-    return None if text == "keep" else _positive(text)
+    return None if text == "keep" else positive(text)
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -427,7 +413,7 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--condition", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
     add("--activation", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
-    add("--jobs", type=_positive, metavar="N", help="studies at a time (default: one per core)")
+    add("--jobs", type=positive, metavar="N", help="studies at a time (default: one per core)")
     add("--scale", choices=SCALES, help="quick takes the small stand-in (default: ALEXNET_EDU_SCALE)")
     add("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
     add("--assemble", action="store_true", help="train nothing, only gather what was run")
@@ -461,7 +447,7 @@ def _add_ablations(commands: Any) -> None:
         )
         add = command.add_argument
         add("--variant", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
-        add("--jobs", type=_positive, metavar="N", help="variants at a time (default: one per core)")
+        add("--jobs", type=positive, metavar="N", help="variants at a time (default: one per core)")
         add("--scale", choices=SCALES, help="quick takes the small stand-in (default: ALEXNET_EDU_SCALE)")
         add("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
         add("--assemble", action="store_true", help="train nothing, only gather what was run")
@@ -476,7 +462,7 @@ def _add_ablations(commands: Any) -> None:
         "moment: the same command goes on from there.",
     )
     command.add_argument(
-        "--jobs", type=_positive, metavar="N", help="networks at a time (default: one per core)"
+        "--jobs", type=positive, metavar="N", help="networks at a time (default: one per core)"
     )
     command.add_argument("--scale", choices=SCALES, help="quick takes the small stand-in")
     command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
@@ -488,8 +474,8 @@ def _add_ablations(commands: Any) -> None:
     command = commands.add_parser(
         "two-columns", help="the paper's network in one process and in two: equality, bytes, seconds (§3.2)"
     )
-    command.add_argument("--batch", type=_positive, default=32, help="images per timed step (default 32)")
-    command.add_argument("--rounds", type=_positive, default=3, help="starts of each setting (default 3)")
+    command.add_argument("--batch", type=positive, default=32, help="images per timed step (default 32)")
+    command.add_argument("--rounds", type=positive, default=3, help="starts of each setting (default 3)")
     command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
     command.set_defaults(run=_two_columns, kept="No record was written.")
     command = commands.add_parser(
@@ -501,27 +487,11 @@ def _add_ablations(commands: Any) -> None:
     command = commands.add_parser(
         "augmenting", help="what augmentation costs beside a training step of the paper's network (§4.1)"
     )
-    command.add_argument("--batch", type=_positive, default=128, help="images a step (default 128)")
-    command.add_argument("--rounds", type=_positive, default=5, help="how often each is timed (default 5)")
+    command.add_argument("--batch", type=positive, default=128, help="images a step (default 128)")
+    command.add_argument("--rounds", type=positive, default=5, help="how often each is timed (default 5)")
     command.add_argument("--scale", choices=SCALES, help="quick takes the small stand-in")
     command.add_argument("--output", type=Path, metavar="FILE", help="where the record goes")
     command.set_defaults(run=_augmenting, kept="No record was written.")
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**63 - 1, got {text!r}")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
 
 
 def _add_claims(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,8 @@ import os
 from functools import lru_cache
 from typing import Any
 
+from alexnet_edu.arguments import check_device, check_names, positive, seed
+
 
 def _say(line: str) -> None:
     print(line, flush=True)
@@ -14,8 +16,6 @@ def _say(line: str) -> None:
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `alexnet-edu weights`."""
-    from alexnet_edu.weights import SHIPPED
-
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     command = commands.add_parser(
         "list", help="the trained networks that are shipped, and what they are worth"
@@ -27,9 +27,11 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         description="Trains the network of a shipped file from its recipe and its seed: minutes. "
         "May be killed at any moment: the same command goes on from there.",
     )
-    command.add_argument("name", choices=tuple(SHIPPED), metavar="NAME", help=", ".join(SHIPPED))
-    command.add_argument("--seed", type=int, help="another one than that of the file")
-    command.add_argument("--jobs", type=int, metavar="N", help="networks at a time (default: one per core)")
+    command.add_argument("name", metavar="NAME", help="cifar10 or stand-in")
+    command.add_argument("--seed", type=seed, help="another one than that of the file")
+    command.add_argument(
+        "--jobs", type=positive, metavar="N", help="networks at a time (default: one per core)"
+    )
     command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
     command.add_argument("--ship", action="store_true", help="train all seeds and write data/weights anew")
     command.set_defaults(
@@ -38,34 +40,46 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from alexnet_edu.images import DataError
     from alexnet_edu.weights import SHIPPED, load_weights, weights_path
 
+    whole = True
     for name in SHIPPED:
-        _say(f"{name}: {weights_path(name)}\n{load_weights(name).text()}\n")
-    return 0
+        _say(f"{name}: {weights_path(name)}")
+        try:
+            _say(f"{load_weights(name).text()}\n")
+        except DataError as error:  # the other one may be there
+            whole = False
+            _say(f"{error}\n")
+    return 0 if whole else 1
 
 
 def _train(options: argparse.Namespace) -> int:
     from alexnet_edu import data, weight_recipes, weights
 
-    images = weight_recipes.stand_in() if options.name == "stand-in" else data.load_images("cifar10")
-    folder = data.runs_dir() / "weights"
-    seeds = weight_recipes.SEEDS if options.ship else (options.seed or weight_recipes.SEEDS[0],)
+    path = weights.weights_path(options.name)  # of an unknown name there is none
+    check_device(options.device)
+    if options.ship and options.seed is not None:
+        raise ValueError("--ship trains the seeds of the recipe; leave --seed away")
+    stated = None if options.ship else weights.load_weights(options.name)  # before minutes are spent
+    images = weight_recipes.stand_in() if options.name == "stand-in" else data.load_images(options.name)
+    if stated is not None and stated.facts.get("fingerprint") != images.train.fingerprint():
+        _say(f"The images are not those of {path}: another error would say nothing of the recipe.")
+    asked = weight_recipes.SEEDS[0] if options.seed is None else options.seed
     found = weight_recipes.train_seeds(
         options.name,
         images,
-        folder,
-        seeds=seeds,
+        data.runs_dir() / "weights",
+        seeds=weight_recipes.SEEDS if options.ship else (asked,),
         workers=options.jobs or os.cpu_count() or 1,
         device=options.device,
         say=_say,
     )
-    path = weights.weights_path(options.name)
     if options.ship:
         weight_recipes.ship(options.name, images, found, path)
         _say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
         return 0
-    retrained = weight_recipes.compared(options.name, next(iter(found.values())).test_error)
+    retrained = weight_recipes.compared(options.name, found[asked].test_error)
     _say(retrained.text())
     return 0 if retrained.as_stated else 1
 
@@ -80,7 +94,7 @@ def add_specialization(commands: Any) -> None:
     )
     add = command.add_argument
     add("--condition", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
-    add("--jobs", type=int, metavar="N", help="networks at a time (default: one per core)")
+    add("--jobs", type=positive, metavar="N", help="networks at a time (default: one per core)")
     add("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
     add("--assemble", action="store_true", help="train nothing, only gather what was run")
     command.set_defaults(
@@ -95,8 +109,8 @@ def _specialization(options: argparse.Namespace) -> int:
     from alexnet_edu.weights import weights_dir
 
     every = specialization.conditions()
-    if unknown := sorted(set(options.condition) - set(every)):
-        raise ValueError(f"there is no condition {unknown[0]!r}; choose from {', '.join(every)}")
+    check_names("condition", options.condition, set(every))
+    check_device(options.device)
     chosen = [c for name, c in every.items() if not options.condition or name in options.condition]
     folder = data.runs_dir() / specialization.EXPERIMENT
     images = lru_cache(data.load_images)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alexnet_edu.column_tests import ColumnTest, PooledTest
+
 GRID = 64  # points a side of the transform: kernels are padded with zeros to it
 CHANCE_COLOUR = 2 / 3  # of a kernel whose weights are drawn independently: two axes of three
 DEALS = 4_000
@@ -76,27 +78,40 @@ def tuning(kernels: Tensor) -> Tuning:
     return Tuning(torch.hypot(u, v), orientation, selectivity, colour_share(kernels), norm)
 
 
-# --- two columns ------------------------------------------------------------------------------
+STRIPED = 0.5  # selectivity from which a kernel counts as one of a direction
+GREY, COLOURED = 0.25, 0.5  # colour shares below and above which it counts as grey, as coloured
 
 
 @dataclass(frozen=True)
-class ColumnTest:
-    """Two columns of one network compared in one measure.
+class Kinds:
+    """What the kernels of one network, or of several together, are.
 
-    first, second: the mean of the measure in each column. p: how often kernels dealt to two columns at
-    random differ at least as much, the given deal counted once more; never 0.
-    z: how many standard deviations of those random differences |first − second| lies above their mean.
+    striped: share (0–1) that prefers one direction. blobs: share that is coloured and prefers none.
+    rest: the others. grey_frequency, coloured_frequency: median in cycles a pixel of the grey and of the
+    coloured ones; None where there are none.
     """
 
-    first: float
-    second: float
-    p: float
-    z: float
+    striped: float
+    blobs: float
+    rest: float
+    grey_frequency: float | None
+    coloured_frequency: float | None
 
-    @property
-    def difference(self) -> float:
-        """|first − second|."""
-        return abs(self.first - self.second)
+
+def kinds(kernels: Tensor) -> Kinds:
+    """Stripes, coloured blobs and the rest among kernels (K, 3, h, w)."""
+    found = tuning(kernels)
+    striped = (found.selectivity >= STRIPED) & (found.frequency > 0)
+    blobs = ~striped & (found.colour > COLOURED)
+    medians = [
+        found.frequency[which].median().item() if which.any() else None
+        for which in (found.colour < GREY, found.colour > COLOURED)
+    ]
+    shares = [which.double().mean().item() for which in (striped, blobs, ~striped & ~blobs)]
+    return Kinds(*shares, *medians)
+
+
+# --- two columns ------------------------------------------------------------------------------
 
 
 def compare_columns(
@@ -116,31 +131,6 @@ def compare_columns(
     spread = null.std().item()
     p = _share_as_large(own, null)
     return ColumnTest(first, second, p, (own - null.mean().item()) / spread if spread > 0 else 0.0)
-
-
-@dataclass(frozen=True)
-class PooledTest:
-    """Many networks together: do their columns differ more than by chance?
-
-    mean: of |difference| over the networks. chance: what it is for kernels dealt at random, with
-    low and high, where 95% of the random means lie. p: as in `ColumnTest`, for the mean.
-    effect: (mean − chance) in standard deviations of one network's random differences, averaged: 0 is chance,
-        and it does not grow with the number of networks.
-    clear: networks with p < 0.05 of their own. expected_clear: 5% of them.
-    """
-
-    networks: int
-    mean: float
-    chance: float
-    low: float
-    high: float
-    p: float
-    effect: float
-    clear: int
-
-    @property
-    def expected_clear(self) -> float:
-        return 0.05 * self.networks
 
 
 def pooled(

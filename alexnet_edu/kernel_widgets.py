@@ -17,6 +17,7 @@ from alexnet_edu.kernel_measures import colour_share, column_differences, tuning
 from alexnet_edu.kernel_pictures import SCALES, excited, fields, pictures, tiled
 from alexnet_edu.plots import FONT_SIZE, label_axes, widget_axes
 from alexnet_edu.preparation import Preparation
+from alexnet_edu.specialization import Kernels
 from alexnet_edu.weights import Network
 from alexnet_edu.widgets import PictureWidget, choice, slider
 
@@ -84,7 +85,7 @@ def column_slices(kernels: int, columns: int) -> list[slice]:
 
 
 def specialization_explorer(
-    record: Mapping[str, Any], kernels: records.Kernels, *, condition: str = "paper", seed: int = 1
+    record: Mapping[str, Any], kernels: Kernels, *, condition: str = "paper", seed: int = 1
 ) -> PictureWidget:
     """The two columns of any network of the recorded study, and how they would differ by chance.
 

@@ -16,13 +16,15 @@ from threading import Event
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
-from alexnet_edu.images import ImageSet
-from alexnet_edu.kernel_measures import DEALS, compare_columns, pooled, tuning
+from alexnet_edu.images import DataError, ImageSet
+from alexnet_edu.kernel_measures import DEALS, compare_columns, kinds, pooled, tuning
 from alexnet_edu.kernel_net import kernel_net
 from alexnet_edu.kernel_training import Recipe, Trained, digest, train_network
-from alexnet_edu.tensor_files import write_tensors
+from alexnet_edu.tensor_files import checked, write_tensors
 from alexnet_edu.train import resolve_precision
 
 EXPERIMENT = "specialization"
@@ -30,6 +32,7 @@ CIFAR10 = "cifar10"
 RATE = 0.01
 EPOCHS = 6
 FORMAT = "alexnet-edu-kernels-1"
+Kernels = dict[str, dict[int, Tensor]]  # condition -> seed -> (K, 3, h, w)
 KERNELS_FILE = "specialization.safetensors"  # beside the trained networks
 
 
@@ -244,6 +247,7 @@ def _part(condition: Condition, images: int, found: dict[int, Trained]) -> dict[
         "epochs": recipe.epochs,
         "looks": [round(step / math.ceil(images / recipe.config(0).batch_size), 3) for step in steps],
         "pooled": {name: [_pooled([one[name] for one in at]) for at in values] for name in values[-1][0]},
+        "kinds": asdict(kinds(torch.cat([_look(one, steps[-1]) for one in found.values()]))),
         "runs": [
             {
                 "seed": seed,
@@ -271,3 +275,28 @@ def _compared(values: Tensor, weights: Tensor | None, seed: int) -> list[float]:
     """[mean of the first column, of the second, p]."""
     test = compare_columns(values, weights, seed=seed)
     return [round(test.first, 4), round(test.second, 4), round(test.p, 5)]
+
+
+# --- the kernels read again ---
+
+
+def load_kernels(path: Path) -> Kernels:
+    """The last first-layer kernels of every network: condition -> seed -> (K, 3, h, w) float32.
+
+    Raises DataError, with what to do, where the file is missing or damaged.
+    """
+    back = "`git checkout data/weights` brings it back"
+    if not path.is_file():
+        raise DataError(f"there are no kernels at {path}; {back}")
+    _, head = checked(path)
+    if head.get("format") != FORMAT:
+        raise DataError(f"{path} holds no kernels of this study (format {head.get('format')!r}); {back}")
+    try:
+        found = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is damaged ({error}); {back}") from error
+    kernels: Kernels = {}
+    for name, value in found.items():
+        condition, seed = name.rsplit(".", 1)
+        kernels.setdefault(condition, {})[int(seed)] = value.float()
+    return {condition: dict(sorted(each.items())) for condition, each in kernels.items()}

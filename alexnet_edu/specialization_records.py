@@ -1,4 +1,4 @@
-"""The recorded study of the two columns read: what each condition found; the kernels of every network.
+"""The recorded study of the two columns read: what each condition found.
 
 Records in, numbers and tables out.
 """
@@ -10,45 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from alexnet_edu import json_files
-from alexnet_edu.images import DataError
-from alexnet_edu.kernel_measures import PooledTest
-from alexnet_edu.tensor_files import checked
+from alexnet_edu.column_tests import PooledTest
 
 EXPERIMENT = "specialization"
-FORMAT = "alexnet-edu-kernels-1"
-Kernels = dict[str, dict[int, torch.Tensor]]  # condition -> seed -> (K, 3, h, w)
 
 
 def load_record(path: Path) -> dict[str, Any]:
     """The record of the study. Raises ValueError with advice when there is none or it is damaged."""
     return json_files.load_record(path, EXPERIMENT, {"conditions", "deals", "provenance"})
-
-
-def load_kernels(path: Path) -> Kernels:
-    """The last first-layer kernels of every network: condition -> seed -> (K, 3, h, w) float32.
-
-    Raises DataError, with what to do, where the file is missing or damaged.
-    """
-    back = "`git checkout data/weights` brings it back"
-    if not path.is_file():
-        raise DataError(f"there are no kernels at {path}; {back}")
-    _, head = checked(path)
-    if head.get("format") != FORMAT:
-        raise DataError(f"{path} holds no kernels of this study (format {head.get('format')!r}); {back}")
-    try:
-        found = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}); {back}") from error
-    kernels: Kernels = {}
-    for name, value in found.items():
-        condition, seed = name.rsplit(".", 1)
-        kernels.setdefault(condition, {})[int(seed)] = value.float()
-    return {condition: dict(sorted(each.items())) for condition, each in kernels.items()}
 
 
 def condition(record: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from alexnet_edu import specialization
 from alexnet_edu import specialization_records as records
 from alexnet_edu.kernel_training import train_network
 from alexnet_edu.kernel_widgets import (
@@ -70,14 +71,14 @@ def test_columns_are_halves_or_one() -> None:
 
 def test_the_columns_of_every_network_of_the_study(study: tuple[dict[str, Any], Path]) -> None:
     record, path = study
-    explorer = specialization_explorer(record, records.load_kernels(path))
+    explorer = specialization_explorer(record, specialization.load_kernels(path))
     first, second, _ = records.columns_of(record, "paper")[0]
     alt = put(explorer)
     assert alt.startswith("as in the paper, seed 1: test error")
     assert f"colour shares {first:.2f} and {second:.2f}, p" in alt
     assert "nothing kept, seed 2" in put(explorer, condition="joint", seed=2)
     with pytest.raises(ValueError, match="choose from paper, joint"):
-        specialization_explorer(record, records.load_kernels(path), condition="wide")
+        specialization_explorer(record, specialization.load_kernels(path), condition="wide")
 
 
 def test_images_that_excite_a_unit(network: Network) -> None:

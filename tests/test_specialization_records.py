@@ -28,7 +28,7 @@ def record(made: tuple[dict[str, Any], Path]) -> dict[str, Any]:
 
 def test_a_reader_of_the_kernels_finds_the_numbers_of_the_record(made: tuple[dict[str, Any], Path]) -> None:
     record, path = made
-    kernels = records.load_kernels(path)
+    kernels = specialization.load_kernels(path)
     assert {name: list(each) for name, each in kernels.items()} == {"paper": [1, 2, 3], "joint": [1, 2, 3]}
     for name, each in kernels.items():
         for (seed, own), (first, second, p) in zip(
@@ -99,15 +99,15 @@ def test_nothing_finished_is_no_record(tmp_path: Path) -> None:
 
 def test_damaged_and_missing_kernels_are_told(made: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there are no kernels at .*git checkout"):
-        records.load_kernels(tmp_path / "none.safetensors")
+        specialization.load_kernels(tmp_path / "none.safetensors")
     whole = made[1].read_bytes()
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(whole[:-1])
     with pytest.raises(DataError, match="cut short"):
-        records.load_kernels(broken)
+        specialization.load_kernels(broken)
     broken.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(DataError, match="has changed since it was written"):
-        records.load_kernels(broken)
+        specialization.load_kernels(broken)
 
 
 def test_kernels_of_columns_that_divide_colour_are_found() -> None:

@@ -125,6 +125,7 @@ def _parsed_head(path: Path, first: bytes, read: Callable[[int], bytes]) -> dict
     try:
         fields: dict[str, Any] = json.loads(read(length) if length <= MAX_HEAD_BYTES else "")
         ends = [part["data_offsets"][1] for name, part in fields.items() if name != "__metadata__"]
+        fields.get("__metadata__", {}).items()  # must be words, too
         whole = path.stat().st_size == 8 + length + max(ends, default=0)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise DataError(f"{path} is damaged: its head cannot be read") from error

@@ -113,8 +113,13 @@ def train_seeds(
 
 
 def ship(name: str, images: ImageSet, found: dict[int, Trained], path: Path) -> dict[str, Any]:
-    """Writes the network of the first seed to `path`; what the file says of it."""
+    """Writes the network of the first seed to `path`; what the file says of it.
+
+    Raises ValueError where it diverged.
+    """
     seed, trained = next(iter(found.items()))
+    if trained.status == "diverged":
+        raise ValueError(f"{name}, seed {seed}, diverged: a network of no numbers is not shipped")
     recipe, made = RECIPES[name], trained.provenance
     facts = {
         "seed": seed,
@@ -135,7 +140,7 @@ def ship(name: str, images: ImageSet, found: dict[int, Trained], path: Path) -> 
         "command": f"alexnet-edu weights train {name}",
         **{key: made[key] for key in ("commit", "date", "hardware", "torch", "threads")},
     }
-    title = f"{KERNELS} kernels in two columns, trained on {SHIPPED[name]}"
+    title = f"{recipe.network.layers[0].outputs} kernels in two columns, trained on {SHIPPED[name]}"
     save_weights(
         path,
         trained.model,

@@ -22,9 +22,13 @@ from alexnet_edu.architecture import Architecture, Layer
 from alexnet_edu.images import DataError, Images, ImageSet
 from alexnet_edu.model import AlexNet
 from alexnet_edu.preparation import Preparation
-from alexnet_edu.tensor_files import Written, checked, write_tensors
+from alexnet_edu.tensor_files import Written, checked, read_head, write_tensors
 
 FORMAT = "alexnet-edu-weights-1"
+FACTS = {  # what a shipped file says of its network
+    "seed", "seeds", "errors", "test_error", "epochs", "images", "test_images", "commit", "date", "hardware",
+    "command", "fingerprint",
+}  # fmt: skip
 WEIGHTS_VARIABLE = "ALEXNET_EDU_WEIGHTS"
 SHIPPED = {"cifar10": "CIFAR-10", "stand-in": "the synthetic stand-in"}  # name -> what it learned
 _ROOT = Path(__file__).resolve().parent.parent
@@ -62,10 +66,10 @@ class Network:
 
     @property
     def kernels(self) -> Tensor:
-        """The first layer's kernels, (K, 3, h, w) float32."""
+        """A copy of the first layer's kernels, (K, 3, h, w) float32."""
         for module in self.stages[self.layers[0]].modules():
             if isinstance(module, nn.Conv2d):
-                return module.weight.detach().float().cpu().contiguous()
+                return module.weight.detach().float().cpu().clone(memory_format=torch.contiguous_format)
         raise ValueError(f"the first layer of {self.name!r} has no convolution")
 
     @torch.no_grad()
@@ -73,8 +77,11 @@ class Network:
         """What a layer says to images, after its ReLU and pooling, without dropout.
 
         pixels: (N, 3, H, W) uint8. Returns float32 (N, C, h, w) from a convolution, (N, D) from a fully
-        connected layer; the last layer gives logits. Raises ValueError for an unknown layer.
+        connected layer; the last layer gives logits. Raises ValueError for an unknown layer, or pixels that
+        are of another kind.
         """
+        if pixels.dim() != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.uint8:
+            raise ValueError(f"pixels must be (N, 3, H, W) uint8, got {tuple(pixels.shape)} {pixels.dtype}")
         if layer not in self.layers:
             raise ValueError(f"{self.name} has no layer {layer!r}; there are {', '.join(self.layers)}")
         stages = self.stages.to(device).eval()
@@ -98,8 +105,8 @@ class Network:
     def text(self) -> str:
         """What the file says of it, in a few lines."""
         facts = self.facts
-        if not facts:
-            return self.title
+        if not facts.keys() >= FACTS:
+            return "\n".join((self.title, *(f"{name}: {value}" for name, value in facts.items())))
         errors = facts["errors"]
         return "\n".join(
             (
@@ -122,7 +129,7 @@ def weights_dir() -> Path:
 def weights_path(name: str) -> Path:
     """Where the file of a shipped network is. Raises ValueError for a name that is not of `SHIPPED`."""
     if name not in SHIPPED:
-        raise ValueError(f"no network {name!r} is shipped; there are {', '.join(SHIPPED)}")
+        raise ValueError(f"no network {name!r} is shipped; choose from {', '.join(SHIPPED)}")
     return weights_dir() / f"{name}.safetensors"
 
 
@@ -138,8 +145,9 @@ def save_weights(
     facts: Mapping[str, Any],
 ) -> Written:
     """Writes a network to a file that `load_weights` reads. Raises DataError where it cannot be written."""
-    tensors = {f"weight.{key}": value.contiguous().numpy() for key, value in model.state_dict().items()}
-    tensors["mean"] = prepare.mean.contiguous().numpy()
+    # Those of four bytes come first, so that each begins at a multiple of its element.
+    tensors = {f"weight.{key}": value.cpu().contiguous().numpy() for key, value in model.state_dict().items()}
+    tensors["mean"] = prepare.mean.cpu().contiguous().numpy()
     # Eleven bits are more than an eye sees, and half the size.
     tensors |= {f"look.{step}": kernels.half().numpy() for step, kernels in looks}
     head = {
@@ -163,40 +171,61 @@ def load_weights(source: str | Path) -> Network:
     """
     path = weights_path(source) if isinstance(source, str) and source in SHIPPED else Path(source)
     if not path.is_file():
-        raise DataError(
-            f"there are no weights at {path}; the project ships {', '.join(SHIPPED)}, and "
-            "`alexnet-edu weights train NAME` makes them again"
-        )
-    _, head = checked(path)
-    if head.get("format") != FORMAT:
-        raise DataError(
-            f"{path} holds no network of this project: its format is {head.get('format')!r}, not {FORMAT!r}"
-        )
+        raise DataError(f"there are no weights at {path}; {_back(path)}")
     try:
-        tensors = load_file(path)
-        table = _table(json.loads(head["network"]))
-        model = AlexNet(table, classes=table.layers[-1].outputs)
-        model.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("weight.")})
-        prepare = Preparation(tensors["mean"], float(json.loads(head["std"])), table.side)
-        looks = sorted((int(k[5:]), v.float()) for k, v in tensors.items() if k.startswith("look."))
-        classes, facts = tuple(json.loads(head["classes"])), json.loads(head["facts"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path} cannot be used as a network ({_first_line(error)})") from error
+        found = read_head(path).get("__metadata__", {}).get("format")
+        if found != FORMAT:
+            raise DataError(f"{path} is no network of this project: its format is {found!r}, not {FORMAT!r}")
+        _, head = checked(path)
+        return _network(load_file(path), head)
+    except DataError as error:
+        raise DataError(f"{error}; {_back(path)}") from error
+    except (
+        SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
+        RuntimeError,
+    ) as error:  # fmt: skip
+        reason = f"{path} cannot be used as a network ({_first_line(error)})"
+        raise DataError(f"{reason}; {_back(path)}") from error
+
+
+def _network(tensors: Mapping[str, Tensor], head: Mapping[str, str]) -> Network:
+    table = _table(json.loads(head["network"]))
+    model = AlexNet(table, classes=table.layers[-1].outputs)
+    model.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("weight.")})
+    prepare = Preparation(tensors["mean"], float(json.loads(head["std"])), table.side)
+    looks = sorted((int(k[5:]), v.float()) for k, v in tensors.items() if k.startswith("look."))
+    classes, facts = tuple(json.loads(head["classes"])), dict(json.loads(head["facts"]))
+    if len(classes) != table.layers[-1].outputs:
+        raise ValueError(f"{len(classes)} classes are named for {table.layers[-1].outputs} outputs")
     stages = model.eval().requires_grad_(False).stages
     return Network(head["name"], head["title"], stages, prepare, classes, table.columns, tuple(looks), facts)
+
+
+def _back(path: Path) -> str:
+    """How to get a file back."""
+    if path.stem not in SHIPPED or path.parent != weights_dir():
+        return f"the project ships {', '.join(SHIPPED)}"
+    again = f"alexnet-edu weights train {path.stem} --ship"
+    return f"`git checkout data/weights` brings it back, and `{again}` makes it anew"
 
 
 def weights_for(images: ImageSet | Images) -> Network:
     """The shipped network that learned images like these: the stand-in's for the stand-in.
 
-    Raises ValueError where no shipped network knows their classes.
+    Raises ValueError where no shipped network knows their classes, or the images are too small for it;
+    DataError as `load_weights` does.
     """
     split = images.train if isinstance(images, ImageSet) else images
     network = load_weights("stand-in" if split.synthetic else "cifar10")
     if network.classes != split.classes:
         raise ValueError(
-            f"the shipped networks know the classes of CIFAR-10 and of the stand-in; these images have "
-            f"{len(split.classes)} others: {', '.join(split.classes[:5])} …"
+            f"{network.title!r} knows {', '.join(network.classes)}, in this order; the images "
+            f"({split.source}) have the classes {_some(split.classes)}"
+        )
+    side = min(split.pixels.shape[2:])
+    if isinstance(network.prepare, Preparation) and side < network.prepare.side:
+        raise ValueError(
+            f"{network.title!r} reads {network.prepare.side} pixels a side, and the images have {side}"
         )
     return network
 
@@ -204,6 +233,10 @@ def weights_for(images: ImageSet | Images) -> Network:
 def _table(value: Mapping[str, Any]) -> Architecture:
     layers = tuple(Layer(**{**layer, "after": tuple(layer["after"])}) for layer in value["layers"])
     return Architecture(**{**value, "layers": layers})
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _first_line(error: Exception) -> str:

@@ -84,7 +84,17 @@ def test_a_byte_too_many_or_another_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"[]", b"{", b'{"a":{}}', b'{"a":{"data_offsets":[0]}}', b'{"a":1}', b"null", b"\xff"]
+    "head",
+    [
+        b"[]",
+        b"{",
+        b'{"a":{}}',
+        b'{"a":{"data_offsets":[0]}}',
+        b'{"a":1}',
+        b"null",
+        b"\xff",
+        b'{"__metadata__":[]}',
+    ],
 )
 def test_a_head_that_is_none(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "x"

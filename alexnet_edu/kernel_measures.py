@@ -34,6 +34,21 @@ def colour_share(kernels: Tensor) -> Tensor:
     return torch.where(total > 0, 1 - grey / total.clamp_min(1e-300), CHANCE_COLOUR).clamp(0, 1)
 
 
+def hue_share(kernels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which colours a kernel tells apart: (K, 3, h, w) -> share and colour energy, both (K,) float64.
+
+    Off the grey axis there are two more: orange against blue, (R − B) / √2, and magenta against green,
+    (R − 2G + B) / √6. The share is that of the second in a kernel's energy along both, 0 to 1: 0 for a kernel
+    that tells orange from blue alone; 1/2 for a grey one by convention, whose energy is 0.
+    """
+    _check(kernels)
+    red, green, blue = kernels.double().unbind(1)
+    orange_blue = ((red - blue) / 2**0.5).square().sum((1, 2))
+    magenta_green = ((red - 2 * green + blue) / 6**0.5).square().sum((1, 2))
+    energy = orange_blue + magenta_green
+    return torch.where(energy > 0, magenta_green / energy.clamp_min(1e-300), 0.5), energy
+
+
 @dataclass(frozen=True)
 class Tuning:
     """What a set of K kernels answers to; all (K,) float64.

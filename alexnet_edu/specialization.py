@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from alexnet_edu.images import DataError, ImageSet
-from alexnet_edu.kernel_measures import DEALS, compare_columns, kinds, pooled, tuning
+from alexnet_edu.kernel_measures import DEALS, compare_columns, hue_share, kinds, pooled, tuning
 from alexnet_edu.kernel_net import kernel_net
 from alexnet_edu.kernel_training import Recipe, Trained, digest, train_network
 from alexnet_edu.tensor_files import checked, write_tensors
@@ -164,12 +164,14 @@ def measures(kernels: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:
     """What is compared between the columns: name -> (values (K,), weights (K,) or None).
 
     "colour": the colour share of each kernel, all alike. "colour by energy": the share of a column's
-    whole energy, in which a kernel that learned little counts little. "frequency": of the Fourier peak.
+    whole energy, in which a kernel that learned little counts little. "hue": the share of magenta against
+    green in a column's colour energy, see `hue_share`. "frequency": of the Fourier peak.
     """
     found = tuning(kernels)
     return {
         "colour": (found.colour, None),
         "colour by energy": (found.colour, found.norm.square()),
+        "hue": hue_share(kernels),
         "frequency": (found.frequency, None),
     }
 

@@ -18,6 +18,8 @@ from alexnet_edu.kernel_measures import (
     colour_share,
     compare_columns,
     degrees_apart,
+    hue_share,
+    kinds,
     pooled,
     tuning,
 )
@@ -292,3 +294,33 @@ def test_no_networks_no_deals_and_missing_weights_are_refused() -> None:
         compare_columns(torch.zeros(4), deals=0)
     with pytest.raises(ValueError, match="weights for 1 of 2 networks"):
         pooled([drawn(4), drawn(4)], [torch.ones(4)])
+
+
+def test_hues_are_told_apart_exactly() -> None:
+    """Orange against blue 0, magenta against green 1; a grey kernel 1/2 with no energy at all."""
+    axes = torch.tensor([[1.0, 0, -1], [1, -2, 1], [1, 1, 1], [2, -2, 0]], dtype=torch.float64)
+    kernels = axes[:, :, None, None] * drawn(4, 1, 5, 5)
+    share, energy = hue_share(kernels)
+    assert share[:3].tolist() == pytest.approx([0, 1, 0.5])
+    assert energy[2] == pytest.approx(0, abs=1e-24)
+    # (2, −2, 0) is (1, 0, −1) + (1, −2, 1): energies 2 and 6 of 8.
+    assert share[3] == pytest.approx(0.75)
+    total = kernels.square().sum((1, 2, 3))
+    assert torch.allclose(energy / total, colour_share(kernels))  # the two axes are all that is not grey
+
+
+def test_hues_of_random_kernels_are_halves() -> None:
+    share, _ = hue_share(drawn(400, 3, 7, 7))
+    assert share.mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_stripes_and_blobs_are_counted() -> None:
+    down, right = torch.meshgrid(torch.arange(9.0), torch.arange(9.0), indexing="ij")
+    stripes = torch.cos(2 * math.pi * 0.25 * right).expand(3, 9, 9)
+    hill = torch.exp(-((down - 4) ** 2 + (right - 4) ** 2) / 6)
+    blob = torch.tensor(RED_GREEN)[:, None, None] * hill
+    found = kinds(torch.stack([stripes, stripes, blob, hill.expand(3, 9, 9)]))
+    assert (found.striped, found.blobs, found.rest) == (0.5, 0.25, 0.25)
+    assert found.grey_frequency == pytest.approx(0.25, abs=0.02)
+    assert found.coloured_frequency == 0
+    assert kinds(stripes[None]).coloured_frequency is None

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BITS = (32, 64, 128, 256)
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class CodeSettings:
     """How an auto-encoder for codes is made and trained, by Adam, its rate falling to 0 by a cosine.
 
     bits: of a code, a multiple of 8. hidden: units between vector and bottleneck, on each side.
-    epochs: passes over the vectors. rate: the first rate. batch: vectors a step.
+    epochs: passes over the vectors. rate: the first rate. batch: vectors a step. precision: of the matrix
+    products, a key of `PRECISIONS`; "bfloat16" where the processor has it (`train.resolve_precision`).
     """
 
     bits: int = 64
@@ -29,11 +31,14 @@ class CodeSettings:
     epochs: int = 10
     rate: float = 1e-3
     batch: int = 250
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
         if min(self.hidden, self.epochs, self.batch) < 1 or self.rate <= 0:
             raise ValueError(f"hidden, epochs, rate and batch must be above 0, got {self}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is {' or '.join(PRECISIONS)}, got {self.precision!r}")
 
 
 def check_bits(bits: int) -> None:
@@ -124,13 +129,17 @@ def train_coder(
     x = scale(vectors)
     model = _drawn(x.shape[1], settings, generator)
     steps = -(-len(x) // settings.batch) * settings.epochs
-    optimizer = torch.optim.Adam(model.parameters(), settings.rate)
+    optimizer = torch.optim.Adam(model.parameters(), settings.rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for epoch in range(1, settings.epochs + 1):
         total = 0.0
         for index in torch.randperm(len(x), generator=generator).split(settings.batch):
             batch = x[index]
-            loss = F.mse_loss(model(batch), batch)
+            with torch.autocast(
+                "cpu", PRECISIONS[settings.precision], enabled=settings.precision != "float32"
+            ):
+                out = model(batch)
+            loss = F.mse_loss(out.float(), batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

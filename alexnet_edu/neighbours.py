@@ -118,6 +118,26 @@ def precision_at_k(index: Tensor, query_labels: Tensor, gallery_labels: Tensor) 
     return (gallery_labels[index] == query_labels[:, None]).float().mean(1)
 
 
+def ranks(queries: Tensor, gallery: Tensor, index: Tensor) -> Tensor:
+    """How near given images of the gallery are by another distance: the share of it that is nearer, (Q, k).
+
+    queries: (Q, D), gallery: (N, D), as for `nearest`; index: (Q, k) int64. 0 is the nearest of all; images
+    taken at random have 0.5 on the mean. Raises ValueError where shapes do not fit.
+    """
+    _check(queries, gallery, 1)
+    if index.ndim != 2 or len(index) != len(queries):
+        raise ValueError(f"index must be (Q, k) for {len(queries)} queries, got {tuple(index.shape)}")
+    center = gallery.mean(0)
+    y = gallery - center
+    blocks = _blocks(queries, len(y))
+    shares = []
+    for x, places in zip(blocks, index.split(len(blocks[0])), strict=True):
+        distances = squared_distances(x - center, y)
+        own = distances.gather(1, places)
+        shares.append(torch.stack([(distances < one[:, None]).float().mean(1) for one in own.T], 1))
+    return torch.cat(shares)
+
+
 def share_found(index: Tensor, true: Tensor) -> Tensor:
     """The share of each query's true neighbours that are among those found: (Q,) float32, 0–1.
 

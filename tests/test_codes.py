@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,12 @@ def test_the_same_seed_gives_the_same_codes_and_another_one_others() -> None:
     assert not torch.equal(first, other)
 
 
+def test_half_the_precision_does_as_well() -> None:
+    x, _ = clusters()
+    whole, half = (train_coder(x, replace(SMALL, precision=p), 1) for p in ("float32", "bfloat16"))
+    assert half.error == pytest.approx(whole.error, rel=0.1)
+
+
 def test_no_global_randomness_is_touched() -> None:
     x, _ = clusters(100)
     codes = []
@@ -106,6 +113,8 @@ def test_what_cannot_be_coded_is_told() -> None:
             random_coder(x, bits, 0)
     with pytest.raises(ValueError, match="epochs=0"):
         CodeSettings(epochs=0)
+    with pytest.raises(ValueError, match="float32 or bfloat16, got 'half'"):
+        CodeSettings(precision="half")
     with pytest.raises(ValueError, match="variance 0 cannot be told apart"):
         train_coder(torch.ones(9, 3), SMALL, 0)
     with pytest.raises(ValueError, match=r"must be \(N, D\) floating, got \(9,\)"):

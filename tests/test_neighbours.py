@@ -15,6 +15,7 @@ from alexnet_edu.neighbours import (
     nearest,
     nearest_of_batches,
     precision_at_k,
+    ranks,
     share_found,
     squared_distances,
 )
@@ -112,6 +113,15 @@ def test_precision_by_counting() -> None:
     assert precision_at_k(index, torch.tensor([0, 1]), labels).tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
+@pytest.mark.parametrize("block", [1, 500, 25_000_000])
+def test_ranks_by_counting(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK", block)
+    queries, gallery = random_vectors(12), random_vectors(50, seed=1)
+    order = by_hand(queries, gallery).argsort(1)
+    shares = ranks(queries, gallery, order[:, [0, 7, 49]])
+    torch.testing.assert_close(shares, torch.tensor([[0, 7 / 50, 49 / 50]]).expand(12, 3))
+
+
 def test_share_found_by_counting() -> None:
     true = torch.tensor([[3, 4], [5, 6]])
     assert share_found(torch.tensor([[4, 9, 8], [6, 5, 1]]), true).tolist() == [0.5, 1.0]
@@ -142,6 +152,8 @@ def test_other_bad_input_is_told() -> None:
         expected_by_batches(0, 5)
     with pytest.raises(ValueError, match="got 3 of 9"):
         expected_by_batches(3, 9, images=8)
+    with pytest.raises(ValueError, match=r"for 8 queries, got \(3, 6\)"):
+        ranks(x, x, torch.zeros(3, 6, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"for 3 query labels, got \(2, 6\)"):
         precision_at_k(torch.zeros(2, 6, dtype=torch.int64), torch.zeros(3), torch.zeros(9))
     with pytest.raises(ValueError, match=r"\(2, 3\) and \(3, 3\)"):

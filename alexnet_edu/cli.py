@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_edu import imagenet_commands, look_commands
+from alexnet_edu import imagenet_commands, look_commands, retrieval_commands
 from alexnet_edu.arguments import check_device, check_names, positive, seed
 from alexnet_edu.scales import SCALES
 
@@ -471,6 +471,7 @@ def _add_ablations(commands: Any) -> None:
     kept = "Every run is kept up to its last epoch; the same command goes on from there."
     command.set_defaults(run=_results, kept=kept)
     look_commands.add_specialization(commands)
+    retrieval_commands.add_retrieval(commands)
     command = commands.add_parser(
         "two-columns", help="the paper's network in one process and in two: equality, bytes, seconds (§3.2)"
     )

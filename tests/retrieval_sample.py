@@ -1,0 +1,56 @@
+"""A study of retrieval small enough for a test, really made: a tiny network, the stand-in, few codes."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from alexnet_edu.codes import CodeSettings
+from alexnet_edu.images import ImageSet
+from alexnet_edu.kernel_net import kernel_net
+from alexnet_edu.kernel_training import Recipe, train_network
+from alexnet_edu.retrieval_study import Plan, record
+from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.weights import Network
+
+TINY = Plan(
+    bits=(8, 16),
+    code_seeds=1,
+    pixel_seeds=1,
+    planes=2,
+    shortlist=20,
+    codes=CodeSettings(hidden=16, epochs=1, batch=100),
+    batches=(2, 16, 30, 1000),
+    sample=40,
+)
+
+
+@cache
+def tiny_images() -> ImageSet:
+    return synthetic_images(300, 100)
+
+
+@cache
+def tiny_network(seed: int = 1) -> Network:
+    """Hardly trained: enough for shapes and for its layers to differ."""
+    images = tiny_images()
+    trained = train_network(Recipe(kernel_net(kernels=8, side=30), 0.01, 1), images, seed)
+    stages = trained.model.eval().requires_grad_(False).stages
+    return Network("tiny", "a tiny network", stages, trained.prepare, images.train.classes)
+
+
+@cache
+def _made() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        networks = {seed: tiny_network(seed) for seed in (1, 2)}
+        return record(networks, tiny_images(), TINY, Path(folder), workers=2, say=lambda _: None)
+
+
+def sample_record(*, synthetic: bool = True) -> dict[str, Any]:
+    """A record that a test may change. synthetic: what it says of its images."""
+    made = copy.deepcopy(_made())
+    made["provenance"]["data"]["synthetic"] = synthetic
+    return made

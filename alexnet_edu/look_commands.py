@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from alexnet_edu.arguments import check_device, check_names, positive, seed
@@ -117,10 +119,29 @@ def _specialization(options: argparse.Namespace) -> int:
     if not options.assemble:
         workers = options.jobs or os.cpu_count() or 1
         specialization.train_all(chosen, images, folder, workers=workers, device=options.device, say=_say)
-    kernels = weights_dir() / specialization.KERNELS_FILE
-    path = results_dir() / f"{specialization.EXPERIMENT}.json"
+    kernels = folder.with_name(specialization.KERNELS_FILE)
+    path = folder.with_name(f"{specialization.EXPERIMENT}.json")
     record = specialization.assemble(tuple(every.values()), images, folder, kernels)
+    published = results_dir() / path.name
+    if lost := _lost(published, record):
+        _say(f"{published} is left as it is: it holds more, {', '.join(lost)}.")
+    else:
+        path = published
+        weights_dir().mkdir(parents=True, exist_ok=True)
+        kernels = Path(shutil.move(kernels, weights_dir() / kernels.name))
     write_json(path, record)
     count = sum(len(condition["runs"]) for condition in record["conditions"])
     _say(f"{count} networks under {len(record['conditions'])} conditions: {path}, {kernels}")
     return 0
+
+
+def _lost(published: Path, record: dict[str, Any]) -> list[str]:
+    """What a published record has and a new one has not: "condition (so many seeds)"."""
+    from alexnet_edu.json_files import read_json
+
+    def seeds(of: dict[str, Any]) -> dict[str, set[int]]:
+        return {part["name"]: {run["seed"] for run in part["runs"]} for part in of["conditions"]}
+
+    there, here = (seeds(read_json(published)) if published.exists() else {}), seeds(record)
+    lost = {name: each - here.get(name, set()) for name, each in there.items()}
+    return [f"{name} ({len(each)} seeds)" for name, each in lost.items() if each]

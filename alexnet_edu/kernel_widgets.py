@@ -30,10 +30,12 @@ ORDERS = {
 EXCITED = 12  # images shown for a unit
 
 
-def training_explorer(network: Network, *, scale: str = "each", order: str = "learned") -> PictureWidget:
+def training_explorer(
+    network: Network, *, step: int | None = None, scale: str = "each", order: str = "learned"
+) -> PictureWidget:
     """The first kernels at several steps of the training, each column by itself.
 
-    scale: a key of `kernel_pictures.SCALES`; order: one of `ORDERS`, by the kernels after training, so
+    step: one of `network.looks`, where the slider starts; one in their middle if None. scale: a key of `kernel_pictures.SCALES`; order: one of `ORDERS`, by the kernels after training, so
     that a kernel keeps its place. Raises ValueError for a network that kept no earlier kernels.
     """
     if len(network.looks) < 2:
@@ -43,9 +45,12 @@ def training_explorer(network: Network, *, scale: str = "each", order: str = "le
             f"scales: {', '.join(SCALES)}; orders: {', '.join(ORDERS)}; got {scale!r}, {order!r}"
         )
     steps = [step for step, _ in network.looks]
+    step = steps[len(steps) // 2] if step is None else step
+    if step not in steps:
+        raise ValueError(f"the kernels were kept at the steps {', '.join(map(str, steps))}; got {step!r}")
     last = tuning(network.looks[-1][1])
     controls = {
-        "step": slider("Step", [(f"{s:,}", s) for s in steps], steps[-1], "updates of the weights so far"),
+        "step": slider("Step", [(f"{s:,}", s) for s in steps], step, "updates of the weights so far"),
         "scale": choice(
             "Scale", [(w, name) for name, w in SCALES.items()], scale, "what black and white mean"
         ),

@@ -36,6 +36,7 @@ NOTEBOOKS = {
     "04_color_pca_and_crops": "α1 = {}, ",
     "05_two_gpus": "batches of {} images",
     "06_imagenet_training": "at {} of the peak",
+    "07_kernels": "kernels after {} updates",
     "09_dropout": "masks drawn: {};",
     "10_sgd_and_initialization": "in {} epochs",
     "11_results": "{} from scratch, ",
@@ -255,7 +256,44 @@ def press_the_buttons_of_a_dashboard(page: Any) -> None:
     assert picture.evaluate("image => image.naturalWidth") > 0
 
 
-MORE = {"06_imagenet_training": press_the_buttons_of_a_dashboard}
+def drive_every_widget(page: Any) -> None:
+    """Each slider is moved and each list changed, in every output that has a picture; each is followed."""
+    outputs = page.locator(".jp-OutputArea-output:has(img[alt]):has(.widget-slider, select)")
+    assert outputs.count()
+    for i in range(outputs.count()):
+        output = outputs.nth(i)
+        output.scroll_into_view_if_needed()
+        picture = output.locator("img[alt]")
+        for j in range(output.locator("select").count()):
+            choose = output.locator("select").nth(j)
+            for option in reversed(range(choose.locator("option").count())):
+                before = picture.get_attribute("src")
+                if choose.evaluate("list => list.selectedIndex") != option:
+                    choose.select_option(index=option)
+                    changed(page, picture, before)
+        for j in range(output.locator(".widget-slider .noUi-handle").count()):
+            handle = output.locator(".widget-slider .noUi-handle").nth(j)
+            before = picture.get_attribute("src")
+            at_the_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+            handle.focus()
+            page.keyboard.press("ArrowLeft" if at_the_end else "ArrowRight")
+            changed(page, picture, before)
+        assert not output.locator("[role=alert]").count()
+
+
+def changed(page: Any, picture: Any, before: str) -> None:
+    """Waits until the picture is another one, and drawn."""
+    deadline = time.monotonic() + 60
+    while picture.get_attribute("src") == before:
+        assert time.monotonic() < deadline, f"the picture stays: {picture.get_attribute('alt')}"
+        page.wait_for_timeout(100)
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
+MORE = {
+    "06_imagenet_training": press_the_buttons_of_a_dashboard,
+    "07_kernels": drive_every_widget,
+}
 
 
 def test_a_notebook_without_outputs_is_what_lab_starts_from(copies: Path) -> None:

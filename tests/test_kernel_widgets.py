@@ -46,6 +46,8 @@ def put(explorer: PictureWidget, **values: Any) -> str:
 
 def test_kernels_over_the_training(network: Network) -> None:
     explorer = training_explorer(network)
+    assert put(explorer).startswith("8 kernels after 3 updates")
+    explorer = training_explorer(network, step=12)
     assert put(explorer).startswith("8 kernels after 12 updates; first column: colour share 0.")
     seen = set()
     for step in (0, 1, 3, 12):
@@ -56,6 +58,8 @@ def test_kernels_over_the_training(network: Network) -> None:
         put(explorer, order=order, scale="global")
     with pytest.raises(ValueError, match="got 'each', 'size'"):
         training_explorer(network, order="size")
+    with pytest.raises(ValueError, match="at the steps 0, 1, 3, 12; got 7"):
+        training_explorer(network, step=7)
 
 
 def test_a_network_without_earlier_kernels_is_refused(network: Network) -> None:

@@ -35,8 +35,9 @@ def training_explorer(
 ) -> PictureWidget:
     """The first kernels at several steps of the training, each column by itself.
 
-    step: one of `network.looks`, where the slider starts; one in their middle if None. scale: a key of `kernel_pictures.SCALES`; order: one of `ORDERS`, by the kernels after training, so
-    that a kernel keeps its place. Raises ValueError for a network that kept no earlier kernels.
+    step: one of `network.looks`, where the slider starts; one in their middle if None. scale: a key of
+    `kernel_pictures.SCALES`; order: one of `ORDERS`, by the kernels after training, so that a kernel keeps
+    its place. Raises ValueError for another of these, and for a network that kept no earlier kernels.
     """
     if len(network.looks) < 2:
         raise ValueError(f"{network.name!r} has no kernels from the time of its training")

@@ -39,6 +39,11 @@ def precisions(record: Mapping[str, Any], layer: str) -> list[float]:
     return [float(network["layers"][layer]) for network in record["networks"]]
 
 
+def by_angle(record: Mapping[str, Any]) -> list[float]:
+    """Precision of exact search in the last hidden layer by angle in place of distance, for each network."""
+    return [float(network["by_angle"]) for network in record["networks"]]
+
+
 def hidden(record: Mapping[str, Any]) -> str:
     """The last hidden layer."""
     return layers(record)[-2]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet_edu import paper
@@ -122,6 +123,7 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
         "layers": {name: each.mean().item() for name, each in layers.items()},
         "dimensions": dimensions,
         "classes": _by_class(layers[network.hidden], searched.test),
+        "by_angle": _by_angle(*features, searched, plan),
         "pixel_ranks": _pixel_ranks(true, searched),
         "codes": code_rows(*features, true, searched, plan, plan.code_seeds),
         "batches": batch_rows(*features, searched, plan),
@@ -138,6 +140,7 @@ def pixels_part(searched: Searched, plan: Plan) -> dict[str, Any]:
         "precision": precision.mean().item(),
         "dimensions": gallery.shape[1],
         "classes": _by_class(precision, searched.test),
+        "by_angle": _by_angle(gallery, queries, searched, plan),
         "codes": code_rows(gallery, queries, true, searched, plan, plan.pixel_seeds),
         "provenance": provenance(),
     }
@@ -190,6 +193,13 @@ def batch_rows(gallery: Tensor, queries: Tensor, searched: Searched, plan: Plan)
 
 def _by_class(precision: Tensor, test: Images) -> list[float]:
     return [precision[test.labels == label].mean().item() for label in range(len(test.classes))]
+
+
+def _by_angle(gallery: Tensor, queries: Tensor, searched: Searched, plan: Plan) -> float:
+    """Precision of exact search by the angle at the mean of the gallery, which random planes stand for."""
+    center = gallery.mean(0)
+    x, y = (F.normalize(vectors - center) for vectors in (queries, gallery))
+    return searched.precision(nearest(x, y, plan.k).index).mean().item()
 
 
 def _pixel_ranks(true: Tensor, searched: Searched) -> dict[str, float]:

@@ -107,6 +107,7 @@ def every_layer(network: Network, pixels: Tensor, batch_size: int = 500) -> dict
 
 def network_part(network: Network, seed: int, searched: Searched, plan: Plan) -> dict[str, Any]:
     """One network: its errors, exact search in every layer, codes of the last hidden one."""
+    made = provenance()  # before, not after: what the part is measured with
     gallery, queries = (every_layer(network, each.pixels) for each in (searched.train, searched.test))
     said, labels = queries[network.layers[-1]].softmax(1), searched.test.labels
     layers, dimensions = {}, {name: x.shape[1] for name, x in queries.items()}
@@ -127,12 +128,13 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
         "pixel_ranks": _pixel_ranks(true, searched),
         "codes": code_rows(*features, true, searched, plan, plan.code_seeds),
         "batches": batch_rows(*features, searched, plan),
-        "provenance": provenance(),
+        "provenance": made,
     }
 
 
 def pixels_part(searched: Searched, plan: Plan) -> dict[str, Any]:
     """The same for pixels."""
+    made = provenance()
     gallery, queries = as_vectors(searched.train.pixels), as_vectors(searched.test.pixels)
     true = nearest(queries, gallery, plan.k).index
     precision = searched.precision(true)
@@ -142,7 +144,7 @@ def pixels_part(searched: Searched, plan: Plan) -> dict[str, Any]:
         "classes": _by_class(precision, searched.test),
         "by_angle": _by_angle(gallery, queries, searched, plan),
         "codes": code_rows(gallery, queries, true, searched, plan, plan.pixel_seeds),
-        "provenance": provenance(),
+        "provenance": made,
     }
 
 

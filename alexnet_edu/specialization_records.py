@@ -71,6 +71,22 @@ def table(record: Mapping[str, Any], measure: str = "colour") -> str:
     return "\n".join(lines)
 
 
+def measures_table(record: Mapping[str, Any]) -> str:
+    """Each condition and measure: mean difference over the mean by chance, with its p; as text."""
+    names = list(record["conditions"][0]["pooled"])
+    width = max(len(part["title"]) for part in record["conditions"]) + 2
+    head = f"{'times chance (p)':<{width}}" + "".join(f"{name:>20}" for name in names)
+    lines = [head, "-" * len(head)]
+    for part in record["conditions"]:
+        cells = ""
+        for name in names:
+            test = pooled_test(record, part["name"], name)
+            p = p_text(test.p, record["deals"])
+            cells += f"{f'{test.mean / test.chance:.2f} ({p})':>20}"
+        lines.append(f"{part['title']:<{width}}{cells}")
+    return "\n".join(lines)
+
+
 def origin(record: Mapping[str, Any]) -> str:
     """One sentence: when, where, on what the record was made, and how long it takes."""
     made = record["provenance"]

@@ -65,6 +65,14 @@ def test_the_table_has_a_line_for_each_condition(record: dict[str, Any]) -> None
     assert all(line.endswith("/3") for line in lines[2:])
 
 
+def test_all_measures_stand_in_one_table(record: dict[str, Any]) -> None:
+    lines = records.measures_table(record).splitlines()
+    assert lines[0].split("  ")[0] == "times chance (p)"
+    assert lines[0].split()[-4:] == ["by", "energy", "hue", "frequency"]
+    test = records.pooled_test(record, "joint", "frequency")
+    assert lines[-1].endswith(f"{test.mean / test.chance:.2f} ({records.p_text(test.p, record['deals'])})")
+
+
 def test_a_p_value_that_is_as_small_as_it_can_be_is_written_as_a_bound() -> None:
     assert records.p_text(1 / 4001, 4000) == "< 0.0005"
     assert records.p_text(0.0123, 4000) == "0.012"
@@ -74,7 +82,9 @@ def test_a_p_value_that_is_as_small_as_it_can_be_is_written_as_a_bound() -> None
 def test_other_conditions_and_measures_are_refused_with_those_there_are(record: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="'wide'; choose from paper, joint"):
         records.condition(record, "wide")
-    with pytest.raises(ValueError, match="no measure 'hue'; there are colour, colour by energy, frequency"):
+    with pytest.raises(
+        ValueError, match="no measure 'hue'; there are colour, colour by energy, hue, frequency"
+    ):
         records.pooled_test(record, "paper", "hue")
 
 

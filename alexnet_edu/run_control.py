@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,18 @@ def stop(folder: Path, seconds: float = WAIT_S) -> Status:
     """Asks it to stop and waits until it has saved and ended. Raises RunError as `wait` does."""
     ask_to_stop(folder)
     return wait(folder, seconds=seconds)
+
+
+def data_of(folder: Path) -> Path | None:
+    """The prepared images that the run's own command names; None where nothing is known of it."""
+    process = _read(folder)
+    if process is None:
+        return None
+    for word, following in pairwise([*process.command, ""]):
+        option, _, value = word.partition("=")
+        if option == "--data" and (value or following):
+            return Path(process.cwd) / (value or following)
+    return None
 
 
 # --- what the training itself calls ----------------------------------------------------------

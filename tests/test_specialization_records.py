@@ -83,9 +83,9 @@ def test_other_conditions_and_measures_are_refused_with_those_there_are(record: 
     with pytest.raises(ValueError, match="'wide'; choose from paper, joint"):
         records.condition(record, "wide")
     with pytest.raises(
-        ValueError, match="no measure 'hue'; there are colour, colour by energy, hue, frequency"
+        ValueError, match="no measure 'shape'; there are colour, colour by energy, hue, frequency"
     ):
-        records.pooled_test(record, "paper", "hue")
+        records.pooled_test(record, "paper", "shape")
 
 
 def test_a_study_that_was_cut_short_is_assembled_of_what_is_there(tmp_path: Path) -> None:

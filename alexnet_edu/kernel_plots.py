@@ -54,8 +54,10 @@ def draw_tuning(
     polar.set_thetamin(0)
     polar.set_thetamax(180)
     polar.set_thetagrids(range(0, 181, 45))
-    polar.set_rlabel_position(90)
-    ax.set_ylim(0, max(0.3, float(r.max()) * 1.05) if len(r) else 0.5)
+    most = max(0.3, float(r.max()) * 1.08) if len(r) else 0.5
+    ax.set_ylim(0, most)
+    polar.set_rgrids([tick for tick in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7) if tick < most], angle=0)
+    polar.tick_params(axis="y", labelsize=FONT_SIZE - 2, pad=1)
     ax.tick_params(labelsize=FONT_SIZE - 1)
     return marks
 
@@ -63,18 +65,13 @@ def draw_tuning(
 def draw_colour_counts(ax: Axes, values: Sequence[ArrayLike], chance: float | None = None) -> None:
     """How many kernels of each column have which colour share: one (K,) for each column, 0–1."""
     edges = np.linspace(0, 1, 11).tolist()
-    for each, color, words, hatch in zip(values, COLUMN_COLORS, COLUMN_WORDS, ("", "//"), strict=False):
-        share = np.asarray(each)
-        ax.hist(
-            share,
-            edges,
-            color=color,
-            alpha=0.45,
-            hatch=hatch,
-            edgecolor=color,
-            label=f"{words} (mean {share.mean():.2f})",
-        )
-        ax.axvline(float(share.mean()), color=color, linewidth=2)
+    shares = [np.asarray(each) for each in values]
+    means = [float(share.mean()) for share in shares]
+    labels = [f"{words} (mean {mean:.2f})" for words, mean in zip(COLUMN_WORDS, means, strict=False)]
+    colors = list(COLUMN_COLORS[: len(shares)])
+    ax.hist(shares, edges, color=colors, label=labels, rwidth=0.85)  # side by side
+    for mean, color, line in zip(means, colors, ("-", "--"), strict=False):
+        ax.axvline(mean, color=color, linestyle=line, linewidth=2)
     if chance is not None:
         ax.axvline(chance, color=NEUTRAL, linestyle=":", linewidth=1.5, label="random weights")
     ax.set_xlim(0, 1)
@@ -126,7 +123,8 @@ def draw_conditions(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         ax.plot([], [], color=COLUMN_COLORS[0], linewidth=3, label="mean of the networks")[0],
         ax.add_patch(Rectangle((0, 0), 0, 0, color="#D9D9D9", label="95% of such means by chance")),
     ]
-    ax.legend(handles=marks, fontsize=FONT_SIZE - 1, loc="lower right", framealpha=0.9)
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.45, -0.12), "ncols": 4}
+    ax.legend(handles=marks, fontsize=FONT_SIZE - 1, frameon=False, **below)
 
 
 def draw_over_training(ax: Axes, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:

@@ -31,7 +31,10 @@ def layers(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def precisions(record: Mapping[str, Any], layer: str) -> list[float]:
-    """Precision of exact search in a layer, one for each network; in `PIXELS` one alone."""
+    """Precision of exact search in a layer, one for each network; in `PIXELS` one alone.
+
+    In the last hidden layer and in pixels of all test images, in other layers of `plan["sample"]`.
+    """
     if layer == PIXELS:
         return [float(record["pixels"]["precision"])]
     if layer not in layers(record):
@@ -40,7 +43,7 @@ def precisions(record: Mapping[str, Any], layer: str) -> list[float]:
 
 
 def by_angle(record: Mapping[str, Any]) -> list[float]:
-    """Precision of exact search in the last hidden layer by angle in place of distance, for each network."""
+    """Precision of exact search in the last hidden layer by angle in place of distance, for each network, of a sample."""
     return [float(network["by_angle"]) for network in record["networks"]]
 
 

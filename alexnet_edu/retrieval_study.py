@@ -49,14 +49,14 @@ class Plan:
     k: neighbours shown. bits: lengths of codes. code_seeds: auto-encoders for each network and length;
     pixel_seeds: the same for pixels. planes: draws of random planes for each. shortlist: codes among which
     the true neighbours are looked for. codes: how auto-encoders are trained. batches: into how many the
-    training images are cut for the search of findsimilar.py, which keeps `kept`. sample: queries where
-    not all are needed.
+    training images are cut for the search of findsimilar.py, which keeps `kept`. sample: queries where not
+    all are taken: for the other layers, for angles, for batches.
     """
 
     k: int = paper.FIGURE4_NEIGHBOURS
     bits: tuple[int, ...] = BITS
-    code_seeds: int = 2
-    pixel_seeds: int = 3
+    code_seeds: int = 1
+    pixel_seeds: int = 2
     planes: int = 3
     shortlist: int = 100
     codes: CodeSettings = field(default_factory=CodeSettings)
@@ -113,10 +113,12 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
     layers, dimensions = {}, {name: x.shape[1] for name, x in queries.items()}
     features = (gallery[network.hidden], queries[network.hidden])
     for name in network.layers:
-        index = nearest(queries.pop(name), gallery.pop(name), plan.k).index
-        layers[name] = searched.precision(index)
+        x, y = queries.pop(name), gallery.pop(name)
         if name == network.hidden:
-            true = index
+            true = nearest(x, y, plan.k).index
+            layers[name] = searched.precision(true)
+        else:
+            layers[name] = _of_sample(nearest(x[searched.sample], y, plan.k).index, searched)
     return {
         "seed": seed,
         "top1_error": top_errors(said, labels, 1).mean().item(),
@@ -197,11 +199,15 @@ def _by_class(precision: Tensor, test: Images) -> list[float]:
     return [precision[test.labels == label].mean().item() for label in range(len(test.classes))]
 
 
+def _of_sample(index: Tensor, searched: Searched) -> Tensor:
+    return precision_at_k(index, searched.test.labels[searched.sample], searched.train.labels)
+
+
 def _by_angle(gallery: Tensor, queries: Tensor, searched: Searched, plan: Plan) -> float:
     """Precision of exact search by the angle at the mean of the gallery, which random planes stand for."""
     center = gallery.mean(0)
-    x, y = (F.normalize(vectors - center) for vectors in (queries, gallery))
-    return searched.precision(nearest(x, y, plan.k).index).mean().item()
+    x, y = (F.normalize(vectors - center) for vectors in (queries[searched.sample], gallery))
+    return _of_sample(nearest(x, y, plan.k).index, searched).mean().item()
 
 
 def _pixel_ranks(true: Tensor, searched: Searched) -> dict[str, float]:

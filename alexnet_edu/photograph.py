@@ -23,8 +23,15 @@ def photograph(path: Path | str | None = None, side: int = PREPARED_SIDE) -> Ten
 
         path = str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     try:
-        return fit_to_square(decode(Path(path).read_bytes()).pixels, side)
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"cannot open the photograph {str(path)!r}: {error.strerror or error}") from error
+    return photograph_from_bytes(data, str(path), side)
+
+
+def photograph_from_bytes(data: bytes, name: str, side: int = PREPARED_SIDE) -> Tensor:
+    """The same from the bytes of a file. name: for the message of the ValueError where it is no image."""
+    try:
+        return fit_to_square(decode(data).pixels, side)
     except UnreadableFile as error:
-        raise ValueError(f"{str(path)!r} cannot be read as a photograph: it {error}") from error
+        raise ValueError(f"{name!r} cannot be read as a photograph: it {error}") from error

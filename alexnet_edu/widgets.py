@@ -238,6 +238,17 @@ def checkbox(label: str, value: bool, help_text: str) -> Any:
     )
 
 
+def upload(label: str, help_text: str) -> Any:
+    """A button that takes one image file. Its `value` is () or ({"name": …, "content": bytes-like, …},)."""
+    return ipywidgets.FileUpload(
+        accept="image/*",
+        multiple=False,
+        description=label,
+        tooltip=help_text,
+        layout=ipywidgets.Layout(width="auto", margin="2px 12px 2px 2px"),
+    )
+
+
 def _activation_choice(value: str) -> Any:
     options = [(plots.STYLES[name].label, name) for name in ACTIVATIONS]
     return choice("Activation f", options, value, "the function that every neuron applies")

@@ -182,9 +182,12 @@ def assemble(
     """One record of all networks that are finished in `folder`; their last kernels go to the file `kernels`.
 
     Tests are made of kernels in half precision, as the file holds them, so that a reader of the file
-    finds the same numbers. Raises ValueError where nothing is finished.
+    finds the same numbers. Networks that diverged have no kernels to compare: only their seeds are named.
+    Raises ValueError where nothing is finished.
     """
-    found = {condition.name: finished(condition, images, folder) for condition in chosen}
+    every = {condition.name: finished(condition, images, folder) for condition in chosen}
+    lost = {name: [s for s, one in each.items() if one.status == "diverged"] for name, each in every.items()}
+    found = {name: {s: one for s, one in each.items() if s not in lost[name]} for name, each in every.items()}
     found = {name: each for name, each in found.items() if each}
     if not found:
         raise ValueError(f"no network of the study is finished in {folder}")
@@ -202,7 +205,10 @@ def assemble(
         "title": "Do the two columns divide colour between them?",
         "deals": DEALS,
         "conditions": [
-            _part(condition, len(images(condition.pack).train), found[condition.name])
+            {
+                **_part(condition, len(images(condition.pack).train), found[condition.name]),
+                **({"diverged": lost[condition.name]} if lost[condition.name] else {}),
+            }
             for condition in chosen
             if condition.name in found
         ],

@@ -207,7 +207,7 @@ def test_p_is_uniform_where_nothing_differs() -> None:
 
 def test_chance_is_no_difference_and_a_planted_one_is_found() -> None:
     chance = [drawn(24, seed=s) for s in range(40)]
-    none = pooled(chance, deals=1_000)
+    none = pooled(chance, deals=400)
     assert none.networks == 40
     assert none.low < none.mean < none.high
     assert none.p > 0.05
@@ -216,8 +216,8 @@ def test_chance_is_no_difference_and_a_planted_one_is_found() -> None:
     assert none.clear <= 6
     shift = torch.cat([torch.ones(12), torch.zeros(12)]).double()
     signs = [(-1) ** s for s in range(40)]  # whichever column it is
-    planted = pooled([c + 1.2 * sign * shift for c, sign in zip(chance, signs, strict=True)], deals=1_000)
-    assert planted.p == 1 / 1_001
+    planted = pooled([c + 1.2 * sign * shift for c, sign in zip(chance, signs, strict=True)], deals=400)
+    assert planted.p == 1 / 401
     assert planted.mean > planted.high
     assert planted.clear > 20
     assert planted.effect > 1
@@ -226,7 +226,7 @@ def test_chance_is_no_difference_and_a_planted_one_is_found() -> None:
 def test_the_effect_does_not_grow_with_the_number_of_networks() -> None:
     shift = torch.cat([torch.ones(12), torch.zeros(12)]).double()
     few, many = (
-        pooled([drawn(24, seed=s) + shift for s in range(count)], deals=500).effect for count in (20, 160)
+        pooled([drawn(24, seed=s) + shift for s in range(count)], deals=200).effect for count in (20, 100)
     )
     assert few == pytest.approx(many, rel=0.25)
     assert many > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,30 @@ import torch
 from alexnet_edu.images import DataError
 from alexnet_edu.kernel_net import CONNECTIONS
 from alexnet_edu.model import AlexNet
-from alexnet_edu.specialization import conditions, in_rounds, looks_of, run, train_all
+from alexnet_edu.json_files import read_json, write_json
+from alexnet_edu.specialization import (
+    assemble,
+    conditions,
+    in_rounds,
+    load_kernels,
+    looks_of,
+    run,
+    train_all,
+)
 from tests import kernels_sample
 
 EVERY = conditions()
 CLASSES = {"cifar10": 10, "tiny-imagenet-20": 20}
 SIDES = {"cifar10": 32, "tiny-imagenet-20": 64}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As these networks are trained: for so small ones several threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", list(EVERY))
@@ -73,6 +92,24 @@ def test_a_network_of_the_study_is_kept_under_its_condition(tmp_path: Path) -> N
     assert [step for step, _ in found.looks] == [0, 3, 6, 12]
     (record,) = tmp_path.glob("*.json")
     assert record.name.startswith("specialization-joint-seed2-")
+
+
+def test_a_network_that_diverged_is_named_and_not_compared(tmp_path: Path) -> None:
+    """Its looks end early: the others must not be judged by what they were before their training."""
+    chosen = kernels_sample.conditions(seeds=2)
+    train_all(chosen, lambda _: kernels_sample.IMAGES, tmp_path, workers=1, say=lambda _: None)
+    (path,) = tmp_path.glob("specialization-paper-seed2-*.json")
+    write_json(path, {**read_json(path), "status": "diverged"})
+    record = assemble(chosen, lambda _: kernels_sample.IMAGES, tmp_path, tmp_path / "kernels")
+    paper, joint = record["conditions"]
+    assert paper["diverged"] == [2]
+    assert [run["seed"] for run in paper["runs"]] == [1]
+    assert paper["looks"] == joint["looks"] == [0, 1, 2, 4]
+    assert "diverged" not in joint
+    assert {name: list(each) for name, each in load_kernels(tmp_path / "kernels").items()} == {
+        "paper": [1],
+        "joint": [1, 2],
+    }
 
 
 def test_a_failure_stops_all(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alexnet_edu import measured_kernels as _readers_of_kernels  # noqa: F401  the same
+from alexnet_edu import measured_neighbours as _readers_of_neighbours  # noqa: F401  the same
 from alexnet_edu import measured_results as _readers_of_6  # noqa: F401  it registers them
 from alexnet_edu import measured_training as _readers_of_4_and_5  # noqa: F401  the same
 from alexnet_edu.ledger import CLAIMS, NOTEBOOKS, Claim, claim_named

@@ -43,7 +43,7 @@ def precisions(record: Mapping[str, Any], layer: str) -> list[float]:
 
 
 def by_angle(record: Mapping[str, Any]) -> list[float]:
-    """Precision of exact search in the last hidden layer by angle in place of distance, for each network, of a sample."""
+    """Precision of search in the last hidden layer by angle, of a sample, one for each network."""
     return [float(network["by_angle"]) for network in record["networks"]]
 
 
@@ -142,5 +142,5 @@ def origin(record: Mapping[str, Any]) -> str:
     return (
         f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
         f"{', '.join(made['hardware'])} (torch {', '.join(made['torch'])}), {seeds} networks, "
-        f"{made['data']['test']:,} test images against {made['data']['train']:,} training images"
+        f"{made['data']['test']:,} test images against {made['data']['images']:,} training images"
     )

@@ -291,8 +291,9 @@ def assembled(
             "commits": sorted({m["commit"] for m in made}),
             "dates": sorted({m["date"] for m in made}),
             **{name: sorted({m[name] for m in made}) for name in ("hardware", "torch", "threads")},
+            "precision": [f"auto-encoders {plan.codes.precision}"],
             "data": {
-                "train": len(images.train),
+                "images": len(images.train),
                 "test": len(images.test),
                 "source": images.source,
                 "synthetic": images.synthetic,

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from alexnet_edu.images import DataError
+from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.kernel_net import CONNECTIONS
 from alexnet_edu.model import AlexNet
-from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.specialization import (
     assemble,
     conditions,

@@ -78,6 +78,11 @@ def augment() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
+def searching() -> Iterator[ModuleType]:
+    yield from script("neighbours")
+
+
+@pytest.fixture(scope="module")
 def folder(bench: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("batches")
     pixels, labels, _ = bench.choose_pixels(COUNT)
@@ -482,3 +487,35 @@ def test_runs_that_differ_in_a_bit_are_told_apart(kills: ModuleType, tmp_path: P
         checkpoints.save(checkpoints.path_of(tmp_path / name, 1), {"model.w": changed}, state)
     assert kills.difference(tmp_path / "a", tmp_path / "b") == 0
     assert kills.difference(tmp_path / "a", tmp_path / "c") > 0
+
+
+def test_neighbours_ends_with_its_ratios(searching: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--images", "300", "--dimensions", "64", "--bits", "32", "--rounds", "1", "--threads", "1"]
+    searching.main(small)
+    lines = capsys.readouterr().out.splitlines()
+    ratios = [line.split() for line in lines if line.startswith("ratio ")]
+    assert [name for _, name, _ in ratios] == [
+        "ours_against_cdist",
+        "faiss_flat_against_ours",
+        "codes_against_ours",
+        "codes_against_faiss_flat",
+        "codes_by_faiss_against_product",
+        "bytes",
+    ]
+    assert lines[-1] == "ratio bytes 64.00"
+    assert all(float(value) > 0 for *_, value in ratios)
+    with pytest.raises(SystemExit):
+        searching.main(["--images", "6"])
+
+
+def test_neighbours_that_do_not_agree_are_not_timed(searching: ModuleType) -> None:
+    generator = torch.Generator().manual_seed(0)
+    gallery, queries = (torch.randn(n, 64, generator=generator) for n in (200, 5))
+    found = {name: search() for name, search in searching.variants(gallery, queries, 32).items()}
+    searching.check_that_they_agree(found, gallery, queries, 32)
+    with pytest.raises(SystemExit, match="faiss flat and ours find other neighbours"):
+        searching.check_that_they_agree(found | {"faiss flat": found["ours"] + 1}, gallery, queries, 32)
+    with pytest.raises(SystemExit, match="not equally near"):
+        searching.check_that_they_agree(
+            found | {"codes, faiss": (found["codes, faiss"] + 1) % 200}, gallery, queries, 32
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -163,9 +163,31 @@ def train_network(
     return found
 
 
-def digest(recipe: Recipe, images: ImageSet, seed: int) -> str:
-    """Ten hex digits that change with anything that decides the weights."""
-    what = [asdict(recipe), recipe.config(seed).identity(), images.train.fingerprint()]
+def finished_networks(
+    recipe: Recipe, images: ImageSet, seeds: Iterable[int], *, folder: Path, name: str = "kernels"
+) -> dict[int, Trained]:
+    """Those of these seeds whose training has ended in `folder`; nothing is trained.
+
+    name, errors: as for `train_network`.
+    """
+    fingerprint = images.train.fingerprint()  # once for all: it reads every pixel
+    files = {
+        seed: _Files(folder / f"{name}-seed{seed}-{digest(recipe, images, seed, fingerprint)}")
+        for seed in seeds
+    }
+    ended = {seed: each for seed, each in files.items() if each.record.exists()}
+    if not ended:
+        return {}
+    prepare = Preparation.of(images.train, recipe.network.side, standardized=recipe.standardized)
+    return {seed: _read(each, _new(recipe, images, seed), prepare) for seed, each in ended.items()}
+
+
+def digest(recipe: Recipe, images: ImageSet, seed: int, fingerprint: str | None = None) -> str:
+    """Ten hex digits that change with anything that decides the weights.
+
+    fingerprint: that of the training images, where it is known already.
+    """
+    what = [asdict(recipe), recipe.config(seed).identity(), fingerprint or images.train.fingerprint()]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:10]
 
 

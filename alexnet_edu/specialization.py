@@ -23,7 +23,7 @@ from torch import Tensor
 from alexnet_edu.images import DataError, ImageSet
 from alexnet_edu.kernel_measures import DEALS, compare_columns, hue_share, kinds, pooled, tuning
 from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Recipe, Trained, digest, train_network
+from alexnet_edu.kernel_training import Recipe, Trained, finished_networks, train_network
 from alexnet_edu.tensor_files import checked, write_tensors
 from alexnet_edu.train import resolve_precision
 
@@ -228,12 +228,7 @@ def finished(condition: Condition, images: Callable[[str], ImageSet], folder: Pa
     seeds = range(1, condition.seeds + 1)
     if not any(folder.glob(f"{name}-seed*.json")):
         return {}
-    own = images(condition.pack)
-    return {
-        seed: run(condition, own, seed, folder)
-        for seed in seeds
-        if (folder / f"{name}-seed{seed}-{digest(condition.recipe, own, seed)}.json").exists()
-    }
+    return finished_networks(condition.recipe, images(condition.pack), seeds, folder=folder, name=name)
 
 
 def _part(condition: Condition, images: int, found: dict[int, Trained]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from alexnet_edu.kernel_net import kernel_net
 from alexnet_edu.kernel_training import Recipe, Trained, finished_networks, train_network
 from alexnet_edu.tensor_files import checked, write_tensors
 from alexnet_edu.train import resolve_precision
+from alexnet_edu.weight_recipes import RECIPES, SEEDS
 
 EXPERIMENT = "specialization"
 CIFAR10 = "cifar10"
@@ -90,6 +91,13 @@ def conditions() -> dict[str, Condition]:
             classes=20,
         ),
         of("long", "trained four times as long", "24 epochs", 4, epochs=4 * EPOCHS),
+        Condition(
+            "shipped",
+            "96 kernels, 16 epochs",
+            RECIPES["cifar10"],
+            len(SEEDS),
+            "the shipped network; crops and reflections too",
+        ),
         of(
             "2012",
             "as in 2012",

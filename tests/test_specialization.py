@@ -43,7 +43,7 @@ def test_every_condition_builds(name: str) -> None:
     condition = EVERY[name]
     table, classes = condition.recipe.network, CLASSES[condition.pack]
     assert condition.name == name
-    assert table.side == SIDES[condition.pack]
+    assert table.side <= SIDES[condition.pack]  # crops may be smaller
     assert table.columns == 2
     model = AlexNet(table, classes=classes, generator=torch.Generator().manual_seed(1)).eval()
     assert model(torch.zeros(1, 3, table.side, table.side)).shape == (1, classes)

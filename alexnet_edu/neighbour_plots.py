@@ -13,7 +13,8 @@ from alexnet_edu.plots import FONT_SIZE, NEUTRAL
 
 TRUE_COLOR, OTHER_COLOR = "#ffaaaa", "#aaaaff"  # shownet.py, plot_predictions
 SAME, ANOTHER = "#0072B2", "#D55E00"  # frames: of the query's class, of another
-# Okabe and Ito's colours, twice with other markers: ten classes are told apart without colour, too.
+# Okabe and Ito's colours (a brown for the yellow, which is pale as a dot), two of them twice: every class has
+# a marker of its own, so that the ten are told apart without colour, too.
 CLASS_MARKS = tuple(
     (color, marker)
     for color, marker in zip(
@@ -25,7 +26,7 @@ CLASS_MARKS = tuple(
             "#CC79A7",
             "#56B4E9",
             "#000000",
-            "#F0E442",
+            "#8C6D1F",
             "#0072B2",
             "#D55E00",
         ),
@@ -169,15 +170,18 @@ def draw_batches(ax: Axes, rows: Sequence[Mapping[str, float]], kept: int) -> No
 
 
 def draw_map(
-    ax: Axes, points: ArrayLike, labels: ArrayLike, classes: Sequence[str], centers: ArrayLike
+    ax: Axes, points: ArrayLike, labels: ArrayLike, classes: Sequence[str], centers: ArrayLike | None = None
 ) -> None:
-    """Points (N, 2) by class, each with its own colour and marker, its name at its centre (classes, 2)."""
-    points, labels, centers = np.asarray(points), np.asarray(labels), np.asarray(centers)
+    """Points (N, 2) by class, each with its own colour and marker.
+
+    centers: (classes, 2), where the names of the classes stand; none without it, for a legend.
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
     for label, name in enumerate(classes):
         color, marker = CLASS_MARKS[label % len(CLASS_MARKS)]
         own = points[labels == label]
-        ax.plot(*own.T, marker, color=color, markersize=3.5, alpha=0.6, markeredgewidth=0, label=name)
-    for name, (x, y) in zip(classes, centers, strict=True):
+        ax.plot(*own.T, marker, color=color, markersize=4, alpha=0.65, markeredgewidth=0, label=name)
+    for name, (x, y) in zip(classes, np.asarray(centers), strict=True) if centers is not None else ():
         if np.isfinite(x):
             box = {"facecolor": "white", "edgecolor": NEUTRAL, "alpha": 0.85, "pad": 1.5, "linewidth": 0.4}
             ax.text(x, y, name, ha="center", va="center", fontsize=FONT_SIZE - 2, bbox=box)

@@ -83,6 +83,10 @@ def test_the_map_keeps_clusters_together(ax: Any) -> None:
     assert torch.equal(nearest, labels)
     draw.draw_map(ax, points, labels, ["a", "b", "c", "none"], middles)
     assert texts(ax) == ["a", "b", "c"]
+    bare = Figure().subplots()
+    draw.draw_map(bare, points, labels, ["a", "b", "c"])
+    assert texts(bare) == []
+    assert [line.get_label() for line in bare.lines] == ["a", "b", "c"]
 
 
 def test_a_map_wants_enough_points() -> None:

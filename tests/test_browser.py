@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(
@@ -37,6 +39,7 @@ NOTEBOOKS = {
     "05_two_gpus": "batches of {} images",
     "06_imagenet_training": "at {} of the peak",
     "07_kernels": "kernels after {} updates",
+    "08_neighbours": "test image {}, of class ",
     "09_dropout": "masks drawn: {};",
     "10_sgd_and_initialization": "in {} epochs",
     "11_results": "{} from scratch, ",
@@ -290,9 +293,35 @@ def changed(page: Any, picture: Any, before: str) -> None:
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
+def give_files_of_my_own(page: Any) -> None:
+    """Every control, then a photograph of the reader's, a file that is none, and back to the test images."""
+    drive_every_widget(page)
+    output = page.locator(
+        ".jp-OutputArea-output", has=page.locator("button", has_text="Your own image")
+    ).first
+    picture = io.BytesIO()
+    Image.radial_gradient("L").save(picture, "PNG")
+
+    def give(name: str, content: bytes) -> None:
+        with page.expect_file_chooser() as chooser:
+            output.locator("button", has_text="Your own image").click()
+        chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": content}])
+
+    give("gradient.png", picture.getvalue())
+    output.locator("img[alt^='your image gradient.png']").wait_for()
+    give("broken.png", picture.getvalue()[:99])
+    alert = output.locator("[role=alert]")
+    alert.wait_for()
+    assert "'broken.png' cannot be read as a photograph" in alert.inner_text()
+    output.locator(".widget-slider .noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    output.locator("img[alt^='test image']").wait_for()
+
+
 MORE = {
     "06_imagenet_training": press_the_buttons_of_a_dashboard,
     "07_kernels": drive_every_widget,
+    "08_neighbours": give_files_of_my_own,
 }
 
 

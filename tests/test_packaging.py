@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -57,10 +58,13 @@ def test_every_requirement_is_met_here(requirement: str) -> None:
 
 def imported_packages(folder: Path) -> set[str]:
     """Top-level names that the Python files of a folder import."""
-    names: set[str] = set()
+    names = set()
     for path in folder.rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        names |= set(re.findall(r"^\s*(?:from|import) ([A-Za-z_]\w*)", text, flags=re.MULTILINE))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
     return names
 
 

@@ -431,10 +431,11 @@ assert first["stages.conv1.weights.weight"].shape == (48, 3, 11, 11)
 # some of the new kernels took over that work. (That is our inference: the notes do not say it.)
 #
 # **The first layer stopped learning early.** Its rate was lowered before the others', and set to 0 at epoch 72 (notebook 10). And run 126 gave
-# GPU 1 a *mirrored* image: an attempt to make the columns differ by force. It was dropped after 19 epochs.
+# GPU 1 a *mirrored* image, so that the columns did not even see the same. It was given up after 19 epochs; the notes blame its data, not this.
 #
 # **Connections.** Specialization needs columns. In the notes those that read each other less do worse: no exchange at all until the
-# classifier (run 150) costs 1.16 / 1.12 points against run 145. Here, in small:
+# classifier (run 150) costs 1.16 / 1.12 points against run 145. Here, in small. (The network in
+# which nothing is restricted has a third more weights.)
 
 # %%
 for name in ("paper", "joint", "apart"):

@@ -275,7 +275,7 @@ plt.show()
 
 # %% [markdown]
 # **How to read it.** *Nothing restricted* tests the test itself: every layer reads both halves of the kernels, so the halves mean nothing. And the
-# mean difference lies where chance puts it, and one network of twenty is "clear", as one of twenty must be. *As in the paper*
+# mean difference lies where chance puts it, and one network of twenty is "clear", as chance alone would have it. *As in the paper*
 # the mean lies outside of what chance allows. So **the restricted connections do make the columns part**. But the effect is small, and it does
 # **not** come on every run: one network in five shows it by itself. In the others nobody could say which is the coloured column. No
 # exchange at all does not make it stronger.

@@ -37,7 +37,7 @@ from alexnet_edu.architecture import Architecture, Layer, fan_ins, narrow, varia
 from alexnet_edu.images import Images
 from alexnet_edu.json_files import read_json, write_json
 from alexnet_edu.model import AlexNet
-from alexnet_edu.provenance import provenance
+from alexnet_edu.provenance import joint_provenance, provenance
 from alexnet_edu.train import keep_freed_memory
 
 INPUTS = {"raw": "0–255 minus the mean", "unit": "0–1 minus the mean", "standardized": "standardized"}
@@ -290,9 +290,7 @@ def record(batch: Batch, runs_dir: Path, *, say: Callable[[str], None] = print) 
         "narrow": {"divisor": DIVISOR, "steps": STEPS, "cells": narrow_cells},
         "full": {"divisor": 1, "steps": FULL_STEPS, "cells": full_cells},
         "provenance": {
-            "commits": sorted({o["commit"] for o in origins}),
-            "dates": sorted({o["date"] for o in origins}),
-            **{name: sorted({o[name] for o in origins}) for name in ("hardware", "torch", "threads")},
+            **joint_provenance(origins),
             "precision": ["float32"],
             "data": {
                 "source": f"one image of each class, enlarged to 224 × 224; {batch.source}",

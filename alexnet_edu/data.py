@@ -203,13 +203,20 @@ def _official(folder: Path, *, train: bool) -> Images:
     return Images(pixels, labels, tuple(found.classes), DOWNLOAD_SOURCE)
 
 
-def _reason(error: Exception) -> str:
-    """The reason in a few words, without an address."""
+def connection_fault(error: Exception) -> str | None:
+    """What went wrong with the connection, without an address; None where the error is another."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()  # it holds the connection
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection: {error.reason}"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """The reason in a few words, without an address."""
+    if fault := connection_fault(error):
+        return fault
     if isinstance(error, TimeoutError):
         return f"no answer for {TIMEOUT_SECONDS} seconds"
     if isinstance(error, RuntimeError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import socket
-import urllib.error
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torchvision.models import AlexNet_Weights, alexnet
 
 from alexnet_edu import checkpoints
 from alexnet_edu.checkpoints import Checkpoint
+from alexnet_edu.data import connection_fault
 from alexnet_edu.image_decode import fit_to_square
 from alexnet_edu.imagenet import PreparedSet, open_prepared
 from alexnet_edu.imagenet_evaluate import network_of
@@ -215,9 +215,4 @@ def _downloaded() -> dict[str, Tensor]:
 
 def _reason(error: Exception) -> str:
     """The reason in a few words, without an address."""
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()  # it holds the connection
-        return f"the server answered {error.code} {error.reason}"
-    if isinstance(error, urllib.error.URLError):
-        return f"no connection: {error.reason}"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return connection_fault(error) or (str(error).splitlines() or [type(error).__name__])[0]

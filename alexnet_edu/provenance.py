@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,16 @@ def provenance(device: torch.device | str = "cpu") -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
     }
+
+
+def joint_provenance(origins: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Where the runs of one record come from: each different value of their `provenance` once, sorted.
+
+    "commits", "dates", "hardware", "torch", "threads", each a list.
+    """
+    plural = {"commits": "commit", "dates": "date"} | {n: n for n in ("hardware", "torch", "threads")}
+    every = list(origins)
+    return {name: sorted({origin[key] for origin in every}) for name, key in plural.items()}
 
 
 def commit() -> str:

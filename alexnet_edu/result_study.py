@@ -12,6 +12,7 @@ import torch
 from tqdm.auto import tqdm
 
 from alexnet_edu.architecture import count
+from alexnet_edu.provenance import joint_provenance
 from alexnet_edu.result_numbers import error, members_part, problem_part, seen
 from alexnet_edu.result_records import EXPERIMENT
 from alexnet_edu.result_trials import (
@@ -233,9 +234,4 @@ def _run(one: Outcome) -> dict[str, Any]:
 
 def _provenance(outcomes: list[Outcome]) -> dict[str, Any]:
     origins = [one.record["provenance"] for one in outcomes]
-    return {
-        "commits": sorted({o["commit"] for o in origins}),
-        "dates": sorted({o["date"] for o in origins}),
-        **{name: sorted({o[name] for o in origins}) for name in ("hardware", "torch", "threads")},
-        "precision": [resolve_precision("auto")],
-    }
+    return {**joint_provenance(origins), "precision": [resolve_precision("auto")]}

@@ -35,7 +35,7 @@ from alexnet_edu.neighbours import (
     share_found,
 )
 from alexnet_edu.predictions import top_errors
-from alexnet_edu.provenance import provenance
+from alexnet_edu.provenance import joint_provenance, provenance
 from alexnet_edu.retrieval_records import EXPERIMENT, PIXELS
 from alexnet_edu.weights import Network
 
@@ -288,9 +288,7 @@ def assembled(
         "networks": parts,
         "batches": rows[0],
         "provenance": {
-            "commits": sorted({m["commit"] for m in made}),
-            "dates": sorted({m["date"] for m in made}),
-            **{name: sorted({m[name] for m in made}) for name in ("hardware", "torch", "threads")},
+            **joint_provenance(made),
             "precision": [f"auto-encoders {plan.codes.precision}"],
             "data": {
                 "images": len(images.train),

@@ -24,6 +24,7 @@ from alexnet_edu.images import DataError, ImageSet
 from alexnet_edu.kernel_measures import DEALS, compare_columns, hue_share, kinds, pooled, tuning
 from alexnet_edu.kernel_net import kernel_net
 from alexnet_edu.kernel_training import Recipe, Trained, finished_networks, train_network
+from alexnet_edu.provenance import joint_provenance
 from alexnet_edu.tensor_files import checked, write_tensors
 from alexnet_edu.train import resolve_precision
 from alexnet_edu.weight_recipes import RECIPES, SEEDS
@@ -221,9 +222,7 @@ def assemble(
             if condition.name in found
         ],
         "provenance": {
-            "commits": sorted({o["commit"] for o in origins}),
-            "dates": sorted({o["date"] for o in origins}),
-            **{name: sorted({o[name] for o in origins}) for name in ("hardware", "torch", "threads")},
+            **joint_provenance(origins),
             "precision": [resolve_precision("auto")],
             "data": {"source": main.source, "synthetic": main.synthetic, "images": len(main.train)},
         },

@@ -60,11 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_bad_input(error: Exception) -> bool:
     """Whether the message was written for the person who typed the command."""
+    from alexnet_edu.compiling import CannotCompile
     from alexnet_edu.images import DataError
     from alexnet_edu.measured import RecordError
     from alexnet_edu.train import CheckpointError
 
-    return isinstance(error, DataError | CheckpointError | RecordError | ValueError)
+    return isinstance(error, DataError | CheckpointError | RecordError | CannotCompile | ValueError)
 
 
 # --- the commands ---------------------------------------------------------------------

@@ -70,7 +70,13 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what leaves the recipe as it is").add_argument
     add("--device", default="auto", help="auto, cpu, cuda, mps")
     add("--precision", choices=("auto", "float32", "bfloat16", "float64"), default="auto")
-    add("--compile", action="store_true", help="torch.compile; not with columns")
+    add(
+        "--compile",
+        nargs="?",
+        choices=("norms", "network"),
+        const="network",
+        help="torch.compile for the normalizations, or for all (with columns: norms only)",
+    )
     add("--workers", type=int, default=None, help="threads that decode, per process")
     add("--resume", choices=("never", "auto"), default="never")
     add("--keep", type=int, default=3, help="last checkpoints kept besides the best (default: 3)")

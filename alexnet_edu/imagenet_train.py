@@ -46,8 +46,8 @@ class Running:
     precision: "float32", "bfloat16" or "auto", as in `train.TrainConfig`; "float64" to compare runs
     to the last digits, with a group of that type. workers: threads that decode, for each process.
     log_every, save_every: in steps. keep: how many of the last checkpoints stay besides the best
-    one. resume: "never" or "auto", to go on where the folder has checkpoints. compile: let
-    `torch.compile` rewrite the network. tensorboard: write its events too.
+    one. resume: "never" or "auto", to go on where the folder has checkpoints. compile: None, or what
+    `torch.compile` rewrites, the "norms" or the "network". tensorboard: write its events too.
     until: stop after this step, None for the whole run.
     """
 
@@ -57,7 +57,7 @@ class Running:
     save_every: int = 1000
     keep: int = 3
     resume: str = "never"
-    compile: bool = False
+    compile: str | None = None
     tensorboard: bool = False
     until: int | None = None
 
@@ -129,8 +129,8 @@ class Training:
         self._unread: set[str] = set()  # by this process, and not told to the others yet
         self.journal = Journal(folder, group.main, say, self.running.tensorboard)
         self._take_up()
-        if self.running.compile:
-            group.compiled()
+        if self.running.compile is not None:
+            group.compile(self.running.compile)
 
     def _feed(self, split: str, batch_size: int, seed: int | None) -> Feed:
         return Feed(

@@ -8,16 +8,12 @@ normalized within each map (`rnorm` in `layers-145.cfg`), which the paper does n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu import paper
-
-Window = tuple[int, int]  # maps before, maps after
+from alexnet_edu.norm_kernels import AcrossMaps, WithinMaps
 
 CONVENTIONS = ("paper", "code")
 MAP_NORM_ALPHA = 1e-3  # `scale` of cnorm2 at the end of layer-params-145.cfg
@@ -33,6 +29,7 @@ def local_response_norm(
     *,
     convention: str = "paper",
     columns: int = 1,
+    compiled: bool = False,
 ) -> Tensor:
     """b_i = a_i / (k + α Σ_j a_j²)^β over the maps j next to map i (§3.3).
 
@@ -44,6 +41,9 @@ def local_response_norm(
         even n the printed one holds n + 1 maps, and the other ends one map earlier above.
     columns: how many equal parts the maps have that do not see each other: 2 where the
         network of two GPUs lies on one device.
+    compiled: let `torch.compile` make one loop of the dozen passes over memory, and two of the
+        gradient's. The first call of each shape takes some seconds; a processor needs a C++
+        compiler for it (see `compiling.check`).
 
     The sum is clipped at the first and last map of a column, also where n exceeds C.
     The gradient is the closed form, and can be differentiated again.
@@ -55,7 +55,7 @@ def local_response_norm(
         raise ValueError(f"unknown convention {convention!r}; choose one of {', '.join(CONVENTIONS)}")
     before, after = (n // 2, n // 2) if convention == "paper" else (n // 2, (n - 1) // 2)
     scale = alpha if convention == "paper" else alpha / n
-    out: Tensor = _AcrossMaps.apply(x, (before, after), k, scale, beta, columns)
+    out: Tensor = AcrossMaps.apply(x, (before, after), k, scale, beta, columns, compiled)
     return out
 
 
@@ -78,7 +78,7 @@ def map_response_norm(
         raise ValueError(f"expected maps of shape (N, C, H, W), got {tuple(x.shape)}")
     if size % 2 == 0:
         raise ValueError(f"size must be odd, so that the window has a middle, got {size}")
-    out: Tensor = _WithinMaps.apply(x, size, k, alpha, beta)
+    out: Tensor = WithinMaps.apply(x, size, k, alpha, beta)
     return out
 
 
@@ -94,19 +94,28 @@ class LocalResponseNorm(nn.Module):
         *,
         convention: str = "paper",
         columns: int = 1,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
-        self.convention, self.columns = convention, columns
+        self.convention, self.columns, self.compiled = convention, columns, compiled
 
     def forward(self, x: Tensor) -> Tensor:
         return local_response_norm(
-            x, self.n, self.k, self.alpha, self.beta, convention=self.convention, columns=self.columns
+            x,
+            self.n,
+            self.k,
+            self.alpha,
+            self.beta,
+            convention=self.convention,
+            columns=self.columns,
+            compiled=self.compiled,
         )
 
     def extra_repr(self) -> str:
         numbers = f"n={self.n}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
-        return f"{numbers}, convention={self.convention!r}, columns={self.columns}"
+        how = ", compiled=True" if self.compiled else ""
+        return f"{numbers}, convention={self.convention!r}, columns={self.columns}{how}"
 
 
 class MapResponseNorm(nn.Module):
@@ -127,201 +136,6 @@ class MapResponseNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return f"size={self.size}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
-
-
-# --- the arithmetic ------------------------------------------------------------------------
-
-
-class _KeepsInput(torch.autograd.Function):
-    """A function that keeps nothing but its first argument, where autograd would keep much more."""
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, *ctx.settings = inputs
-        ctx.save_for_backward(x)
-
-
-class _AcrossMaps(_KeepsInput):
-    """y = x d^−β with d = k + c Σ x².
-
-    With q = g d^−β the gradient is q − 2cβ x Σ(q x / d), the sum over the maps whose window
-    holds this one: the same window, turned round. It is quicker to compute d again than to
-    write it to the memory and read it back.
-    """
-
-    @staticmethod
-    def forward(x: Tensor, window: Window, k: float, c: float, beta: float, columns: int) -> Tensor:
-        if _in_one_piece(x):
-            wide = _wide(x)
-            return (wide * _power(k + c * _window_sum(wide * wide, window, columns), beta)).to(x.dtype)
-        out, sums = torch.empty_like(x), _PaddedSums(x, window, columns)
-        for part, x_part in zip(_parts(out), _parts(x), strict=True):
-            wide = _wide(x_part)
-            part.copy_(_power(sums.base(wide, k, c), beta).mul_(wide))
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        window, k, c, beta, columns = ctx.settings
-        back = (window[1], window[0])
-        if torch.is_grad_enabled() or _in_one_piece(x):  # the former for a second derivative
-            wide = _wide(x)
-            d = k + c * _window_sum(wide * wide, window, columns)
-            q = g * _power(d, beta)
-            gradient = q - 2 * c * beta * wide * _window_sum(q * wide / d, back, columns)
-            return gradient.to(x.dtype), *[None] * 5
-        out, squares, products = torch.empty_like(x), *(_PaddedSums(x, w, columns) for w in (window, back))
-        for part, g_part, x_part in zip(*(_parts(t) for t in (out, g, x)), strict=True):
-            wide = _wide(x_part)
-            d = squares.base(wide, k, c)
-            q = _power(d, beta).mul_(_wide(g_part))
-            inhibition = products.sum_of(torch.div, q * wide, d)
-            squares.by_column(q).addcmul_(inhibition, squares.by_column(wide), value=-2 * c * beta)
-            part.copy_(q)
-        return out, *[None] * 5
-
-
-class _WithinMaps(_KeepsInput):
-    """The same with the mean over size × size places in place of the sum."""
-
-    @staticmethod
-    def forward(x: Tensor, size: int, k: float, alpha: float, beta: float) -> Tensor:
-        def normalized(x: Tensor) -> Tensor:
-            wide = _wide(x)
-            return (wide * _power(k + alpha * _mean_around(wide * wide, size), beta)).to(x.dtype)
-
-        return _in_parts(normalized, x)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        size, k, alpha, beta = ctx.settings
-
-        def gradient(x: Tensor, g: Tensor) -> Tensor:
-            wide = _wide(x)
-            d = k + alpha * _mean_around(wide * wide, size)
-            q = g * _power(d, beta)
-            return (q - 2 * alpha * beta * wide * _mean_around(q * wide / d, size)).to(x.dtype)
-
-        return _in_parts(gradient, x, g), *[None] * 4
-
-
-def _mean_around(x: Tensor, size: int) -> Tensor:
-    """The mean over size × size places of a map; zeros outside of it."""
-    return F.avg_pool2d(x, size, stride=1, padding=size // 2) if x.numel() else x
-
-
-def _in_parts(function: Callable[..., Tensor], x: Tensor, *more: Tensor) -> Tensor:
-    """function(x, *more), image by image where that is quicker and nothing is to be differentiated."""
-    if _in_one_piece(x) or torch.is_grad_enabled():
-        return function(x, *more)
-    out = torch.empty_like(x)
-    for part, *inputs in zip(*(_parts(t) for t in (out, x, *more)), strict=True):
-        part.copy_(function(*inputs))
-    return out
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-PART_BYTES = 1 << 20  # 1 MiB: a core's own cache holds a few tensors of this size
-
-
-def _in_one_piece(x: Tensor) -> bool:
-    """Whether to compute the whole batch at once.
-
-    On a processor a dozen passes over tens of megabytes wait for the memory; image by image
-    the same passes find their numbers in the cache, in half the time. A compiler fuses the
-    passes, and a GPU wants the whole batch.
-    """
-    return torch.compiler.is_compiling() or x.device.type != "cpu" or x.numel() == 0
-
-
-def _images_at_once(x: Tensor) -> int:
-    return max(1, PART_BYTES // (4 * x[0].numel()))
-
-
-def _parts(x: Tensor) -> tuple[Tensor, ...]:
-    return x.split(_images_at_once(x))
-
-
-class _PaddedSums:
-    """Sums over neighbouring maps, for part after part of a batch.
-
-    The numbers go into `inside` a buffer that has zeros on either side of each column.
-    """
-
-    def __init__(self, x: Tensor, window: Window, columns: int) -> None:
-        self.columns, self.maps = columns, x.shape[1] // columns
-        low, high = (min(side, self.maps - 1) for side in window)
-        self.low, self.width = low, low + 1 + high
-        shape = (min(len(x), _images_at_once(x)), columns * (low + self.maps + high), *x.shape[2:])
-        buffer = torch.empty(shape, dtype=_wide(x[:0]).dtype, memory_format=_layout(x)).zero_()
-        self.flat = buffer.as_strided((buffer.numel(),), (1,))
-        self.buffer = buffer.unflatten(1, (columns, -1))
-        self.step = self.buffer.stride(2)  # from a map to the next
-
-    def by_column(self, t: Tensor) -> Tensor:
-        """(N, C, …) as (N, columns, maps, …)."""
-        return t.unflatten(1, (self.columns, self.maps))
-
-    def base(self, x: Tensor, k: float, c: float) -> Tensor:
-        """k + c Σ x², in the shape of x."""
-        d = torch.empty_like(x)
-        squares = self.sum_of(torch.mul, x, x)
-        torch.add(torch.tensor(k, dtype=d.dtype), squares, alpha=c, out=self.by_column(d))
-        return d
-
-    def sum_of(self, operation: Callable[..., Tensor], a: Tensor, b: Tensor) -> Tensor:
-        """(N, columns, maps, …): the sum of operation(a, b) over each map's window.
-
-        The buffer is added to itself, shifted by one map, then by two, four, eight …; as one
-        long row, for what runs over the end of a column ends up in its zeros.
-        """
-        inside = self.buffer[: len(a)].narrow(2, self.low, self.maps)
-        operation(self.by_column(a), self.by_column(b), out=inside)
-        part, size, start = self.flat, 1, 0
-        total: Tensor | None = None
-        while True:
-            if self.width & size:
-                here = part[start * self.step :]
-                total = here if total is None else total[: len(here)] + here[: len(total)]
-                start += size
-            if 2 * size > self.width:
-                assert total is not None
-                return total.as_strided(inside.shape, self.buffer.stride())
-            part = part[: -size * self.step] + part[size * self.step :]
-            size *= 2
-
-
-def _layout(x: Tensor) -> torch.memory_format:
-    for dims, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
-        if x.dim() == dims and not x.is_contiguous() and x.is_contiguous(memory_format=layout):
-            return layout
-    return torch.contiguous_format
-
-
-def _window_sum(squares: Tensor, window: Window, columns: int) -> Tensor:
-    """Sums over the maps from i − window[0] to i + window[1], inside each column."""
-    maps = squares.shape[1] // columns
-    parts = []
-    for column in squares.split(maps, dim=1) if columns > 1 else (squares,):
-        padded = F.pad(column, (0, 0) * (squares.dim() - 2) + window)
-        total = padded[:, :maps]
-        for i in range(1, 1 + sum(window)):
-            total = total + padded[:, i : i + maps]
-        parts.append(total)
-    return torch.cat(parts, dim=1) if columns > 1 else parts[0]
-
-
-def _power(d: Tensor, beta: float) -> Tensor:
-    """d^−β; for the paper's 3/4 by two square roots, many times quicker than `pow`."""
-    if beta == 0.75:
-        root = d.rsqrt()
-        return root * root.sqrt()
-    return d.pow(-beta)
 
 
 def _check(x: Tensor, n: int, k: float, alpha: float, beta: float, columns: int) -> None:

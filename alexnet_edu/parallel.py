@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from alexnet_edu.architecture import Architecture
+from alexnet_edu.compiling import WHAT, check, compile_norms
 from alexnet_edu.layers import Dropout
 from alexnet_edu.model import AlexNet, GroupedLinear
 from alexnet_edu.two_processes import OneColumnAlexNet
@@ -82,9 +83,18 @@ class Single:
         """The inverse of `whole`."""
         return dict(whole)
 
-    def compiled(self) -> None:
-        """Lets `torch.compile` rewrite what is called; the first steps then take a minute longer."""
-        self.module = torch.compile(self.module)  # type: ignore[assignment]
+    def compile(self, what: str) -> None:
+        """Lets `torch.compile` rewrite the "norms" or all of the "network"; the first step then takes longer.
+
+        Raises ValueError for anything else, CannotCompile where that does not work here.
+        """
+        if what == "norms":
+            compile_norms(self.network)
+        elif what == "network":
+            check(self.device)
+            self.module = torch.compile(self.module)  # type: ignore[assignment]
+        else:
+            raise ValueError(f"{what!r} cannot be compiled; choose one of {', '.join(WHAT)}")
 
 
 class _Several(Single):
@@ -157,8 +167,13 @@ class Columns(_Several):
     def own(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self._halves.half_of(whole)
 
-    def compiled(self) -> None:
-        raise ValueError("--compile works on one device and with --parallel data, not with columns")
+    def compile(self, what: str) -> None:
+        if what == "network":
+            raise ValueError(
+                "--compile network works on one device and with --parallel data, not with columns; "
+                "--compile norms does"
+            )
+        super().compile(what)
 
 
 def _widths(network: nn.Module) -> list[int]:

@@ -1,6 +1,6 @@
 """The training step of the full network: images per second, and its share of what the device can do.
 
-    python benchmarks/imagenet_step.py [--device cuda] [--batches 128 1024] [--rounds 5] [--compile]
+    python benchmarks/imagenet_step.py [--device cuda] [--batches 128 1024] [--rounds 5] [--compile norms]
 
 The step is the one of `alexnet-edu train`: crops, reflections, colour PCA and mean on the device,
 forward, backward, and the rule of §5, with images that are on the device already. float32 and bfloat16.
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from alexnet_edu.architecture import count
 from alexnet_edu.augment import ColorPCA
+from alexnet_edu.compiling import WHAT
 from alexnet_edu.imagenet import PreparedSet
 from alexnet_edu.imagenet_feed import Batch, Views
 from alexnet_edu.imagenet_recipe import Recipe, optimizer_of
@@ -81,13 +82,13 @@ def matrix_units(dtype: torch.dtype, device: torch.device, rounds: int) -> float
 class Step:
     """The parts of one step of one network, to be called by themselves."""
 
-    def __init__(self, batch: int, precision: str, device: torch.device, compiled: bool) -> None:
+    def __init__(self, batch: int, precision: str, device: torch.device, compiled: str | None) -> None:
         recipe = Recipe(batch_size=batch)
         self.precision, self.device, self.batch = precision, device, batch
         self.group = Single(recipe.architecture(1000), device, 0)
         self.optimizer = optimizer_of(self.group.network, recipe)
-        if compiled:
-            self.group.compiled()
+        if compiled is not None:
+            self.group.compile(compiled)
         generator = torch.Generator().manual_seed(0)
         self.views = Views(_noise(generator), device=device)
         pixels = torch.randint(256, (batch, SIDE, SIDE, 3), dtype=torch.uint8, generator=generator)
@@ -131,7 +132,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batches", type=int, nargs="+", default=None)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", choices=WHAT)
     options = parser.parse_args()
     device = torch.device(options.device)
     batches = options.batches or ([128, 1024] if device.type == "cuda" else [16, 32])

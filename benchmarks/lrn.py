@@ -30,6 +30,7 @@ from torchvision.models import alexnet  # type: ignore[import-untyped]
 from turns import Child, Measure, median_ratio, take_turns
 
 from alexnet_edu.architecture import variant
+from alexnet_edu.compiling import compile_norms
 from alexnet_edu.layers import local_response_norm
 from alexnet_edu.model import AlexNet
 from alexnet_edu.train import keep_freed_memory
@@ -49,6 +50,10 @@ def pytorchs(x: Tensor) -> Tensor:
 
 def ours(x: Tensor) -> Tensor:
     return local_response_norm(x, convention="code")
+
+
+def ours_compiled(x: Tensor) -> Tensor:
+    return local_response_norm(x, convention="code", compiled=True)
 
 
 def timed(call: Call) -> Measure:
@@ -81,7 +86,7 @@ def both_ways(norm: Callable[[Tensor], Tensor], x: Tensor) -> Call:
 def time_layers(batch: int, rounds: int) -> dict[str, float]:
     """Ratios for each shape, type, layout and direction; a table of times on the way."""
     found: dict[str, float] = {}
-    norms = {"torch.nn": pytorchs, "ours": ours, "ours, compiled": torch.compile(ours, dynamic=False)}
+    norms = {"torch.nn": pytorchs, "ours": ours, "ours, compiled": ours_compiled}
     print(f"{'milliseconds':46}" + "".join(f"{name:>16}" for name in norms))
     for shape_name, shape in SHAPES.items():
         for dtype_name, dtype in DTYPES.items():
@@ -89,7 +94,6 @@ def time_layers(batch: int, rounds: int) -> dict[str, float]:
                 x = 50 * torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
                 x = x.to(dtype).to(memory_format=layout)
                 for way, make in (("forward", forward), ("forward+backward", both_ways)):
-                    torch.compiler.reset()
                     calls = {name: timed(make(norm, x)) for name, norm in norms.items()}
                     times = take_turns(calls, rounds)
                     row = f"{shape_name} {dtype_name} {layout_name} {way}"
@@ -105,9 +109,11 @@ def time_layers(batch: int, rounds: int) -> dict[str, float]:
 
 
 def network(norm: str) -> AlexNet:
-    """The paper's network with "ours", "torch.nn" or "none" as its normalization."""
+    """The paper's network with "ours", "compiled", "torch.nn" or "none" as its normalization."""
     model = AlexNet(replace(variant("paper"), lrn="code"), generator=torch.Generator().manual_seed(0))
-    if norm != "ours":
+    if norm == "compiled":
+        compile_norms(model)
+    elif norm != "ours":
         for name in ("conv1", "conv2"):
             model.stages[name].lrn = _PerColumn() if norm == "torch.nn" else nn.Identity()
     return model
@@ -140,26 +146,32 @@ class Network:
     """One way to train a network. norm: as in `network`, or "torchvision" for its own network.
 
     fast: channels-last bfloat16, else contiguous float32. keep: freed memory is kept, as
-    `train.fit` asks for; else the allocator is as it comes.
+    `train.fit` asks for; else the allocator is as it comes. whole: all of it through `torch.compile`.
     """
 
     title: str
     norm: str
     fast: bool
     keep: bool
+    whole: bool = False
 
 
 NETWORKS = {
     "ours": Network("ours, channels-last bfloat16, freed memory kept", "ours", True, True),
+    "norms": Network("the same, its norms compiled", "compiled", True, True),
     "plain": Network("torch.nn's norm, plain float32, as it comes", "torch.nn", False, False),
     "torch_nn": Network("torch.nn's norm, otherwise as ours", "torch.nn", True, True),
     "torchvision": Network("torchvision's alexnet (no norm), otherwise as ours", "torchvision", True, True),
+    "torchvision_whole": Network("the same through torch.compile", "torchvision", True, True, True),
     "bare": Network("ours without any norm", "none", True, True),
 }
 STEP_RATIOS = {
     "step_vs_plain_float32": ("plain", "ours"),
+    "step_with_compiled_norms_vs_plain_float32": ("plain", "norms"),
     "step_vs_torch_nn_otherwise_the_same": ("torch_nn", "ours"),
     "step_vs_torchvision_otherwise_the_same": ("torchvision", "ours"),
+    "step_with_compiled_norms_vs_torchvision": ("torchvision", "norms"),
+    "step_with_compiled_norms_vs_compiled_torchvision": ("torchvision_whole", "norms"),
     "step_without_norm_vs_torchvision": ("torchvision", "bare"),
 }
 
@@ -172,7 +184,9 @@ def prepare_step(chosen: Network, batch: int, threads: int) -> Measure:
     images = 60 * torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     dtype = torch.bfloat16 if chosen.fast else torch.float32
     layout = torch.channels_last if chosen.fast else torch.contiguous_format
-    model = alexnet() if chosen.norm == "torchvision" else network(chosen.norm)
+    model: nn.Module = alexnet() if chosen.norm == "torchvision" else network(chosen.norm)
+    if chosen.whole:
+        model.compile()
     return timed(training_step(model, images, dtype, layout))
 
 

@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from alexnet_edu import compiling
 from alexnet_edu.augment import ColorPCA
 from alexnet_edu.layers import LocalResponseNorm
 
@@ -257,6 +258,7 @@ def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytes
         lrn, "training_step", lambda model, _, dtype, layout: made.append((model, dtype, layout)) or int
     )
     monkeypatch.setattr(lrn, "keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(compiling, "check", lambda device: None)
     for chosen in lrn.NETWORKS.values():
         before = len(kept)
         assert lrn.prepare_step(chosen, 1, 1)() >= 0
@@ -264,7 +266,9 @@ def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytes
         assert (len(kept) > before) == chosen.keep
         assert (dtype == torch.bfloat16) == (layout == torch.channels_last) == chosen.fast
         assert hasattr(model, "stages") == (chosen.norm != "torchvision")
-        assert any(isinstance(m, LocalResponseNorm) for m in model.modules()) == (chosen.norm == "ours")
+        norms = [m.compiled for m in model.modules() if isinstance(m, LocalResponseNorm)]
+        assert norms == {"ours": [False, False], "compiled": [True, True]}.get(chosen.norm, [])
+        assert (model._compiled_call_impl is not None) == chosen.whole
     assert {name for pair in lrn.STEP_RATIOS.values() for name in pair} == set(lrn.NETWORKS)
 
 

@@ -4,11 +4,13 @@ import argparse
 from pathlib import Path
 
 import pytest
+import torch
 from torch.distributed.run import get_args_parser
 
 from alexnet_edu import checkpoints, imagenet_commands, run_log
 from alexnet_edu.cli import main
 from tests import prepared
+from tests.needs import needs_compiler
 
 SMALL = ["--narrow", "16", "--batch-size", "16", "--epochs", "1", "--rate", "0.003", "--precision", "float32"]
 
@@ -48,6 +50,33 @@ def test_train_rehearses_trains_and_judges(trained: Path) -> None:
     assert kinds[-2:] == ["final", "stop"]
     assert checkpoints.saved_steps(trained) == [3]
     assert not (trained / "rehearsal").exists()
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_compiled_norms_train_to_the_same_weights(data: str, trained: Path, tmp_path: Path) -> None:
+    command = ["train", "--data", data, "--folder", str(tmp_path), *SMALL, "--rehearsal-steps", "0"]
+    assert main([*command, "--compile", "norms"]) == 0
+    found, expected = (
+        checkpoints.load(checkpoints.path_of(folder, 3)).part("model") for folder in (tmp_path, trained)
+    )
+    assert found.keys() == expected.keys() != set()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_where_nothing_can_be_compiled_one_line_says_so(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(function: object) -> object:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    command = ["train", "--data", data, "--folder", str(tmp_path), *SMALL, "--rehearsal-steps", "0"]
+    for what in (["--compile"], ["--compile", "norms"]):
+        assert main([*command, *what]) == 2
+        assert capsys.readouterr().err.startswith("alexnet-edu: torch.compile does not work on cpu here")
+    assert checkpoints.saved_steps(tmp_path) == []
 
 
 def test_rehearse_only_trains_nothing(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

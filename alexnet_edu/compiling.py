@@ -6,6 +6,10 @@ normalization of §3.3 is a dozen passes over memory that become one.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +29,8 @@ def check(device: torch.device | str) -> None:
     folder for what is compiled that cannot be written to.
     """
     try:
-        torch.compile(_trifle)(torch.ones(8, device=device))
+        with _no_word_of_cuda(torch.device(device)):
+            torch.compile(_trifle)(torch.ones(8, device=device))
     except (RuntimeError, ImportError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         needed = (
@@ -37,6 +42,19 @@ def check(device: torch.device | str) -> None:
             f"torch.compile does not work on {device} here: {reason}. It needs {needed}, and a temporary "
             "folder to write to. Without --compile everything works too, the normalization less quickly"
         ) from error
+
+
+@contextmanager
+def _no_word_of_cuda(device: torch.device) -> Iterator[None]:
+    """torch warns, once, where it finds CUDA's compiler and no GPU; a processor does not mind."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    before = logger.level
+    if device.type == "cpu":
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _trifle(x: Tensor) -> Tensor:

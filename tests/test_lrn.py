@@ -15,7 +15,15 @@ from alexnet_edu.images import Images
 from alexnet_edu.layer_probe import LayerProbe, Settings
 from alexnet_edu.layers import LocalResponseNorm, MapResponseNorm, local_response_norm, map_response_norm
 from alexnet_edu.lrn_widgets import SHOWN, lrn_explorer
-from alexnet_edu.response_probe import Constants, Responses, kept_bytes, shrinking, window_rms
+from alexnet_edu.response_probe import (
+    Constants,
+    Responses,
+    kept_bytes,
+    moved_bytes,
+    seconds_in_turn,
+    shrinking,
+    window_rms,
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +116,26 @@ def test_bytes_kept_for_the_backward_pass() -> None:
     assert kept_bytes(nn.Identity(), x) == 0.0
     assert kept_bytes(nn.ReLU(), x) == 1.0
     assert kept_bytes(nn.LocalResponseNorm(5), x) > 2.0
+
+
+def test_what_the_steps_of_a_function_move() -> None:
+    x = torch.rand(2, 8, 5, 5)
+    assert moved_bytes(lambda x: x + 1, x) == 2.0
+    assert moved_bytes(lambda x: x + x, x) == 3.0
+    assert moved_bytes(lambda x: x.flatten()[::2].view(-1), x) == 0.0
+    assert moved_bytes(lambda x: torch.cat([x[:1], x[1:]]), x) == 2.0
+    assert moved_bytes(lambda x: x.double(), x) == 3.0
+    assert moved_bytes(lambda x: x.clone().add_(1), x) == 2.0 + 2.0
+    assert moved_bytes(nn.LocalResponseNorm(5), x) > 10
+
+
+def test_they_take_turns() -> None:
+    calls: list[str] = []
+    took = seconds_in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
+    assert calls == ["a", "b"] * 4
+    assert took.keys() == {"a", "b"}
+    slow = seconds_in_turn({"quick": lambda: None, "slow": lambda: time.sleep(0.05)}, rounds=5)
+    assert slow["quick"] < 0.05 <= slow["slow"]
 
 
 # --- drawings --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from alexnet_edu import ablation_plots, ablation_records, ablations, lrn_plots, paper, studies
+from alexnet_edu import ablation_plots, ablation_records, ablations, compiling, lrn_plots, paper, studies
 from alexnet_edu.ablation_records import find_cell, last, load_record
 from alexnet_edu.checks import check, hint
 from alexnet_edu.cifar_net import ConvLocalNet
@@ -32,7 +32,15 @@ from alexnet_edu.data import figure_note, load_cifar10, runs_dir
 from alexnet_edu.layers import LocalResponseNorm, MapResponseNorm, local_response_norm, map_response_norm
 from alexnet_edu.ledger import RUNS_2012, log_gain
 from alexnet_edu.lrn_widgets import lrn_explorer
-from alexnet_edu.response_probe import Constants, Responses, kept_bytes, shrinking, window_rms
+from alexnet_edu.response_probe import (
+    Constants,
+    Responses,
+    kept_bytes,
+    moved_bytes,
+    seconds_in_turn,
+    shrinking,
+    window_rms,
+)
 from alexnet_edu.scales import current_scale
 
 cifar = load_cifar10()
@@ -479,6 +487,52 @@ assert all(kept_bytes(layer, maps) == 1.0 for name, layer in layers.items() if "
 # %% [markdown]
 # The closed forms need only $a$: $d$ is computed again. Autograd, left to itself, keeps what stands between
 # the steps of the formula.
+#
+# ### Why is it slow, and must it be?
+#
+# A unit of conv1 needs 363 multiplications before it is normalized (11×11 pixels of three colours), and about ten for
+# the normalization, and a power. Yet on a processor `torch.nn.LocalResponseNorm` takes a large part of AlexNet's training step.
+# The reason is not arithmetic. Each step of the formula (square, add a slice, add the next, …) reads whole tensors from memory
+# and writes one back. Count the bytes, for our own `lrn` from part 2 and for PyTorch's layer, forward only:
+
+# %%
+ways = {"lrn, step by step": lrn, "torch.nn.LocalResponseNorm": layers["torch.nn.LocalResponseNorm"]}
+for name, way in ways.items():
+    print(f"{name:27} moves {moved_bytes(way, maps):4.1f} bytes for each byte of its input")
+least = 2  # read a once, write b once
+assert all(moved_bytes(way, maps) > 8 * least for way in ways.values())
+
+# %% [markdown]
+# Two would do: read $a$ once, write $b$ once, and keep all between in registers. One loop that does so is called a *fused* kernel.
+# In 2012 one wrote such kernels by hand, in CUDA. Today a compiler can write them. `compiled=True` asks
+# `torch.compile` for one loop forward and two backward, and needs a C++ compiler to be installed. Uncompiled, the package's function
+# works image by image, so that most of its steps find their numbers in the processor's cache.
+
+# %% tags=["nbval-ignore-output"]
+variants = {
+    "lrn, step by step": lambda: lrn(batch),
+    "torch.nn": lambda: layers["torch.nn.LocalResponseNorm"](batch),
+    "ours": lambda: local_response_norm(batch, convention="code"),
+    "ours, compiled": lambda: local_response_norm(batch, convention="code", compiled=True),
+}
+batch = torch.randn(16, 96, 55, 55, generator=torch.Generator().manual_seed(3))
+try:
+    compiling.check("cpu")
+except compiling.CannotCompile as reason:
+    print(reason)
+    del variants["ours, compiled"]
+for name in set(variants) - {"lrn, step by step"}:  # which takes α as printed, not α/n
+    assert torch.allclose(variants[name](), variants["ours"](), rtol=1e-5, atol=1e-6)
+with torch.no_grad():
+    took = seconds_in_turn(variants)
+for name in variants:
+    print(f"{name:17} takes {took[name] / took['ours']:.2f} times as long as ours, forward")
+
+# %% [markdown]
+# So a layer's share of the arithmetic says little about its share of the time. Nor do bytes say all: PyTorch's layer moves
+# fewer than our step-by-step form. But it sums the windows by an average pooling in three dimensions, and raises each base to a
+# power. The package's function takes two square roots instead: $d^{-3/4} = d^{-1/2} \cdot \sqrt{d^{-1/2}}$. `benchmarks/lrn.py`
+# measures all this with care, backward pass and whole training step included.
 #
 # ### 13% to 11%?
 #

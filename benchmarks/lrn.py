@@ -33,6 +33,7 @@ from alexnet_edu.architecture import variant
 from alexnet_edu.compiling import compile_norms
 from alexnet_edu.layers import local_response_norm
 from alexnet_edu.model import AlexNet
+from alexnet_edu.norm_kernels import FEWEST_COMPILED
 from alexnet_edu.train import keep_freed_memory
 
 SHAPES = {"96x55x55": (96, 55, 55), "256x27x27": (256, 27, 27)}  # the paper's two
@@ -211,11 +212,15 @@ def time_networks(batch: int, rounds: int, threads: int) -> dict[str, float]:
 # --- memory ---------------------------------------------------------------------------------------
 
 
+MEASURED = {"torch.nn": pytorchs, "ours": ours, "compiled": ours_compiled}
+
+
 def _grown(norm: str, shape: tuple[int, ...], batch: int, answer: multiprocessing.SimpleQueue[int]) -> None:
     """What the peak of this process grows by in one forward and backward pass, in bytes."""
     torch.set_num_threads(1)
-    function = {"ours": ours, "torch.nn": pytorchs}[norm]
-    both_ways(function, torch.randn(1, 8, 4, 4))()
+    function = MEASURED[norm]
+    compiles = norm == "compiled"  # for maps of this size and any number of images
+    both_ways(function, torch.randn(*((FEWEST_COMPILED, *shape) if compiles else (1, 8, 4, 4))))()
     x = torch.randn(batch, *shape).requires_grad_()
     g = torch.ones_like(x)
     _forget_peak()
@@ -246,7 +251,7 @@ def measure_memory(batch: int) -> dict[str, float]:
     print("\npeak beyond input and its gradient's seed, in sizes of the input")
     for name, shape in SHAPES.items():
         grown = {}
-        for norm in ("torch.nn", "ours"):
+        for norm in MEASURED:
             answer = context.SimpleQueue()
             process = context.Process(target=_grown, args=(norm, shape, batch, answer))
             process.start()
@@ -259,6 +264,7 @@ def measure_memory(batch: int) -> dict[str, float]:
         if min(grown.values()) <= 0:
             raise SystemExit(f"with {batch} images the peak lies below that of the imports; take more")
         found[f"peak_{name}_float32"] = grown["torch.nn"] / grown["ours"]
+        found[f"peak_compiled_{name}_float32"] = grown["torch.nn"] / grown["compiled"]
     return found
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 from alexnet_edu import compiling
 from alexnet_edu.augment import ColorPCA
 from alexnet_edu.layers import LocalResponseNorm
+from tests.needs import needs_compiler
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNT = 192  # one batch and a half
@@ -273,10 +274,12 @@ def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytes
 
 
 @pytest.mark.slow
+@needs_compiler
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process its peak like this")
 def test_memory_is_that_of_a_process_of_its_own(lrn: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    found = lrn.measure_memory(4)
-    assert set(found) == {"peak_96x55x55_float32", "peak_256x27x27_float32"}
+    found = lrn.measure_memory(8)
+    shapes = ("96x55x55_float32", "256x27x27_float32")
+    assert set(found) == {f"{peak}_{shape}" for peak in ("peak", "peak_compiled") for shape in shapes}
     assert all(value > 0 for value in found.values())
     assert "96x55x55" in capsys.readouterr().out
 

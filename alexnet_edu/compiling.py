@@ -1,25 +1,39 @@
-"""`torch.compile`, where this machine can: for a whole network, or for its normalizations alone.
+"""`torch.compile`, where this machine can: which parts, whether it works, and functions of batches.
 
-The rest of AlexNet is products of large matrices, which libraries do better than a compiler. The
+Most of AlexNet is products of large matrices, which libraries do better than a compiler. The
 normalization of §3.3 is a dozen passes over memory that become one.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-
-from alexnet_edu.layers import LocalResponseNorm
+from torch import Tensor
 
 WHAT = ("norms", "network")
+FEWEST = 6  # images that a compiled function of a batch takes; for fewer torch would make another
+MOST_VARIANTS = 64  # of one function: sizes of maps, times types, times layouts; torch's own limit is 8
 
 
 class CannotCompile(RuntimeError):
     """`torch.compile` does not work here; the message says why, and what to do."""
+
+    def __init__(self, device: torch.device, error: Exception) -> None:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        needed = (
+            "a C++ compiler (g++ or clang; on Windows the Build Tools of Visual Studio; named by CXX)"
+            if device.type == "cpu"
+            else "Triton and a GPU that it knows"
+        )
+        super().__init__(
+            f"torch.compile does not work on {device} here: {reason}. It needs {needed}, and a temporary "
+            "folder to write to. Without --compile everything works too, the normalization less quickly"
+        )
 
 
 def check(device: torch.device | str) -> None:
@@ -28,20 +42,40 @@ def check(device: torch.device | str) -> None:
     Raises CannotCompile where that fails: no C++ compiler for a processor, no Triton for a GPU, a
     folder for what is compiled that cannot be written to.
     """
+    device = torch.device(device)
     try:
-        with _no_word_of_cuda(torch.device(device)):
+        with _no_word_of_cuda(device):
             torch.compile(_trifle)(torch.ones(8, device=device))
     except (RuntimeError, ImportError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        needed = (
-            "a C++ compiler (g++ or clang; on Windows the Build Tools of Visual Studio; named by CXX)"
-            if torch.device(device).type == "cpu"
-            else "Triton and a GPU that it knows"
-        )
-        raise CannotCompile(
-            f"torch.compile does not work on {device} here: {reason}. It needs {needed}, and a temporary "
-            "folder to write to. Without --compile everything works too, the normalization less quickly"
-        ) from error
+        raise CannotCompile(device, error) from error
+
+
+@functools.cache
+def for_batches(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function of tensors (N, …), compiled once for all N of at least `FEWEST`.
+
+    Once for each type, layout and size of what stands behind N, that is, and each setting; where
+    torch is left to itself, two sizes of maps make it expect any size, which is much slower.
+    The tensors are taken as constants: no gradient flows through the result. Calls of it raise
+    CannotCompile where compiling fails.
+    """
+    compiled = torch.compile(function, dynamic=False, fullgraph=True)
+
+    def call(*arguments: Any) -> Tensor:
+        # What is marked is an alias: the caller's own tensors may go into compiled code elsewhere.
+        own = [a.detach() if isinstance(a, Tensor) else a for a in arguments]
+        tensors = [a for a in own if isinstance(a, Tensor)]
+        for tensor in tensors:
+            torch._dynamo.mark_dynamic(tensor, 0, min=FEWEST)
+        try:
+            with torch._dynamo.config.patch(recompile_limit=MOST_VARIANTS):
+                return compiled(*own)
+        except RuntimeError as error:
+            if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
+                raise CannotCompile(tensors[0].device, error) from error
+            raise
+
+    return call
 
 
 @contextmanager
@@ -59,17 +93,3 @@ def _no_word_of_cuda(device: torch.device) -> Iterator[None]:
 
 def _trifle(x: Tensor) -> Tensor:
     return x * 2 + 1
-
-
-def compile_norms(model: nn.Module) -> int:
-    """From now on every `LocalResponseNorm` of the model runs compiled; how many there are.
-
-    The first step of each size of maps then takes some seconds more. Raises CannotCompile, and
-    changes nothing, where compiling does not work on the device of the model's first parameter.
-    """
-    norms = [module for module in model.modules() if isinstance(module, LocalResponseNorm)]
-    if norms:
-        check(next((p.device for p in model.parameters()), torch.device("cpu")))
-    for norm in norms:
-        norm.compiled = True
-    return len(norms)

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from alexnet_edu import paper
+from alexnet_edu import compiling, paper
 from alexnet_edu.norm_kernels import AcrossMaps, WithinMaps
 
 CONVENTIONS = ("paper", "code")
@@ -43,12 +43,12 @@ def local_response_norm(
         network of two GPUs lies on one device.
     compiled: let `torch.compile` make one loop of the dozen passes over memory, and two of the
         gradient's. The first call of each shape takes some seconds; a processor needs a C++
-        compiler for it (see `compiling.check`).
+        compiler for it. Fewer than `compiling.FEWEST` images are computed as usual.
 
     The sum is clipped at the first and last map of a column, also where n exceeds C.
     The gradient is the closed form, and can be differentiated again.
     Source: `layer.py` 1183 (α/n), `layers-145.cfg` (the window stays in the column).
-    Raises ValueError or TypeError, with the value, for what is none of this.
+    Raises ValueError or TypeError, with the value, for what is none of this, and CannotCompile.
     """
     _check(x, n, k, alpha, beta, columns)
     if convention not in CONVENTIONS:
@@ -116,6 +116,20 @@ class LocalResponseNorm(nn.Module):
         numbers = f"n={self.n}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
         how = ", compiled=True" if self.compiled else ""
         return f"{numbers}, convention={self.convention!r}, columns={self.columns}{how}"
+
+
+def compile_norms(model: nn.Module) -> int:
+    """From now on every `LocalResponseNorm` of the model runs compiled; how many there are.
+
+    The first step of each size of maps then takes some seconds more. Raises CannotCompile, and
+    changes nothing, where compiling does not work on the device of the model's first parameter.
+    """
+    norms = [module for module in model.modules() if isinstance(module, LocalResponseNorm)]
+    if norms:
+        compiling.check(next((p.device for p in model.parameters()), torch.device("cpu")))
+    for norm in norms:
+        norm.compiled = True
+    return len(norms)
 
 
 class MapResponseNorm(nn.Module):

@@ -6,7 +6,6 @@ cache, or, where a compiler is at work, in the form that it makes the quickest l
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu import fused_norm, norm_formula
+from alexnet_edu import compiling, fused_norm, norm_formula
 from alexnet_edu.fused_norm import layout
 from alexnet_edu.norm_formula import Window, power, wide
 
@@ -39,7 +38,7 @@ class AcrossMaps(_KeepsInput):
     def forward(
         x: Tensor, window: Window, k: float, c: float, beta: float, columns: int, compiled: bool
     ) -> Tensor:
-        compiled = compiled and len(x) >= FEWEST_COMPILED
+        compiled = compiled and _can_be_compiled(x)
         if compiled or _in_one_piece(x):
             return _form(x, compiled).normalized(x, window, k, c, beta, columns)
         out, sums = torch.empty_like(x), _PaddedSums(x, window, columns)
@@ -53,7 +52,7 @@ class AcrossMaps(_KeepsInput):
         (x,) = ctx.saved_tensors
         window, k, c, beta, columns, compiled = ctx.settings
         twice = torch.is_grad_enabled()  # a second derivative is asked for
-        compiled = compiled and not twice and len(x) >= FEWEST_COMPILED
+        compiled = compiled and not twice and _can_be_compiled(x)
         if twice or compiled or _in_one_piece(x):
             return _form(x, compiled).gradient(x, g, window, k, c, beta, columns), *[None] * 6
         out = torch.empty_like(x)
@@ -83,29 +82,11 @@ def _form(x: Tensor, compiled: bool) -> _Form:
     """How the whole batch x is computed. On a processor the two forms compile very differently."""
     inside = torch.compiler.is_compiling()  # somebody compiles all of the network
     form = FOR_A_COMPILER if (inside or compiled) and x.device.type == "cpu" else PLAIN
-    return _Form(*map(_compiled, form)) if compiled and not inside else form
+    return _Form(*map(compiling.for_batches, form)) if compiled and not inside else form
 
 
-FEWEST_COMPILED = 6  # images; of fewer the inside of the gradient is no more than a row
-MOST_COMPILED = 64  # sizes of maps, times types, times layouts; torch's own limit is 8
-
-
-@functools.cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The function compiled once for maps of a size, type and layout, whatever the number of images."""
-    quick = torch.compile(function, dynamic=False, fullgraph=True)
-
-    def call(*arguments: Any) -> Tensor:
-        own = [
-            a.detach() if isinstance(a, Tensor) else a for a in arguments
-        ]  # to be marked, not the caller's
-        for a in own:
-            if isinstance(a, Tensor):
-                torch._dynamo.mark_dynamic(a, 0, min=FEWEST_COMPILED)
-        with torch._dynamo.config.patch(recompile_limit=MOST_COMPILED):
-            return quick(*own)
-
-    return call
+def _can_be_compiled(x: Tensor) -> bool:
+    return len(x) >= compiling.FEWEST and x.numel() > 0
 
 
 class WithinMaps(_KeepsInput):

@@ -20,9 +20,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from alexnet_edu import compiling
 from alexnet_edu.architecture import Architecture
-from alexnet_edu.compiling import WHAT, check, compile_norms
-from alexnet_edu.layers import Dropout
+from alexnet_edu.layers import Dropout, compile_norms
 from alexnet_edu.model import AlexNet, GroupedLinear
 from alexnet_edu.two_processes import OneColumnAlexNet
 
@@ -91,10 +91,10 @@ class Single:
         if what == "norms":
             compile_norms(self.network)
         elif what == "network":
-            check(self.device)
+            compiling.check(self.device)
             self.module = torch.compile(self.module)  # type: ignore[assignment]
         else:
-            raise ValueError(f"{what!r} cannot be compiled; choose one of {', '.join(WHAT)}")
+            raise ValueError(f"{what!r} cannot be compiled; choose one of {', '.join(compiling.WHAT)}")
 
 
 class _Several(Single):

@@ -29,11 +29,10 @@ from torch import Tensor, nn
 from torchvision.models import alexnet  # type: ignore[import-untyped]
 from turns import Child, Measure, median_ratio, take_turns
 
+from alexnet_edu import compiling
 from alexnet_edu.architecture import variant
-from alexnet_edu.compiling import compile_norms
-from alexnet_edu.layers import local_response_norm
+from alexnet_edu.layers import compile_norms, local_response_norm
 from alexnet_edu.model import AlexNet
-from alexnet_edu.norm_kernels import FEWEST_COMPILED
 from alexnet_edu.train import keep_freed_memory
 
 SHAPES = {"96x55x55": (96, 55, 55), "256x27x27": (256, 27, 27)}  # the paper's two
@@ -220,7 +219,7 @@ def _grown(norm: str, shape: tuple[int, ...], batch: int, answer: multiprocessin
     torch.set_num_threads(1)
     function = MEASURED[norm]
     compiles = norm == "compiled"  # for maps of this size and any number of images
-    both_ways(function, torch.randn(*((FEWEST_COMPILED, *shape) if compiles else (1, 8, 4, 4))))()
+    both_ways(function, torch.randn(*((compiling.FEWEST, *shape) if compiles else (1, 8, 4, 4))))()
     x = torch.randn(batch, *shape).requires_grad_()
     g = torch.ones_like(x)
     _forget_peak()

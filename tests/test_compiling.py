@@ -13,8 +13,8 @@ from torch import nn
 
 from alexnet_edu import compiling
 from alexnet_edu.architecture import variant
-from alexnet_edu.compiling import CannotCompile, check, compile_norms
-from alexnet_edu.layers import LocalResponseNorm
+from alexnet_edu.compiling import CannotCompile, check
+from alexnet_edu.layers import LocalResponseNorm, compile_norms
 from alexnet_edu.parallel import Single
 from tests.needs import needs_compiler
 from tests.small import narrow
@@ -64,9 +64,16 @@ def test_what_is_no_part_is_quoted() -> None:
         group.compile("lrn")
 
 
+LAYER = """
+import torch
+from alexnet_edu.layers import local_response_norm
+local_response_norm(torch.ones(6, 5, 2, 2), compiled=True)
+"""
+
+
 @pytest.mark.slow
-def test_without_a_compiler_it_says_what_is_missing(tmp_path: Path) -> None:
-    code = "from alexnet_edu.compiling import check; check('cpu')"
+@pytest.mark.parametrize("code", ["from alexnet_edu.compiling import check; check('cpu')", LAYER])
+def test_without_a_compiler_it_says_what_is_missing(code: str, tmp_path: Path) -> None:
     found = {"CXX": str(tmp_path / "g++"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     ended = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | found, capture_output=True, text=True, check=False

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from alexnet_edu import fused_norm, norm_formula
+from alexnet_edu.compiling import FEWEST
 from alexnet_edu.layers import local_response_norm
-from alexnet_edu.norm_kernels import FEWEST_COMPILED
 from tests.needs import needs_compiler
 
 LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -71,7 +71,7 @@ def test_compiled_the_layer_is_the_same_for_any_number_of_images(last: bool) -> 
     torch.compiler.reset()
     torch._dynamo.utils.counters.clear()
     graphs = torch._dynamo.utils.counters["stats"]
-    for images in (9, 6, 32, FEWEST_COMPILED, FEWEST_COMPILED - 1, 1, 0):
+    for images in (9, 6, 32, FEWEST, FEWEST - 1, 1, 0):
         x = activities(images, 12, 4, 5, last=last).float().requires_grad_()
         found, expected = (local_response_norm(x, columns=2, compiled=c) for c in (True, False))
         assert found.stride() == expected.stride()
@@ -79,6 +79,8 @@ def test_compiled_the_layer_is_the_same_for_any_number_of_images(last: bool) -> 
         g = activities(images, 12, 4, 5, seed=1).float()  # not in the layout of x
         gradients = [torch.autograd.grad(y, x, g)[0] for y in (found, expected)]
         torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+    nothing = torch.zeros(9, 12, 0, 5, requires_grad=True)
+    assert torch.autograd.grad(local_response_norm(nothing, compiled=True).sum(), nothing)[0].shape[2] == 0
     assert graphs["unique_graphs"] == 2  # one forward, one backward
 
 

@@ -454,7 +454,7 @@ def test_all_readers_of_images_give_crops_of_the_same_images(
 def test_the_step_that_is_timed_is_the_one_that_trains(step: ModuleType) -> None:
     flop = step.flop_per_image(step.Recipe())
     assert flop == 2 * (3 * 724_406_816 - 105_415_200)  # conv1 needs no gradient of the image
-    timed = step.Step(2, "float32", torch.device("cpu"), False)
+    timed = step.Step(2, "float32", torch.device("cpu"), None)
     before = [p.detach().clone() for p in timed.group.network.parameters()]
     found = timed.timed(rounds=1)
     assert found.step == pytest.approx(found.views + found.passes + found.update)

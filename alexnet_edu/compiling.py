@@ -32,7 +32,7 @@ class CannotCompile(RuntimeError):
         )
         super().__init__(
             f"torch.compile does not work on {device} here: {reason}. It needs {needed}, and a temporary "
-            "folder to write to. Without --compile everything works too, the normalization less quickly"
+            "folder to write to. Uncompiled everything works too, the normalization less quickly"
         )
 
 

@@ -49,7 +49,7 @@ def test_where_it_does_not_work_nothing_changes(monkeypatch: pytest.MonkeyPatch)
 
     group = Single(narrow(variant("paper")), torch.device("cpu"), seed=0)
     monkeypatch.setattr(torch, "compile", broken)
-    message = r"does not work on cpu here: no backend\. It needs a C\+\+ compiler .* Without --compile"
+    message = r"does not work on cpu here: no backend\. It needs a C\+\+ compiler .* Uncompiled"
     for what in ("norms", "network"):
         with pytest.raises(CannotCompile, match=message) as caught:
             group.compile(what)

@@ -492,7 +492,7 @@ assert all(kept_bytes(layer, maps) == 1.0 for name, layer in layers.items() if "
 #
 # A unit of conv1 needs 363 multiplications before it is normalized (11×11 pixels of three colours), and about ten for
 # the normalization, and a power. Yet on a processor `torch.nn.LocalResponseNorm` takes a large part of AlexNet's training step.
-# The reason is not arithmetic. Each step of the formula (square, add a slice, add the next, …) reads whole tensors from memory
+# One reason is memory. Each step of the formula (square, add a slice, add the next, …) reads whole tensors from memory
 # and writes one back. Count the bytes, for our own `lrn` from part 2 and for PyTorch's layer, forward only:
 
 # %%
@@ -505,7 +505,7 @@ assert all(moved_bytes(way, maps) > 8 * least for way in ways.values())
 # %% [markdown]
 # Two would do: read $a$ once, write $b$ once, and keep all between in registers. One loop that does so is called a *fused* kernel.
 # In 2012 one wrote such kernels by hand, in CUDA. Today a compiler can write them. `compiled=True` asks
-# `torch.compile` for one loop forward and two backward, and needs a C++ compiler to be installed. Uncompiled, the package's function
+# `torch.compile` for one loop forward and two backward. It needs a C++ compiler, and the first time half a minute or more. Uncompiled, the package's function
 # works image by image, so that most of its steps find their numbers in the processor's cache.
 
 # %% tags=["nbval-ignore-output"]
@@ -530,9 +530,9 @@ for name in variants:
 
 # %% [markdown]
 # So a layer's share of the arithmetic says little about its share of the time. Nor do bytes say all: PyTorch's layer moves
-# fewer than our step-by-step form. But it sums the windows by an average pooling in three dimensions, and raises each base to a
-# power. The package's function takes two square roots instead: $d^{-3/4} = d^{-1/2} \cdot \sqrt{d^{-1/2}}$. `benchmarks/lrn.py`
-# measures all this with care, backward pass and whole training step included.
+# fewer than our step-by-step form. When its steps were timed one by one on two cores, most of the time went into the average
+# pooling in three dimensions by which it sums the windows, and little into the power. `benchmarks/lrn.py` measures the layers
+# with care, backward pass and whole training step included.
 #
 # ### 13% to 11%?
 #

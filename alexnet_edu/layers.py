@@ -42,8 +42,9 @@ def local_response_norm(
     columns: how many equal parts the maps have that do not see each other: 2 where the
         network of two GPUs lies on one device.
     compiled: let `torch.compile` make one loop of the dozen passes over memory, and two of the
-        gradient's. The first call of each shape takes long (on two busy cores a minute; less
-        once torch has it on disk), and a processor needs a C++ compiler for it. Fewer than `compiling.FEWEST` images are computed as usual.
+        gradient's. The first call of each shape takes long (on two busy cores a minute; less once
+        torch has it on disk), and a processor needs a C++ compiler for it. Fewer than
+        `compiling.FEWEST` images are computed as usual.
 
     The sum is clipped at the first and last map of a column, also where n exceeds C.
     The gradient is the closed form, and can be differentiated again.
@@ -121,8 +122,9 @@ class LocalResponseNorm(nn.Module):
 def compile_norms(model: nn.Module) -> int:
     """From now on every `LocalResponseNorm` of the model runs compiled; how many there are.
 
-    The first step then takes longer, by half a minute or more where nothing lies on disk yet. Raises CannotCompile, and
-    changes nothing, where compiling does not work on the device of the model's first parameter.
+    The first step then takes longer, by half a minute or more where nothing lies on disk yet.
+    Raises CannotCompile, and changes nothing, where compiling does not work on the device of the
+    model's first parameter.
     """
     norms = [module for module in model.modules() if isinstance(module, LocalResponseNorm)]
     if norms:

@@ -36,7 +36,7 @@ def wide(x: Tensor) -> Tensor:
 
 
 def power(d: Tensor, beta: float) -> Tensor:
-    """d^−β; for the paper's 3/4 by two square roots, many times quicker than `pow`."""
+    """d^−β; for the paper's 3/4 by two square roots, quicker than `pow` for what lies in the cache."""
     if beta == 0.75:
         root = d.rsqrt()
         return root * root.sqrt()

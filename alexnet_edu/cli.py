@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from alexnet_edu import imagenet_commands, look_commands, retrieval_commands
 from alexnet_edu.arguments import check_device, check_names, positive, seed
-from alexnet_edu.scales import SCALES
+from alexnet_edu.environment import SCALES
 
 if TYPE_CHECKING:
-    from alexnet_edu.experiments import Bench
+    from alexnet_edu.studies.engine import Bench
 
 EXAMPLES = """\
 examples:
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_bad_input(error: Exception) -> bool:
     """Whether the message was written for the person who typed the command."""
-    from alexnet_edu.compiling import CannotCompile
-    from alexnet_edu.images import DataError
-    from alexnet_edu.measured import RecordError
-    from alexnet_edu.train import CheckpointError
+    from alexnet_edu.files import DataError
+    from alexnet_edu.ledger.ours import RecordError
+    from alexnet_edu.model.compiling import CannotCompile
+    from alexnet_edu.training.loop import CheckpointError
 
     return isinstance(error, DataError | CheckpointError | RecordError | CannotCompile | ValueError)
 
@@ -82,28 +82,28 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _data_import(options: argparse.Namespace) -> int:
-    from alexnet_edu import data
+    from alexnet_edu.data import cifar10 as data
 
     print(data.run_import(options.path, size=options.size, force=options.force, seed=options.seed))
     return 0
 
 
 def _data_cifar10(options: argparse.Namespace) -> int:
-    from alexnet_edu import data
+    from alexnet_edu.data import cifar10 as data
 
     print(data.run_download())
     return 0
 
 
 def _data_status(options: argparse.Namespace) -> int:
-    from alexnet_edu import data
+    from alexnet_edu.data import cifar10 as data
 
     print(data.status().text())
     return 0
 
 
 def _data_imagenet(options: argparse.Namespace) -> int:
-    from alexnet_edu import imagenet_prepare
+    from alexnet_edu.imagenet import prepare as imagenet_prepare
 
     if options.source is None and not options.verify:
         raise ValueError(
@@ -126,7 +126,7 @@ def _data_imagenet(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from alexnet_edu import claims
+    from alexnet_edu.ledger import table as claims
 
     if options.id is None:
         width = max(claims.NARROWEST, min(160, shutil.get_terminal_size((120, 40)).columns))
@@ -147,8 +147,9 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _figure1(options: argparse.Namespace) -> int:
-    from alexnet_edu import data, figure1
-    from alexnet_edu.experiments import Bench
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.studies import figure1
+    from alexnet_edu.studies.engine import Bench
 
     check_names("condition", options.condition, {s.condition for s in figure1.STUDIES})
     check_names("activation", options.activation, {s.activation for s in figure1.STUDIES})
@@ -175,8 +176,10 @@ def _figure1(options: argparse.Namespace) -> int:
 
 
 def _ablation(options: argparse.Namespace) -> int:
-    from alexnet_edu import ablations, data, studies
-    from alexnet_edu.json_files import write_json
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import write_json
+    from alexnet_edu.studies import ablations as studies
+    from alexnet_edu.studies import laboratory as ablations
 
     study = studies.STUDIES[options.study]
     check_names("variant", options.variant, {v.name for v in study.variants})
@@ -203,8 +206,8 @@ def _ablation(options: argparse.Namespace) -> int:
 
 def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put less, other images or the stand-in in place of what is there."""
-    from alexnet_edu.json_files import read_json
-    from alexnet_edu.measured import results_dir
+    from alexnet_edu.files import read_json
+    from alexnet_edu.ledger.ours import results_dir
 
     name = f"{record['experiment']}.json"
     published, own = results_dir() / name, runs.parent / f"{runs.name}-{name}"
@@ -223,9 +226,9 @@ def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
 
 
 def _two_columns(options: argparse.Namespace) -> int:
-    from alexnet_edu import column_trials
-    from alexnet_edu.json_files import write_json
-    from alexnet_edu.measured import TWO_COLUMNS, results_dir
+    from alexnet_edu.files import write_json
+    from alexnet_edu.ledger.ours import TWO_COLUMNS, results_dir
+    from alexnet_edu.two_gpus import check as column_trials
 
     path = options.output or results_dir() / TWO_COLUMNS
     write_json(path, column_trials.record(options.batch, rounds=options.rounds))
@@ -234,9 +237,10 @@ def _two_columns(options: argparse.Namespace) -> int:
 
 
 def _augmenting(options: argparse.Namespace) -> int:
-    from alexnet_edu import augment_trials, data
-    from alexnet_edu.json_files import write_json
-    from alexnet_edu.measured import results_dir
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import write_json
+    from alexnet_edu.ledger.ours import results_dir
+    from alexnet_edu.studies import augment_trials
 
     images = data.load_cifar10(options.scale).train
     if images.synthetic and options.output is None:
@@ -250,9 +254,11 @@ def _augmenting(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
-    from alexnet_edu import data, result_study, result_trials
-    from alexnet_edu.json_files import read_json, write_json
-    from alexnet_edu.measured import results_dir
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import read_json, write_json
+    from alexnet_edu.ledger.ours import results_dir
+    from alexnet_edu.studies import ensembles as result_study
+    from alexnet_edu.studies import result_trials
 
     check_device(options.device)
     if options.output is not None and options.output.is_dir():
@@ -279,9 +285,10 @@ def _results(options: argparse.Namespace) -> int:
 
 
 def _clinic(options: argparse.Namespace) -> int:
-    from alexnet_edu import clinic, data
-    from alexnet_edu.json_files import write_json
-    from alexnet_edu.measured import results_dir
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import write_json
+    from alexnet_edu.ledger.ours import results_dir
+    from alexnet_edu.studies import clinic
 
     images = data.load_cifar10(options.scale).train
     runs = data.runs_dir() / ("clinic-synthetic" if images.synthetic else "clinic")
@@ -296,8 +303,8 @@ def _clinic(options: argparse.Namespace) -> int:
 
 def _place_for_record(bench: Bench, record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put less, or the stand-in, in place of what is there."""
-    from alexnet_edu import figure1
-    from alexnet_edu.measured import results_dir
+    from alexnet_edu.ledger.ours import results_dir
+    from alexnet_edu.studies import figure1
 
     published, own = results_dir() / "figure1.json", runs.with_suffix(".json")
     if bench.images.synthetic:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from alexnet_edu.data import DataStatus
+    from alexnet_edu.data.cifar10 import DataStatus
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -158,7 +158,7 @@ def _import_error(name: str) -> str:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from alexnet_edu.provenance import cpu_model
+    from alexnet_edu.environment import cpu_model
 
     yield Finding("ok", "device", f"CPU: {cpu_model()}")
     for index in range(torch.cuda.device_count()):
@@ -178,8 +178,8 @@ def _devices() -> Iterator[Finding]:
 def _compute() -> Iterator[Finding]:
     import torch
 
-    from alexnet_edu.provenance import usable_cores
-    from alexnet_edu.train import has_fast_bfloat16
+    from alexnet_edu.environment import usable_cores
+    from alexnet_edu.training.loop import has_fast_bfloat16
 
     yield check_threads(torch.get_num_threads(), usable_cores(), os.cpu_count() or 1)
     names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
@@ -236,8 +236,8 @@ def _data(torch_works: bool) -> Iterator[Finding]:
     if not torch_works:
         yield Finding("warn", "data", "not looked at: that needs torch and torchvision", "mend torch first")
         return
-    from alexnet_edu import data
-    from alexnet_edu.images import DataError
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import DataError
 
     try:
         found = data.status()
@@ -344,7 +344,7 @@ def check_kernel(command: str, executable: str) -> Finding:
 
 def check_scale(word: str) -> Finding:
     """word: what ALEXNET_EDU_SCALE holds; empty if it is not set."""
-    from alexnet_edu.scales import SCALES
+    from alexnet_edu.environment import SCALES
 
     if word == "":
         return Finding("ok", "scale", "laptop, the default (ALEXNET_EDU_SCALE is not set)")

@@ -20,9 +20,9 @@ from alexnet_edu import paper
 if TYPE_CHECKING:
     import torch
 
-    from alexnet_edu.imagenet import PreparedSet
-    from alexnet_edu.imagenet_recipe import Recipe
-    from alexnet_edu.imagenet_train import Running, Training
+    from alexnet_edu.imagenet.prepared import PreparedSet
+    from alexnet_edu.imagenet.recipe import Recipe
+    from alexnet_edu.imagenet.trainer import Running, Training
 
 DIVERGED = 3  # exit status
 EXAMPLES = """\
@@ -108,10 +108,10 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Runs the command. 0: finished or stopped, with a checkpoint; 3: the training diverged."""
-    from alexnet_edu.imagenet import open_prepared
-    from alexnet_edu.imagenet_train import Diverged
-    from alexnet_edu.parallel import joined
-    from alexnet_edu.train import keep_freed_memory
+    from alexnet_edu.imagenet.distributed import joined
+    from alexnet_edu.imagenet.prepared import open_prepared
+    from alexnet_edu.imagenet.trainer import Diverged
+    from alexnet_edu.training.loop import keep_freed_memory
 
     keep_freed_memory()
     recipe, running = recipe_of(options), running_of(options)
@@ -136,11 +136,11 @@ def _train(
 
     import torch
 
-    from alexnet_edu.fine_tuning import starting_weights
-    from alexnet_edu.imagenet_train import Training
-    from alexnet_edu.parallel import FORMS
-    from alexnet_edu.run_control import announce
-    from alexnet_edu.run_state import check_free
+    from alexnet_edu.imagenet.distributed import FORMS
+    from alexnet_edu.imagenet.fine_tuning import starting_weights
+    from alexnet_edu.imagenet.run_state import check_free
+    from alexnet_edu.imagenet.runs import announce
+    from alexnet_edu.imagenet.trainer import Training
 
     table = recipe.architecture(len(prepared.wnids))
     check_free(options.folder, running.resume)  # before a rehearsal, not after
@@ -183,8 +183,8 @@ def _rehearse(
     import math
     from dataclasses import replace
 
-    from alexnet_edu import run_log
-    from alexnet_edu.rehearsal import STEPS, check_fits, rehearse
+    from alexnet_edu.imagenet import log as run_log
+    from alexnet_edu.imagenet.rehearsal import STEPS, check_fits, rehearse
 
     trial = training(replace(running, resume="never", tensorboard=False), options.folder / "rehearsal")
     rows = math.ceil(trial.recipe.batch_size / trial.group.world)
@@ -198,8 +198,8 @@ def _rehearse(
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe that the arguments name."""
-    from alexnet_edu.imagenet_recipe import Recipe
-    from alexnet_edu.schedules import LOGGED
+    from alexnet_edu.imagenet.recipe import Recipe
+    from alexnet_edu.training.schedules import LOGGED
 
     epochs = options.epochs
     if epochs is None:
@@ -222,7 +222,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 def running_of(options: argparse.Namespace) -> Running:
     """The settings that leave the recipe as it is."""
-    from alexnet_edu.imagenet_train import Running
+    from alexnet_edu.imagenet.trainer import Running
 
     return Running(
         precision=options.precision,
@@ -274,9 +274,9 @@ def evaluate(options: argparse.Namespace) -> int:
     """Judges checkpoints and says one line; writes the contest's lines if asked."""
     from tqdm.auto import tqdm
 
-    from alexnet_edu.imagenet import open_prepared
-    from alexnet_edu.imagenet_evaluate import judge, load_network
-    from alexnet_edu.parallel import device_of
+    from alexnet_edu.imagenet.distributed import device_of
+    from alexnet_edu.imagenet.evaluate import judge, load_network
+    from alexnet_edu.imagenet.prepared import open_prepared
 
     prepared = open_prepared(options.data)
     weights = _weights(options.weights, len(options.checkpoints))

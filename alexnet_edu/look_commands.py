@@ -42,8 +42,8 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from alexnet_edu.images import DataError
-    from alexnet_edu.weights import SHIPPED, load_weights, weights_path
+    from alexnet_edu.files import DataError
+    from alexnet_edu.studies.networks import SHIPPED, load_weights, weights_path
 
     whole = True
     for name in SHIPPED:
@@ -57,7 +57,9 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from alexnet_edu import data, weight_recipes, weights
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.studies import networks as weights
+    from alexnet_edu.studies import weight_recipes
 
     path = weights.weights_path(options.name)  # of an unknown name there is none
     check_device(options.device)
@@ -105,10 +107,11 @@ def add_specialization(commands: Any) -> None:
 
 
 def _specialization(options: argparse.Namespace) -> int:
-    from alexnet_edu import data, specialization
-    from alexnet_edu.json_files import write_json
-    from alexnet_edu.measured import results_dir
-    from alexnet_edu.weights import weights_dir
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import write_json
+    from alexnet_edu.ledger.ours import results_dir
+    from alexnet_edu.studies import specialization
+    from alexnet_edu.studies.networks import weights_dir
 
     every = specialization.conditions()
     check_names("condition", options.condition, set(every))
@@ -137,7 +140,7 @@ def _specialization(options: argparse.Namespace) -> int:
 
 def _lost(published: Path, record: dict[str, Any]) -> list[str]:
     """What a published record has and a new one has not: "condition (so many seeds)"."""
-    from alexnet_edu.json_files import read_json
+    from alexnet_edu.files import read_json
 
     def seeds(of: dict[str, Any]) -> dict[str, set[int]]:
         return {part["name"]: {run["seed"] for run in part["runs"]} for part in of["conditions"]}

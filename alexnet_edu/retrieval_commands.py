@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_edu.arguments import positive
-from alexnet_edu.scales import SCALES
+from alexnet_edu.environment import SCALES
 
 
 def add_retrieval(commands: Any) -> None:
@@ -32,11 +32,13 @@ def _say(line: str) -> None:
 
 
 def _retrieval(options: argparse.Namespace) -> int:
-    from alexnet_edu import data, retrieval_study, weight_recipes
-    from alexnet_edu.codes import CodeSettings
-    from alexnet_edu.json_files import write_json
-    from alexnet_edu.train import resolve_precision
-    from alexnet_edu.weights import Network
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.files import write_json
+    from alexnet_edu.studies import retrieval as retrieval_study
+    from alexnet_edu.studies import weight_recipes
+    from alexnet_edu.studies.codes import CodeSettings
+    from alexnet_edu.studies.networks import Network
+    from alexnet_edu.training.loop import resolve_precision
 
     if options.output is not None and options.output.is_dir():
         raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
@@ -62,8 +64,8 @@ def _retrieval(options: argparse.Namespace) -> int:
 
 def place(synthetic: bool, record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put the stand-in, or other images, in place of what is there."""
-    from alexnet_edu.json_files import read_json
-    from alexnet_edu.measured import results_dir
+    from alexnet_edu.files import read_json
+    from alexnet_edu.ledger.ours import results_dir
 
     published, own = results_dir() / "retrieval.json", runs / "retrieval.json"
     if synthetic:

@@ -36,10 +36,10 @@ from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 from torchvision.transforms import Compose, Normalize, ToTensor  # type: ignore[import-untyped]
 from turns import Child, median_ratio, take_turns
 
-from alexnet_edu import train
-from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet
-from alexnet_edu.data import pack_path
-from alexnet_edu.images import load_pack
+from alexnet_edu.data.cifar10 import pack_path
+from alexnet_edu.data.images import load_pack
+from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
+from alexnet_edu.training import loop as train
 
 BATCH = 128
 MOMENTUM = 0.9

@@ -32,8 +32,8 @@ import torch
 from PIL import Image
 from turns import Child, Measure, median_ratio, take_turns
 
-from alexnet_edu.imagenet_shards import Job, Recipe, make_shard, prepared
-from alexnet_edu.imagenet_sources import find_source
+from alexnet_edu.imagenet.shards import Job, Recipe, make_shard, prepared
+from alexnet_edu.imagenet.sources import find_source
 
 SIDE, QUALITY = 256, 90
 REAL = "imagenet-samples.zip"

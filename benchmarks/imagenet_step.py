@@ -23,14 +23,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alexnet_edu.architecture import count
-from alexnet_edu.augment import ColorPCA
-from alexnet_edu.compiling import WHAT
-from alexnet_edu.imagenet import PreparedSet
-from alexnet_edu.imagenet_feed import Batch, Views
-from alexnet_edu.imagenet_recipe import Recipe, optimizer_of
-from alexnet_edu.parallel import Single
-from alexnet_edu.train import autocast, keep_freed_memory
+from alexnet_edu.data.augment import ColorPCA
+from alexnet_edu.imagenet.distributed import Single
+from alexnet_edu.imagenet.feed import Batch, Views
+from alexnet_edu.imagenet.prepared import PreparedSet
+from alexnet_edu.imagenet.recipe import Recipe, optimizer_of
+from alexnet_edu.model.architecture import count
+from alexnet_edu.model.compiling import WHAT
+from alexnet_edu.training.loop import autocast, keep_freed_memory
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SIDE = 256

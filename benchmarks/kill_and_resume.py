@@ -30,7 +30,8 @@ from pathlib import Path
 
 import torch
 
-from alexnet_edu import checkpoints, run_log
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import log as run_log
 
 SETTINGS = ("--narrow", "16", "--batch-size", "16", "--rate", "0.003", "--precision", "float32")
 OFTEN = (
@@ -138,7 +139,7 @@ def prepare(
 
     whole_s: seconds that an uninterrupted preparation takes.
     """
-    call = "import sys; from pathlib import Path; from alexnet_edu.imagenet_prepare import prepare; "
+    call = "import sys; from pathlib import Path; from alexnet_edu.imagenet.prepare import prepare; "
     call += "prepare(Path(sys.argv[1]), Path(sys.argv[2]), workers=1, shard_images=4, progress=False)"
     words = [sys.executable, "-c", call, str(source), str(target)]  # the command, with smaller files
     for _ in range(kills):

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 from turns import Measure, median_ratio, take_turns
 
-from alexnet_edu.codes import random_coder
-from alexnet_edu.hamming import binary_index, hamming, pack
-from alexnet_edu.neighbours import nearest
+from alexnet_edu.studies.codes import random_coder
+from alexnet_edu.studies.hamming import binary_index, hamming, pack
+from alexnet_edu.studies.neighbours import nearest
 
 K = 6
 QUERIES = 100

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alexnet_edu import specialization
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Recipe
-from alexnet_edu.specialization import Condition
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import specialization
+from alexnet_edu.studies.kernel_training import Recipe
+from alexnet_edu.studies.specialization import Condition
 
 IMAGES = synthetic_images(260, 60, size=16)
 

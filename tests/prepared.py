@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alexnet_edu.augment import ColorPCA
+from alexnet_edu.data.augment import ColorPCA
 
 SIDE = 256
 

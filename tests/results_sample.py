@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.result_numbers import members_part, problem_part
-from alexnet_edu.result_trials import Plan, split
+from alexnet_edu.studies.result_numbers import members_part, problem_part
+from alexnet_edu.studies.result_trials import Plan, split
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alexnet_edu.codes import CodeSettings
-from alexnet_edu.images import ImageSet
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Recipe, train_network
-from alexnet_edu.retrieval_study import Plan, record
-from alexnet_edu.synthetic import synthetic_images
-from alexnet_edu.weights import Network
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies.codes import CodeSettings
+from alexnet_edu.studies.kernel_training import Recipe, train_network
+from alexnet_edu.studies.networks import Network
+from alexnet_edu.studies.retrieval import Plan, record
 
 TINY = Plan(
     bits=(8, 16),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alexnet_edu.architecture import Architecture
+from alexnet_edu.model.architecture import Architecture
 
 
 def narrow(table: Architecture, classes: int = 11) -> Architecture:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from alexnet_edu.ablation_plots import SERIES, draw_curves, draw_spread
+from alexnet_edu.show.ablation_plots import SERIES, draw_curves, draw_spread
 
 
 def cell(title: str, ends: list[float]) -> dict[str, Any]:

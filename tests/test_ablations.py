@@ -11,8 +11,23 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu import ablations
-from alexnet_edu.ablation_records import (
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import read_json, write_json
+from alexnet_edu.model.architecture import count
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies.ablations import PATTERNS, STUDIES, Study, columns_net, parameters
+from alexnet_edu.studies.laboratory import (
+    Laboratory,
+    assemble,
+    best_rate,
+    record,
+    run_live,
+    run_variant,
+    search,
+    shift_sensitivity,
+    shifted,
+)
+from alexnet_edu.studies.record import (
     at_rate,
     find_cell,
     gap,
@@ -27,21 +42,6 @@ from alexnet_edu.ablation_records import (
     table,
     table_by_rate,
 )
-from alexnet_edu.ablations import (
-    Laboratory,
-    assemble,
-    best_rate,
-    record,
-    run_live,
-    run_variant,
-    search,
-    shift_sensitivity,
-    shifted,
-)
-from alexnet_edu.architecture import count
-from alexnet_edu.json_files import read_json, write_json
-from alexnet_edu.studies import PATTERNS, STUDIES, Study, columns_net, parameters
-from alexnet_edu.synthetic import synthetic_images
 
 IMAGES = synthetic_images(400, 100, seed=1)
 TRAIN, TEST = IMAGES.train, IMAGES.test

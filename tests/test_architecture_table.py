@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alexnet_edu import paper
-from alexnet_edu.architecture import (
+from alexnet_edu.model.architecture import (
     TALKERS,
     VARIANTS,
     Architecture,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from alexnet_edu import augment
-from alexnet_edu.augment import (
+from alexnet_edu.data import augment
+from alexnet_edu.data.augment import (
     NOISE,
     STEPS,
     TEN_PATCHES,

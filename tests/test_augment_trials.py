@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu import augment_trials, paper
-from alexnet_edu.augment import STRENGTHS, ColorPCA
-from alexnet_edu.json_files import write_json
-from alexnet_edu.photograph import photograph
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu import paper
+from alexnet_edu.data.augment import STRENGTHS, ColorPCA
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import write_json
+from alexnet_edu.show.photograph import photograph
+from alexnet_edu.studies import augment_trials
 
 IMAGES = synthetic_images(120, 20, seed=5).train
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu.augment import STRENGTHS, ColorPCA, center_crop
-from alexnet_edu.augment_widgets import color_explorer, crop_explorer, patch_explorer
-from alexnet_edu.photograph import photograph
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.data.augment import STRENGTHS, ColorPCA, center_crop
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.lessons.augment_widgets import color_explorer, crop_explorer, patch_explorer
+from alexnet_edu.show.photograph import photograph
 
 PORTRAIT = photograph(side=64)
 TEST = synthetic_images(60, 40, seed=3).test

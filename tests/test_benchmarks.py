@@ -19,9 +19,9 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet_edu import compiling
-from alexnet_edu.augment import ColorPCA
-from alexnet_edu.layers import LocalResponseNorm
+from alexnet_edu.data.augment import ColorPCA
+from alexnet_edu.model import compiling
+from alexnet_edu.model.layers import LocalResponseNorm
 from tests.needs import needs_compiler
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -485,7 +485,7 @@ def _lives(pid: int) -> bool:
 
 
 def test_runs_that_differ_in_a_bit_are_told_apart(kills: ModuleType, tmp_path: Path) -> None:
-    from alexnet_edu import checkpoints
+    from alexnet_edu.imagenet import checkpoint as checkpoints
 
     state = {"step": 1, "evaluations": [], "recipe": {}}
     weights = torch.ones(3)

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alexnet_edu import checkpoints
-from alexnet_edu.train import CheckpointError
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.training.loop import CheckpointError
 
 
 def _tensors(seed: int = 0) -> dict[str, Tensor]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import checks
-from alexnet_edu.checks import EXERCISES, check, hint
+from alexnet_edu.exercises import check as checks
+from alexnet_edu.exercises.check import EXERCISES, check, hint
 
 
 def numpy_style_relu(z: torch.Tensor) -> Any:

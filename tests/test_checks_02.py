@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu.layers import local_response_norm, map_response_norm
+from alexnet_edu.model.layers import local_response_norm, map_response_norm
 from tests.tried import tried
 
 

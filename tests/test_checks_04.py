@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.augment import ten_crop
+from alexnet_edu.data.augment import ten_crop
 from tests.tried import tried
 
 

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu import exercises_training, paper, run_log, training_cost
-from alexnet_edu.architecture import variant
-from alexnet_edu.checks import EXERCISES, check
-from alexnet_edu.run_report import OTHER_IMAGES, SMALLER, report
+from alexnet_edu import paper
+from alexnet_edu.exercises import training as exercises_training
+from alexnet_edu.exercises.check import EXERCISES, check
+from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.lessons import imagenet as training_cost
+from alexnet_edu.lessons.run_report import OTHER_IMAGES, SMALLER, report
+from alexnet_edu.model.architecture import variant
 
 
 def deal(order: Tensor, step: int, batch: int, rank: int, world: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises_kernels import FIELDS
+from alexnet_edu.exercises.kernels import FIELDS
 from tests.tried import tried
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from alexnet_edu.checks import check
-from alexnet_edu.sgd import PaperSGD
+from alexnet_edu.exercises.check import check
+from alexnet_edu.training.sgd import PaperSGD
 from tests.tried import tried
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises_results import WITH_CENTRE, WITH_TEN
-from alexnet_edu.ledger import RUNS_2012
+from alexnet_edu.exercises.results import WITH_CENTRE, WITH_TEN
+from alexnet_edu.ledger.claims import RUNS_2012
 from tests.tried import tried
 
 

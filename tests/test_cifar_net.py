@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_edu.cifar_net import (
+from alexnet_edu.model.cifar import (
     ACTIVATIONS,
     NORMS,
     Activation,

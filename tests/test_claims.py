@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import claims, figure1, ledger, measured, paper
-from alexnet_edu.convergence import epochs_to
-from alexnet_edu.ledger import CLAIMS, RUNS_2012
-from alexnet_edu.measured import COUNTS
+from alexnet_edu import paper
+from alexnet_edu.ledger import claims as ledger
+from alexnet_edu.ledger import ours as measured
+from alexnet_edu.ledger import table as claims
+from alexnet_edu.ledger.claims import CLAIMS, RUNS_2012
+from alexnet_edu.ledger.ours import COUNTS
 from alexnet_edu.paper import TARGET_TRAINING_ERROR
+from alexnet_edu.studies import figure1
+from alexnet_edu.studies.convergence import epochs_to
 
 IDS = [
     "size-params",
@@ -617,7 +621,7 @@ def test_table_keeps_to_its_width(width: int) -> None:
 
 
 def test_the_ledger_needs_no_torch() -> None:
-    code = "import sys; import alexnet_edu.claims; sys.exit('torch' in sys.modules)"
+    code = "import sys; import alexnet_edu.ledger.table; sys.exit('torch' in sys.modules)"
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ, check=False)
     assert done.returncode == 0

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from alexnet_edu.class_folders import write_class_folders
-from alexnet_edu.imagenet import open_prepared
-from alexnet_edu.imagenet_prepare import prepare
-from alexnet_edu.images import ImageSet
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.data.class_folders import write_class_folders
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.imagenet.prepare import prepare
+from alexnet_edu.imagenet.prepared import open_prepared
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import ablations, cli, column_trials, data, doctor, figure1, result_trials
-from alexnet_edu.claims import CLAIMS
-from alexnet_edu.images import DataError
-from alexnet_edu.json_files import read_json, write_json
-from alexnet_edu.synthetic import synthetic_images
-from alexnet_edu.train import CheckpointError
+from alexnet_edu import cli, doctor
+from alexnet_edu.data import cifar10 as data
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import DataError, read_json, write_json
+from alexnet_edu.ledger.table import CLAIMS
+from alexnet_edu.studies import figure1, result_trials
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.training.loop import CheckpointError
+from alexnet_edu.two_gpus import check as column_trials
 
 ROOT = Path(__file__).resolve().parent.parent
 Capture = pytest.CaptureFixture[str]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import clinic
-from alexnet_edu.architecture import fan_ins, variant
-from alexnet_edu.claims import results_dir
-from alexnet_edu.clinic import SETTINGS, Batch, Setting
-from alexnet_edu.images import Images
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.data.images import Images
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.ledger.table import results_dir
+from alexnet_edu.model.architecture import fan_ins, variant
+from alexnet_edu.studies import clinic
+from alexnet_edu.studies.clinic import SETTINGS, Batch, Setting
 
 THIN = 16  # so many times narrower: a step takes a tenth of a second
 IMAGES = synthetic_images(60, 10, seed=4).train

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu import hamming
-from alexnet_edu.codes import BinaryAutoEncoder, CodeSettings, Scale, random_coder, signs, train_coder
-from alexnet_edu.hamming import pack, search_codes, unpack
+from alexnet_edu.studies import hamming
+from alexnet_edu.studies.codes import BinaryAutoEncoder, CodeSettings, Scale, random_coder, signs, train_coder
+from alexnet_edu.studies.hamming import pack, search_codes, unpack
 
 SMALL = CodeSettings(bits=16, hidden=32, epochs=30, rate=3e-3, batch=50)
 

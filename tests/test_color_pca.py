@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu.augment import CACHED, STRENGTHS, ColorPCA
+from alexnet_edu.data.augment import CACHED, STRENGTHS, ColorPCA
 
 MIX = torch.tensor([[50.0, 10.0, 0.0], [40.0, -5.0, 6.0], [30.0, 8.0, -7.0]], dtype=torch.float64)
 

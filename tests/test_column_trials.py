@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import column_trials
-from alexnet_edu.architecture import count, variant
-from alexnet_edu.column_trials import compare_devices, difference, in_one_process, in_two_processes, narrow
-from alexnet_edu.traffic import sent_each_way
+from alexnet_edu.model.architecture import count, variant
+from alexnet_edu.two_gpus import check as column_trials
+from alexnet_edu.two_gpus.check import compare_devices, difference, in_one_process, in_two_processes, narrow
+from alexnet_edu.two_gpus.traffic import sent_each_way
 
 needs_ranks = [
     pytest.mark.slow,

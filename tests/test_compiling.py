@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu import compiling
-from alexnet_edu.architecture import variant
-from alexnet_edu.compiling import CannotCompile, check
-from alexnet_edu.layers import LocalResponseNorm, compile_norms
-from alexnet_edu.parallel import Single
+from alexnet_edu.imagenet.distributed import Single
+from alexnet_edu.model import compiling
+from alexnet_edu.model.architecture import variant
+from alexnet_edu.model.compiling import CannotCompile, check
+from alexnet_edu.model.layers import LocalResponseNorm, compile_norms
 from tests.needs import needs_compiler
 from tests.small import narrow
 
@@ -72,7 +72,7 @@ local_response_norm(torch.ones(6, 5, 2, 2), compiled=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", ["from alexnet_edu.compiling import check; check('cpu')", LAYER])
+@pytest.mark.parametrize("code", ["from alexnet_edu.model.compiling import check; check('cpu')", LAYER])
 def test_without_a_compiler_it_says_what_is_missing(code: str, tmp_path: Path) -> None:
     found = {"CXX": str(tmp_path / "g++"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     ended = subprocess.run(

@@ -18,9 +18,10 @@ import torch
 from PIL import Image as PilImage
 from torchvision.datasets import CIFAR10
 
-from alexnet_edu import data
-from alexnet_edu.image_import import CIFAR10_CLASSES
-from alexnet_edu.images import DataError, Images, ImageSet, load_pack, save_pack
+from alexnet_edu.data import cifar10 as data
+from alexnet_edu.data.folders import CIFAR10_CLASSES
+from alexnet_edu.data.images import Images, ImageSet, load_pack, save_pack
+from alexnet_edu.files import DataError
 
 TYPE_THIS = "`alexnet-edu data cifar10` (download) or `alexnet-edu data import PATH`"
 

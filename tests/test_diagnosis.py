@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_edu.architecture import narrow, variant
-from alexnet_edu.diagnosis import diagnose
-from alexnet_edu.parallel import Single
+from alexnet_edu.imagenet.diagnosis import diagnose
+from alexnet_edu.imagenet.distributed import Single
+from alexnet_edu.model.architecture import narrow, variant
 
 X = 60 * torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 

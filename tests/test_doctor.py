@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_edu import data, doctor
+from alexnet_edu import doctor
+from alexnet_edu.data import cifar10 as data
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = {"torch": "2.15.0", "torchvision": "0.29.2"}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alexnet_edu.layers import DROPOUT_FORMS, Dropout
+from alexnet_edu.model.layers import DROPOUT_FORMS, Dropout
 
 X = torch.tensor([[1.0, -2.0, 3.0, 0.5]], dtype=torch.float64)
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from traitlets import TraitError
 
-from alexnet_edu import dropout_plots, thinned
-from alexnet_edu.dropout_widgets import COUNTS, DEPTHS, FORMS, KEEPS, _network, dropout_explorer
+from alexnet_edu.lessons import dropout as thinned
+from alexnet_edu.lessons import dropout_plots
+from alexnet_edu.lessons.dropout_widgets import COUNTS, DEPTHS, FORMS, KEEPS, _network, dropout_explorer
 
 
 def shares(alt: str) -> list[float]:

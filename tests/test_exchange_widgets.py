@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from alexnet_edu.architecture import TALKERS, count, talking
-from alexnet_edu.exchange_widgets import BATCHES, PAPERS_PLACES, exchange_explorer, memory_explorer
-from alexnet_edu.traffic import sent_per_step, step_time
+from alexnet_edu.lessons.exchange_widgets import BATCHES, PAPERS_PLACES, exchange_explorer, memory_explorer
+from alexnet_edu.model.architecture import TALKERS, count, talking
+from alexnet_edu.two_gpus.traffic import sent_per_step, step_time
 
 
 def test_it_starts_at_the_papers_pattern() -> None:

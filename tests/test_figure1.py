@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import experiments, figure1, json_files
-from alexnet_edu.experiments import (
+from alexnet_edu import files as json_files
+from alexnet_edu.data.images import Images
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.studies import engine as experiments
+from alexnet_edu.studies import figure1
+from alexnet_edu.studies.engine import (
     Bench,
     Condition,
     Record,
@@ -22,11 +26,9 @@ from alexnet_edu.experiments import (
     run_together,
     to_json,
 )
-from alexnet_edu.figure1 import CONDITIONS, Study, best_rate, run_study, search_rate
-from alexnet_edu.images import Images
-from alexnet_edu.rates import next_rate
-from alexnet_edu.synthetic import synthetic_images
-from alexnet_edu.train import Point, Run
+from alexnet_edu.studies.figure1 import CONDITIONS, Study, best_rate, run_study, search_rate
+from alexnet_edu.studies.rates import next_rate
+from alexnet_edu.training.loop import Point, Run
 
 TINY = Condition("tiny", "tiny", "standardized", "scaled", channels=(8, 8, 8))
 

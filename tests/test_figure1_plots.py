@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from alexnet_edu import figure1_plots
+from alexnet_edu.lessons import figure1_plots
 
 
 @pytest.fixture

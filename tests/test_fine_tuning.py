@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import checkpoints
-from alexnet_edu.fine_tuning import starting_weights
-from alexnet_edu.imagenet_recipe import Recipe
-from alexnet_edu.model import AlexNet
-from alexnet_edu.train import CheckpointError
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet.fine_tuning import starting_weights
+from alexnet_edu.imagenet.recipe import Recipe
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.training.loop import CheckpointError
 
 
 def _saved(path: Path, variant: str, classes: int) -> dict[str, torch.Tensor]:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_edu.folder_lock import locked
-from alexnet_edu.images import DataError
+from alexnet_edu.files import DataError, locked
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from alexnet_edu.folder_lock import locked
+from alexnet_edu.files import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(60)

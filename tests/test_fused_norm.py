@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu import fused_norm, norm_formula
-from alexnet_edu.compiling import FEWEST
-from alexnet_edu.layers import local_response_norm
+from alexnet_edu.model import fused_norm, norm_formula
+from alexnet_edu.model.compiling import FEWEST
+from alexnet_edu.model.layers import local_response_norm
 from tests.needs import needs_compiler
 
 LAST = {4: torch.channels_last, 5: torch.channels_last_3d}

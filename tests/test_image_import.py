@@ -17,11 +17,12 @@ import pytest
 import torch
 from PIL import Image as PilImage
 
-from alexnet_edu import image_decode, image_files
-from alexnet_edu.image_decode import decode, fit_to_square, jpeg_header
-from alexnet_edu.image_files import UnreadableFile
-from alexnet_edu.image_import import CIFAR10_CLASSES, import_images
-from alexnet_edu.images import DataError
+from alexnet_edu.data import decode as image_files
+from alexnet_edu.data import pixels as image_decode
+from alexnet_edu.data.decode import UnreadableFile
+from alexnet_edu.data.folders import CIFAR10_CLASSES, import_images
+from alexnet_edu.data.pixels import decode, fit_to_square, jpeg_header
+from alexnet_edu.files import DataError
 
 Builder = Callable[[dict[str, bytes]], Path]
 
@@ -185,7 +186,7 @@ def test_what_systems_leave_about_is_ignored(build: Builder) -> None:
 def test_the_source_names_cifar10_only_where_it_is_whole(
     build: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alexnet_edu.image_import.CIFAR10_COUNTS", (20, 10))
+    monkeypatch.setattr("alexnet_edu.data.folders.CIFAR10_COUNTS", (20, 10))
     files = good("train", CIFAR10_CLASSES, 2) | good("test", CIFAR10_CLASSES, 1)
     path = build(files)
     assert run(path).images.source == f"CIFAR-10, imported from {path.name} (JPEG)"
@@ -280,7 +281,7 @@ def test_options_out_of_range(tmp_path: Path, option: str, value: float) -> None
 
 
 def test_more_than_memory_should_hold(build: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alexnet_edu.image_import.MAX_PACK_BYTES", 1_000_000)
+    monkeypatch.setattr("alexnet_edu.data.folders.MAX_PACK_BYTES", 1_000_000)
     message = refused(build(BOTH), size=512)
     assert "holds 10 files; at 512 × 512 pixels they would take 0 GB" in message
     assert "Choose a smaller --size." in message
@@ -289,7 +290,7 @@ def test_more_than_memory_should_hold(build: Builder, monkeypatch: pytest.Monkey
 def test_more_than_memory_should_hold_at_the_size_that_the_images_have(
     build: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alexnet_edu.image_import.MAX_PACK_BYTES", 10_000)
+    monkeypatch.setattr("alexnet_edu.data.folders.MAX_PACK_BYTES", 10_000)
     message = refused(build(BOTH), size=None)
     assert re.search(r"train/\S+ has 32 × 32 pixels; 6 files of that size .* GB of memory", message)
     assert "Choose a --size." in message

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_edu.imagenet import open_prepared
-from alexnet_edu.images import DataError
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet.prepared import open_prepared
 from tests import prepared
 
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch.distributed.run import get_args_parser
 
-from alexnet_edu import checkpoints, imagenet_commands, run_log
+from alexnet_edu import imagenet_commands
 from alexnet_edu.cli import main
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import log as run_log
 from tests import prepared
 from tests.needs import needs_compiler
 

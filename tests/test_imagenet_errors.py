@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_edu.imagenet_errors import counted, judged, summed_loss
-from alexnet_edu.imagenet_feed import NO_LABEL
+from alexnet_edu.imagenet.errors import counted, judged, summed_loss
+from alexnet_edu.imagenet.feed import NO_LABEL
 
 LOGITS = torch.tensor([[3.0, 2, 1, 0, -1, -2], [0, 1, 2, 3, 4, 5], [6, 5, 4, 3, 2, 1]])
 LABELS = torch.tensor([0, 0, 1])  # first; last of six; second

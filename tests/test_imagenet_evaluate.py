@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import checkpoints, predictions
-from alexnet_edu.imagenet import PreparedSet, open_prepared
-from alexnet_edu.imagenet_evaluate import judge, load_network
-from alexnet_edu.imagenet_feed import Views
-from alexnet_edu.imagenet_recipe import Recipe
-from alexnet_edu.model import AlexNet
-from alexnet_edu.train import CheckpointError
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet.evaluate import judge, load_network
+from alexnet_edu.imagenet.feed import Views
+from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
+from alexnet_edu.imagenet.recipe import Recipe
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.training import predictions
+from alexnet_edu.training.loop import CheckpointError
 from tests import prepared
 
 RECIPE = Recipe(narrow=16)
@@ -91,7 +92,7 @@ def test_other_classes_and_other_files_are_refused(images: PreparedSet, tmp_path
 def test_images_that_cannot_be_read_are_left_out_and_counted(
     images: PreparedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alexnet_edu.images import DataError
+    from alexnet_edu.files import DataError
 
     val = images.split("val")
     real = val.decode_into

@@ -8,10 +8,10 @@ import pytest
 import simplejpeg
 import torch
 
-from alexnet_edu import augment
-from alexnet_edu.imagenet import PreparedSet, Split, open_prepared
-from alexnet_edu.imagenet_feed import NO_LABEL, Batch, Feed, Views, share
-from alexnet_edu.images import DataError
+from alexnet_edu.data import augment
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet.feed import NO_LABEL, Batch, Feed, Views, share
+from alexnet_edu.imagenet.prepared import PreparedSet, Split, open_prepared
 from tests import prepared
 
 

@@ -25,15 +25,18 @@ import simplejpeg
 from PIL import Image as PilImage
 from safetensors import safe_open
 
-from alexnet_edu import imagenet_prepare, imagenet_shards, imagenet_statistics, tensor_files
+from alexnet_edu import files as tensor_files
 from alexnet_edu.cli import main
-from alexnet_edu.image_decode import decode, fit_to_square
-from alexnet_edu.image_files import UnreadableFile
-from alexnet_edu.imagenet_prepare import prepare, verify
-from alexnet_edu.imagenet_shards import RAW_BYTES, Room, prepared
-from alexnet_edu.imagenet_sources import Entry, SourceChanged
-from alexnet_edu.imagenet_statistics import PixelSums, TotalSums
-from alexnet_edu.images import DataError
+from alexnet_edu.data.decode import UnreadableFile
+from alexnet_edu.data.pixels import decode, fit_to_square
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet import prepare as imagenet_prepare
+from alexnet_edu.imagenet import shards as imagenet_shards
+from alexnet_edu.imagenet import statistics as imagenet_statistics
+from alexnet_edu.imagenet.prepare import prepare, verify
+from alexnet_edu.imagenet.shards import RAW_BYTES, Room, prepared
+from alexnet_edu.imagenet.sources import Entry, SourceChanged
+from alexnet_edu.imagenet.statistics import PixelSums, TotalSums
 from tests.imagenet_files import (
     WNIDS,
     encoded,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from alexnet_edu import paper
-from alexnet_edu.imagenet_recipe import Recipe, optimizer_of, set_rates
-from alexnet_edu.model import AlexNet
+from alexnet_edu.imagenet.recipe import Recipe, optimizer_of, set_rates
+from alexnet_edu.model.alexnet import AlexNet
 
 
 def test_the_defaults_are_the_papers() -> None:

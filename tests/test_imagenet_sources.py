@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_edu.image_files import UnreadableFile
-from alexnet_edu.imagenet_sources import (
+from alexnet_edu.data.decode import UnreadableFile
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet.sources import (
     OFFICIAL,
     TRAIN_TAR,
     VAL_TAR,
@@ -22,8 +23,7 @@ from alexnet_edu.imagenet_sources import (
     find_source,
     read_entry,
 )
-from alexnet_edu.imagenet_tars import TarListing, flat_tar
-from alexnet_edu.images import DataError
+from alexnet_edu.imagenet.tars import TarListing, flat_tar
 from tests.imagenet_files import (
     DEVKIT,
     WNIDS,

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import checkpoints, imagenet_train, run_log
-from alexnet_edu.imagenet import PreparedSet, open_prepared
-from alexnet_edu.imagenet_recipe import Recipe
-from alexnet_edu.imagenet_train import Diverged, Running, Training
-from alexnet_edu.parallel import Single
-from alexnet_edu.train import CheckpointError
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet import trainer as imagenet_train
+from alexnet_edu.imagenet.distributed import Single
+from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
+from alexnet_edu.imagenet.recipe import Recipe
+from alexnet_edu.imagenet.trainer import Diverged, Running, Training
+from alexnet_edu.training.loop import CheckpointError
 from tests import prepared
 
 RECIPE = Recipe(narrow=16, batch_size=18, epochs=2, rate=0.003, evaluations=1, patience=1)  # 3 steps an epoch
@@ -210,8 +212,8 @@ def _full(monkeypatch: pytest.MonkeyPatch, first: int, last: int) -> None:
 def test_an_unreadable_image_is_named_and_its_gradient_is_nothing(
     images: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alexnet_edu.imagenet import Split
-    from alexnet_edu.images import DataError
+    from alexnet_edu.files import DataError
+    from alexnet_edu.imagenet.prepared import Split
 
     real = Split.decode_into
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.images import DataError, Images, ImageSet, load_pack, pack_info, partial_files, save_pack
+from alexnet_edu.data.images import Images, ImageSet, load_pack, pack_info, partial_files, save_pack
+from alexnet_edu.files import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
 

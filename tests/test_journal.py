@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import run_log
-from alexnet_edu.journal import MAX_LISTED, Journal, memory_used
+from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet.journal import MAX_LISTED, Journal, memory_used
 
 
 def test_only_one_process_speaks(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu.kernel_measures import (
+from alexnet_edu.studies.kernel_measures import (
     CHANCE_COLOUR,
     GRID,
     colour_share,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu.architecture import Architecture, count
-from alexnet_edu.kernel_net import CONNECTIONS, HIDDEN, kernel_net
-from alexnet_edu.model import AlexNet
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import Architecture, count
+from alexnet_edu.model.kernel_net import CONNECTIONS, HIDDEN, kernel_net
 
 NAMES = ["conv1", "conv2", "conv3", "conv4", "fc5", "fc6"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_edu.architecture import count
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_pictures import Field, excited, fields, pictures, silent, tiled
-from alexnet_edu.model import AlexNet
-from alexnet_edu.preparation import Preparation
-from alexnet_edu.weights import Network
+from alexnet_edu.data.preparation import Preparation
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import count
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies.kernel_pictures import Field, excited, fields, pictures, silent, tiled
+from alexnet_edu.studies.networks import Network
 
 TABLE = kernel_net(kernels=8, kernel=7, side=32)
 

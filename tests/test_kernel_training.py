@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import kernel_training
-from alexnet_edu.images import DataError, Images, ImageSet
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Interrupted, Recipe, Trained, digest, train_network
-from alexnet_edu.synthetic import synthetic_images
-from alexnet_edu.train import CheckpointError, Run, error_rate
+from alexnet_edu.data.images import Images, ImageSet
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import DataError
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import kernel_training
+from alexnet_edu.studies.kernel_training import Interrupted, Recipe, Trained, digest, train_network
+from alexnet_edu.training.loop import CheckpointError, Run, error_rate
 
 IMAGES = synthetic_images(300, 60, size=18)
 RECIPE = Recipe(kernel_net(kernels=8, side=16), rate=0.02, epochs=3, drops=(2,), steps=("crop", "flip"))

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import specialization
-from alexnet_edu import specialization_records as records
-from alexnet_edu.kernel_training import train_network
-from alexnet_edu.kernel_widgets import (
+from alexnet_edu.lessons.kernel_widgets import (
     ORDERS,
     column_slices,
     excitation_explorer,
     specialization_explorer,
     training_explorer,
 )
-from alexnet_edu.weights import Network
-from alexnet_edu.widgets import PictureWidget
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies import specialization
+from alexnet_edu.studies import specialization_records as records
+from alexnet_edu.studies.kernel_training import train_network
+from alexnet_edu.studies.networks import Network
 from tests import kernels_sample
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alexnet_edu.layers import (
+from alexnet_edu.model.layers import (
     CONVENTIONS,
     Dropout,
     LocalResponseNorm,

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import cli, data, specialization, weight_recipes, weights
-from alexnet_edu.images import ImageSet
-from alexnet_edu.json_files import read_json, write_json
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Recipe
-from alexnet_edu.synthetic import synthetic_images
-from alexnet_edu.weights import SHIPPED, load_weights
+from alexnet_edu import cli
+from alexnet_edu.data import cifar10 as data
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import read_json, write_json
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import networks as weights
+from alexnet_edu.studies import specialization, weight_recipes
+from alexnet_edu.studies.kernel_training import Recipe
+from alexnet_edu.studies.networks import SHIPPED, load_weights
 from tests import kernels_sample
 
 TINY = Recipe(kernel_net(kernels=8, side=16), rate=0.02, epochs=2)

@@ -9,13 +9,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from alexnet_edu import lrn_plots
-from alexnet_edu.cifar_net import CifarNetConfig, FourLayerNet
-from alexnet_edu.images import Images
-from alexnet_edu.layer_probe import LayerProbe, Settings
-from alexnet_edu.layers import LocalResponseNorm, MapResponseNorm, local_response_norm, map_response_norm
-from alexnet_edu.lrn_widgets import SHOWN, lrn_explorer
-from alexnet_edu.response_probe import (
+from alexnet_edu.data.images import Images
+from alexnet_edu.lessons import lrn_plots
+from alexnet_edu.lessons.lrn import (
     Constants,
     Responses,
     kept_bytes,
@@ -23,6 +19,15 @@ from alexnet_edu.response_probe import (
     seconds_in_turn,
     shrinking,
     window_rms,
+)
+from alexnet_edu.lessons.lrn_widgets import SHOWN, lrn_explorer
+from alexnet_edu.lessons.relu import LayerProbe, Settings
+from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
+from alexnet_edu.model.layers import (
+    LocalResponseNorm,
+    MapResponseNorm,
+    local_response_norm,
+    map_response_norm,
 )
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import claims  # noqa: F401  it registers the readers
-from alexnet_edu import retrieval_records as records
-from alexnet_edu.json_files import write_json
-from alexnet_edu.measured import RecordError, ours
+from alexnet_edu.files import write_json
+from alexnet_edu.ledger.ours import RecordError, ours
+from alexnet_edu.studies import retrieval_records as records
 from tests.retrieval_sample import sample_record
 
 

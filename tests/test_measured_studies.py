@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu.json_files import write_json
-from alexnet_edu.measured import RecordError, ours
+from alexnet_edu.files import write_json
+from alexnet_edu.ledger.ours import RecordError, ours
 
 PROVENANCE = {
     "commits": ["abc"],

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from alexnet_edu import paper
-from alexnet_edu.architecture import VARIANTS, count, talking, variant
-from alexnet_edu.layers import local_response_norm, map_response_norm
-from alexnet_edu.model import AlexNet, CeilConv2d, GroupedLinear, initialize
+from alexnet_edu.model.alexnet import AlexNet, CeilConv2d, GroupedLinear, initialize
+from alexnet_edu.model.architecture import VARIANTS, count, talking, variant
+from alexnet_edu.model.layers import local_response_norm, map_response_norm
 from tests.small import narrow
 
 

@@ -11,8 +11,8 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from alexnet_edu import neighbour_plots as draw
-from alexnet_edu.feature_map import centers, plane
+from alexnet_edu.lessons import neighbours as draw
+from alexnet_edu.studies.feature_map import centers, plane
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from alexnet_edu.neighbour_widgets import Gallery, Query, neighbour_explorer
-from alexnet_edu.neighbours import as_vectors, nearest
-from alexnet_edu.widgets import PictureWidget
+from alexnet_edu.lessons.neighbour_widgets import Gallery, Query, neighbour_explorer
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies.neighbours import as_vectors, nearest
 from tests.retrieval_sample import tiny_images, tiny_network
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu import neighbours
-from alexnet_edu.neighbours import (
+from alexnet_edu.studies import neighbours
+from alexnet_edu.studies.neighbours import (
     as_vectors,
     expected_by_batches,
     nearest,

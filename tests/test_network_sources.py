@@ -16,19 +16,22 @@ import torch
 from torchvision.models import AlexNet as TorchvisionAlexNet
 from torchvision.models import AlexNet_Weights, alexnet
 
-from alexnet_edu import checkpoints, network_sources, run_control, weights
-from alexnet_edu.imagenet import PreparedSet, open_prepared
-from alexnet_edu.imagenet_evaluate import judge, load_network
-from alexnet_edu.imagenet_feed import Views
-from alexnet_edu.imagenet_recipe import Recipe
-from alexnet_edu.images import DataError
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.model import AlexNet
-from alexnet_edu.network_sources import TORCHVISION_TITLE, from_run, from_torchvision, network
-from alexnet_edu.preparation import Preparation
-from alexnet_edu.run_state import RUN_FORMAT
-from alexnet_edu.synthetic import CLASSES
-from alexnet_edu.train import CheckpointError
+from alexnet_edu.data.preparation import Preparation
+from alexnet_edu.data.synthetic import CLASSES
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import runs as run_control
+from alexnet_edu.imagenet.evaluate import judge, load_network
+from alexnet_edu.imagenet.feed import Views
+from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
+from alexnet_edu.imagenet.recipe import Recipe
+from alexnet_edu.imagenet.run_state import RUN_FORMAT
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import network_sources
+from alexnet_edu.studies import networks as weights
+from alexnet_edu.studies.network_sources import TORCHVISION_TITLE, from_run, from_torchvision, network
+from alexnet_edu.training.loop import CheckpointError
 from tests import prepared
 
 RECIPE = Recipe(narrow=16)

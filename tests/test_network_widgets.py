@@ -10,10 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from alexnet_edu import architecture, network_plots, network_widgets
-from alexnet_edu.architecture import VARIANTS, Architecture, Count
-from alexnet_edu.network_widgets import architecture_explorer, facts
-from alexnet_edu.widgets import PictureWidget
+from alexnet_edu.model import architecture
+from alexnet_edu.model.architecture import VARIANTS, Architecture, Count
+from alexnet_edu.show import network as network_plots
+from alexnet_edu.show import network_widgets
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.show.network_widgets import architecture_explorer, facts
 
 HEADINGS = {
     "paper": "60,965,224 parameters, 659,272 units, 724.4 million multiply-adds",

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import checkpoints, run_log
-from alexnet_edu.architecture import narrow, variant
-from alexnet_edu.layers import Dropout
-from alexnet_edu.parallel import Single, device_of, joined
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet.distributed import Single, device_of, joined
+from alexnet_edu.model.architecture import narrow, variant
+from alexnet_edu.model.layers import Dropout
 from tests import prepared
 
 pytestmark = pytest.mark.slow

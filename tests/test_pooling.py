@@ -14,10 +14,18 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from traitlets import TraitError
 
-from alexnet_edu import pooling, pooling_plots
-from alexnet_edu.cifar_net import pooled_size
-from alexnet_edu.pooling import coverage, cut_at, lowest_common_level, output_side, pool, shift_change, up_to
-from alexnet_edu.pooling_widgets import SIDES, STRIDES, WINDOWS, pooling_explorer
+from alexnet_edu.lessons import pooling, pooling_plots
+from alexnet_edu.lessons.pooling import (
+    coverage,
+    cut_at,
+    lowest_common_level,
+    output_side,
+    pool,
+    shift_change,
+    up_to,
+)
+from alexnet_edu.lessons.pooling_widgets import SIDES, STRIDES, WINDOWS, pooling_explorer
+from alexnet_edu.model.cifar import pooled_size
 
 
 @pytest.mark.parametrize("up", [True, False])

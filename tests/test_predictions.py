@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from alexnet_edu.predictions import average, contest_lines, log_losses, top_errors
+from alexnet_edu.training.predictions import average, contest_lines, log_losses, top_errors
 
 
 def some(*shape: int, seed: int = 0) -> torch.Tensor:

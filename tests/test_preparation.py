@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from alexnet_edu.preparation import Preparation
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.data.preparation import Preparation
+from alexnet_edu.data.synthetic import synthetic_images
 
 TRAIN = synthetic_images(80, 10, size=16).train
 

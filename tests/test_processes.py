@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_edu import processes
-from alexnet_edu.images import DataError
-from alexnet_edu.processes import Tick, run_all
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet import processes
+from alexnet_edu.imagenet.processes import Tick, run_all
 
 
 def work(task: str, tick: Tick) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.data import load_cifar10, run_import, status
-from alexnet_edu.experiments import Bench
-from alexnet_edu.image_import import import_images
+from alexnet_edu.data.cifar10 import load_cifar10, run_import, status
+from alexnet_edu.data.folders import import_images
+from alexnet_edu.studies.engine import Bench
 
 pytestmark = pytest.mark.real_images
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_edu import checkpoints, run_log
 from alexnet_edu.cli import main
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import log as run_log
 
 IMAGES = Path(os.environ.get("ALEXNET_EDU_REAL_IMAGES", "nowhere")) / "tiny-imagenet-20.zip"
 CLASSES, TRAIN, VAL = 4, 120, 25  # of 20 classes with 200 and 50 images each

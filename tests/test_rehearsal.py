@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import rehearsal
-from alexnet_edu.architecture import count, narrow, variant
-from alexnet_edu.imagenet import open_prepared
-from alexnet_edu.imagenet_recipe import Recipe
-from alexnet_edu.imagenet_train import Running, Training
-from alexnet_edu.parallel import Single
-from alexnet_edu.rehearsal import DoesNotFit, Rehearsal, check_fits, duration, needs, rehearse
+from alexnet_edu.imagenet import rehearsal
+from alexnet_edu.imagenet.distributed import Single
+from alexnet_edu.imagenet.prepared import open_prepared
+from alexnet_edu.imagenet.recipe import Recipe
+from alexnet_edu.imagenet.rehearsal import DoesNotFit, Rehearsal, check_fits, duration, needs, rehearse
+from alexnet_edu.imagenet.trainer import Running, Training
+from alexnet_edu.model.architecture import count, narrow, variant
 from tests import prepared
 
 RECIPE = Recipe(narrow=16, batch_size=12, epochs=10)

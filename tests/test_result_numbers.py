@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
-from alexnet_edu import result_numbers as rn
-from alexnet_edu.predictions import average, top_errors
+from alexnet_edu.studies import result_numbers as rn
+from alexnet_edu.training.predictions import average, top_errors
 
 
 def said(*shape: int, seed: int = 0) -> torch.Tensor:

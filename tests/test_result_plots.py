@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from alexnet_edu import result_plots as draw
+from alexnet_edu.lessons import results as draw
 
 
 @pytest.fixture

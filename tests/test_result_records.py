@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import ledger, paper
-from alexnet_edu import result_records as results
-from alexnet_edu.claims import CLAIMS
-from alexnet_edu.json_files import write_json
-from alexnet_edu.measured import RecordError, ours
+from alexnet_edu import paper
+from alexnet_edu.files import write_json
+from alexnet_edu.ledger import claims as ledger
+from alexnet_edu.ledger.ours import RecordError, ours
+from alexnet_edu.ledger.table import CLAIMS
+from alexnet_edu.studies import result_records as results
 
 
 def run(rate: float = 0.02, seconds: float = 10.0) -> dict[str, Any]:

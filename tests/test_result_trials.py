@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import result_records, result_study
-from alexnet_edu.architecture import count
-from alexnet_edu.images import ImageSet
-from alexnet_edu.json_files import write_json
-from alexnet_edu.result_trials import (
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import write_json
+from alexnet_edu.model.architecture import count
+from alexnet_edu.studies import ensembles as result_study
+from alexnet_edu.studies import result_records
+from alexnet_edu.studies.ablations import build
+from alexnet_edu.studies.result_trials import (
     KINDS,
     NotTrained,
     Plan,
@@ -24,8 +27,6 @@ from alexnet_edu.result_trials import (
     split,
     take_over,
 )
-from alexnet_edu.studies import build
-from alexnet_edu.synthetic import synthetic_images
 
 TINY = Plan(
     networks=2, epochs=1, problems=1, few=4, source_epochs=1, few_epochs=1, plain=2, starred=1, rate=0.01

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from alexnet_edu import paper
-from alexnet_edu import result_records as results
-from alexnet_edu.result_trials import Plan
-from alexnet_edu.result_widgets import results_explorer
-from alexnet_edu.widgets import PictureWidget
+from alexnet_edu.lessons.result_widgets import results_explorer
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies import result_records as results
+from alexnet_edu.studies.result_trials import Plan
 from tests.results_sample import sample_record
 
 

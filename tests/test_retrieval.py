@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import cli, retrieval_study
-from alexnet_edu import retrieval_records as records
-from alexnet_edu.json_files import write_json
-from alexnet_edu.neighbours import as_vectors, nearest, precision_at_k
+from alexnet_edu import cli
+from alexnet_edu.files import write_json
 from alexnet_edu.retrieval_commands import place
-from alexnet_edu.retrieval_study import Searched, every_layer
+from alexnet_edu.studies import retrieval as retrieval_study
+from alexnet_edu.studies import retrieval_records as records
+from alexnet_edu.studies.neighbours import as_vectors, nearest, precision_at_k
+from alexnet_edu.studies.retrieval import Searched, every_layer
 from tests.retrieval_sample import TINY, sample_record, tiny_images, tiny_network
 
 

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import checkpoints, process_life, run_control, run_log
-from alexnet_edu.run_control import RunError, Status, announce, ask_to_stop, start, status, stop, wait
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet import process_life
+from alexnet_edu.imagenet import runs as run_control
+from alexnet_edu.imagenet.runs import RunError, Status, announce, ask_to_stop, start, status, stop, wait
 from tests import prepared
 
 SMALL = {"narrow": 16, "batch_size": 8, "schedule": "constant", "log_every": 1, "workers": 1}
@@ -120,7 +123,7 @@ def test_two_columns_are_started_stopped_taken_up_and_finished(data: Path, folde
 @pytest.mark.slow
 def test_it_outlives_the_one_that_started_it_and_can_be_found_again(data: Path, folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from alexnet_edu.run_control import start; "
+        "import sys; from pathlib import Path; from alexnet_edu.imagenet.runs import start; "
         f"start(Path(sys.argv[1]), Path(sys.argv[2]), epochs=400, rehearsal_steps=0, **{SMALL!r})"
     )
     subprocess.run([sys.executable, "-c", code, str(data), str(folder)], check=True, timeout=LIMIT)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alexnet_edu import run_log
+from alexnet_edu.imagenet import log as run_log
 
 
 def test_lines_come_back_in_order_with_their_time(tmp_path: Path) -> None:

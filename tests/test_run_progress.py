@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu import run_progress
+from alexnet_edu.imagenet import run_progress
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from alexnet_edu.schedules import LOGGED, LoggedSchedule, PlateauSchedule
+from alexnet_edu.training.schedules import LOGGED, LoggedSchedule, PlateauSchedule
 
 # --- the rule of thumb --------------------------------------------------------------------
 

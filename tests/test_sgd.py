@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alexnet_edu.sgd import PaperSGD, parameter_groups, rescale_momentum
+from alexnet_edu.training.sgd import PaperSGD, parameter_groups, rescale_momentum
 
 
 def bowl(seed: int = 0) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

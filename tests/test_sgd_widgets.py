@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import traitlets
 
-from alexnet_edu import clinic
-from alexnet_edu.schedules import LOGGED, PlateauSchedule
-from alexnet_edu.sgd_widgets import LENGTHS, MARGINS, PATIENCE, clinic_explorer, schedule_explorer
+from alexnet_edu.lessons.sgd_widgets import LENGTHS, MARGINS, PATIENCE, clinic_explorer, schedule_explorer
+from alexnet_edu.studies import clinic
+from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 ERRORS = [0.60, 0.50, 0.45, 0.46, 0.45, 0.40, 0.41, 0.42, 0.41, 0.43, 0.42, 0.41]
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.images import DataError
-from alexnet_edu.json_files import read_json, write_json
-from alexnet_edu.kernel_net import CONNECTIONS
-from alexnet_edu.model import AlexNet
-from alexnet_edu.specialization import (
+from alexnet_edu.files import DataError, read_json, write_json
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.kernel_net import CONNECTIONS
+from alexnet_edu.studies.specialization import (
     assemble,
     conditions,
     in_rounds,

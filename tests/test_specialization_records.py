@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import specialization
-from alexnet_edu import specialization_records as records
-from alexnet_edu.images import DataError
-from alexnet_edu.kernel_measures import colour_share, compare_columns, pooled
+from alexnet_edu.files import DataError
+from alexnet_edu.studies import specialization
+from alexnet_edu.studies import specialization_records as records
+from alexnet_edu.studies.kernel_measures import colour_share, compare_columns, pooled
 from tests import kernels_sample
 
 

@@ -9,15 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu import ablations
-from alexnet_edu.ablations import HELD_OUT, Laboratory
-from alexnet_edu.architecture import Architecture, count
-from alexnet_edu.augment import STEPS
-from alexnet_edu.images import Images
-from alexnet_edu.layers import Dropout
-from alexnet_edu.model import AlexNet
-from alexnet_edu.studies import PAPER_RULE, SCHEDULE_EPOCHS, STUDIES, build, parameters, small_alexnet
-from alexnet_edu.synthetic import synthetic_images
+from alexnet_edu.data.augment import STEPS
+from alexnet_edu.data.images import Images
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import Architecture, count
+from alexnet_edu.model.layers import Dropout
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies.ablations import (
+    PAPER_RULE,
+    SCHEDULE_EPOCHS,
+    STUDIES,
+    build,
+    parameters,
+    small_alexnet,
+)
+from alexnet_edu.studies.laboratory import HELD_OUT, Laboratory
 
 IMAGES = synthetic_images(400, 100, seed=1)
 TRAIN, TEST = IMAGES.train, IMAGES.test

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu.experiments import Bench, Spec
-from alexnet_edu.figure1 import CONDITIONS
-from alexnet_edu.images import Images
-from alexnet_edu.synthetic import CLASSES, synthetic_images
-from alexnet_edu.train import TrainConfig, error_rate, fit
+from alexnet_edu.data.images import Images
+from alexnet_edu.data.synthetic import CLASSES, synthetic_images
+from alexnet_edu.studies.engine import Bench, Spec
+from alexnet_edu.studies.figure1 import CONDITIONS
+from alexnet_edu.training.loop import TrainConfig, error_rate, fit
 
 
 def test_the_same_arguments_give_the_same_bytes_on_every_machine() -> None:

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from alexnet_edu import tensor_files
-from alexnet_edu.images import DataError
-from alexnet_edu.tensor_files import checked, read_head, remove_partials, write_tensors
+from alexnet_edu import files as tensor_files
+from alexnet_edu.files import DataError, checked, read_head, remove_partials, write_tensors
 
 TENSORS = {
     "doubles": np.arange(6, dtype=np.float64).reshape(2, 3) / 7,

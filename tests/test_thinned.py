@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu import convergence, studies, thinned
-from alexnet_edu.convergence import crossing
-from alexnet_edu.layers import Dropout
+from alexnet_edu.lessons import dropout as thinned
+from alexnet_edu.model.layers import Dropout
+from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import convergence
+from alexnet_edu.studies.convergence import crossing
 
 
 def head(n: int = 5, hidden: int = 4, classes: int = 3, seed: int = 0) -> tuple[Tensor, thinned.Layers]:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from alexnet_edu.architecture import count, talking, variant
-from alexnet_edu.traffic import (
+from alexnet_edu.model.architecture import count, talking, variant
+from alexnet_edu.two_gpus.traffic import (
     KINDS,
     Machine,
     busier_column,

@@ -18,9 +18,17 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from alexnet_edu.layers import Dropout
-from alexnet_edu.schedules import PlateauSchedule
-from alexnet_edu.train import LATER, CheckpointError, Run, TrainConfig, error_rate, fit, resolve_precision
+from alexnet_edu.model.layers import Dropout
+from alexnet_edu.training.loop import (
+    LATER,
+    CheckpointError,
+    Run,
+    TrainConfig,
+    error_rate,
+    fit,
+    resolve_precision,
+)
+from alexnet_edu.training.schedules import PlateauSchedule
 
 PIXELS = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 LABELS = (PIXELS[:, 0].float().mean((1, 2)) > 127.5).long()
@@ -69,7 +77,7 @@ def test_sgd_follows_the_rule_of_section_5() -> None:
 
 
 def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
-    from alexnet_edu.train import _Trainer
+    from alexnet_edu.training.loop import _Trainer
 
     config = TrainConfig(0.01, batch_size=32, seed=5)
     trainer = _Trainer(small_model(), PIXELS, LABELS, config, prepare, None, torch.device("cpu"))
@@ -182,7 +190,7 @@ def test_an_unwritable_checkpoint_says_what_to_do(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("alexnet_edu.train.save_file", full)
+    monkeypatch.setattr("alexnet_edu.training.loop.save_file", full)
     with pytest.raises(CheckpointError, match=r"No space left.*Make room or choose a folder"):
         train(small_model(), 1, checkpoint=tmp_path / "run.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -206,7 +214,7 @@ def test_bad_configurations_are_quoted(options: dict[str, float], message: str) 
 
 def test_auto_precision_is_what_the_hardware_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
     for fast, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("alexnet_edu.train.has_fast_bfloat16", lambda device, fast=fast: fast)
+        monkeypatch.setattr("alexnet_edu.training.loop.has_fast_bfloat16", lambda device, fast=fast: fast)
         assert resolve_precision("auto") == expected
     assert resolve_precision("float32") == "float32"
 

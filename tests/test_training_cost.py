@@ -8,11 +8,13 @@ import re
 import pytest
 from traitlets import TraitError
 
-from alexnet_edu import paper, traffic, training_cost
-from alexnet_edu.architecture import count, variant
-from alexnet_edu.cost_widgets import FEEDS, KINDS, SHARES, cost_explorer
-from alexnet_edu.training_cost import DAY, DEVICES
-from alexnet_edu.training_plots import in_words
+from alexnet_edu import paper
+from alexnet_edu.lessons import imagenet as training_cost
+from alexnet_edu.lessons.cost_widgets import FEEDS, KINDS, SHARES, cost_explorer
+from alexnet_edu.lessons.imagenet import DAY, DEVICES
+from alexnet_edu.lessons.training_plots import in_words
+from alexnet_edu.model.architecture import count, variant
+from alexnet_edu.two_gpus import traffic
 
 TABLE = variant("paper")
 

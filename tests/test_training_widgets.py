@@ -13,10 +13,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from alexnet_edu import run_control, run_log, training_plots
-from alexnet_edu.run_control import RunError
-from alexnet_edu.training_widgets import dashboard
-from alexnet_edu.widgets import LiveWidget
+from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet import runs as run_control
+from alexnet_edu.imagenet.runs import RunError
+from alexnet_edu.lessons import training_plots
+from alexnet_edu.lessons.training_widgets import dashboard
+from alexnet_edu.show.explorer import LiveWidget
 
 Row = dict[str, Any]
 START = {"kind": "start", "time": 1.0, "step": 0, "steps": 8, "classes": 10, "steps_per_epoch": 4}

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu.architecture import Architecture, talking, variant
-from alexnet_edu.model import AlexNet, Column, join_columns, split_columns
-from alexnet_edu.two_gpu import TwoDeviceAlexNet
+from alexnet_edu.model.alexnet import AlexNet, Column, join_columns, split_columns
+from alexnet_edu.model.architecture import Architecture, talking, variant
+from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 from tests.small import narrow
 
 PATTERNS = {

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.model import join_columns
-from alexnet_edu.two_processes import joined
+from alexnet_edu.model.alexnet import join_columns
+from alexnet_edu.two_gpus.two_processes import joined
 from tests import two_ranks
 
 ROOT = Path(__file__).resolve().parent.parent

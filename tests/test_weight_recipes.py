@@ -10,16 +10,26 @@ from typing import Any
 import pytest
 import torch
 
-from alexnet_edu import weight_recipes, weights
-from alexnet_edu.architecture import count
-from alexnet_edu.images import DataError, ImageSet
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_training import Recipe, Trained
-from alexnet_edu.model import AlexNet
-from alexnet_edu.synthetic import CLASSES, synthetic_images
-from alexnet_edu.train import error_rate
-from alexnet_edu.weight_recipes import RECIPES, SEEDS, Retrained, compared, ship, stand_in, train_seeds
-from alexnet_edu.weights import SHIPPED, load_weights, weights_path
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.data.synthetic import CLASSES, synthetic_images
+from alexnet_edu.files import DataError
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import count
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import networks as weights
+from alexnet_edu.studies import weight_recipes
+from alexnet_edu.studies.kernel_training import Recipe, Trained
+from alexnet_edu.studies.networks import SHIPPED, load_weights, weights_path
+from alexnet_edu.studies.weight_recipes import (
+    RECIPES,
+    SEEDS,
+    Retrained,
+    compared,
+    ship,
+    stand_in,
+    train_seeds,
+)
+from alexnet_edu.training.loop import error_rate
 
 TINY = Recipe(kernel_net(kernels=8, side=16), rate=0.02, epochs=2, steps=("crop",))
 IMAGES = synthetic_images(300, 60, size=18)

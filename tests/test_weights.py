@@ -16,14 +16,14 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from alexnet_edu import weights
-from alexnet_edu.images import DataError, Images, ImageSet
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.model import AlexNet
-from alexnet_edu.preparation import Preparation
-from alexnet_edu.synthetic import synthetic_images
-from alexnet_edu.tensor_files import read_head, write_tensors
-from alexnet_edu.weights import (
+from alexnet_edu.data.images import Images, ImageSet
+from alexnet_edu.data.preparation import Preparation
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import DataError, read_head, write_tensors
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import networks as weights
+from alexnet_edu.studies.networks import (
     FACTS,
     SHIPPED,
     Network,

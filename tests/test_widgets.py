@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from traitlets import TraitError
 
-from alexnet_edu import layer_probe, widgets
-from alexnet_edu.cifar_net import ACTIVATIONS
-from alexnet_edu.images import Images
-from alexnet_edu.layer_probe import LayerProbe, Settings
+from alexnet_edu.data.images import Images
+from alexnet_edu.lessons import relu as layer_probe
+from alexnet_edu.lessons.relu import LayerProbe, Settings
+from alexnet_edu.model.cifar import ACTIVATIONS
+from alexnet_edu.show import explorer as widgets
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alexnet_edu.checks import EXERCISES, check
+from alexnet_edu.exercises.check import EXERCISES, check
 
 Tests = tuple[Callable[..., None], Callable[..., None], Callable[[], None]]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from alexnet_edu.architecture import talking, variant
-from alexnet_edu.model import AlexNet
-from alexnet_edu.two_processes import OneColumnAlexNet, joined
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import talking, variant
+from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, joined
 from tests.small import narrow
 
 

@@ -17,9 +17,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from alexnet_edu import figure1, figure1_plots, paper
-from alexnet_edu.measured import results_dir
-from alexnet_edu.plots import STYLES
+from alexnet_edu import paper
+from alexnet_edu.ledger.ours import results_dir
+from alexnet_edu.lessons import figure1_plots
+from alexnet_edu.show.plots import STYLES
+from alexnet_edu.studies import figure1
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

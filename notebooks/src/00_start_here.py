@@ -21,16 +21,17 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu import architecture, paper
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, table, verdict
+from alexnet_edu import paper
 from alexnet_edu.doctor import report
-from alexnet_edu.figure1 import load_record, origin, ratios_table
-from alexnet_edu.ledger import CLAIMS, NOTEBOOKS
-from alexnet_edu.model import CeilConv2d
-from alexnet_edu.network_widgets import architecture_explorer
-from alexnet_edu.plots import NEUTRAL
-from alexnet_edu.widgets import function_explorer
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.claims import CLAIMS, NOTEBOOKS
+from alexnet_edu.ledger.table import results_dir, table, verdict
+from alexnet_edu.model import architecture
+from alexnet_edu.model.alexnet import CeilConv2d
+from alexnet_edu.show.explorer import function_explorer
+from alexnet_edu.show.network_widgets import architecture_explorer
+from alexnet_edu.show.plots import NEUTRAL
+from alexnet_edu.studies.figure1 import load_record, origin, ratios_table
 
 # %% [markdown]
 # ## 1 · The network

@@ -24,17 +24,19 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu import figure1, figure1_plots, paper
-from alexnet_edu.analysis import bootstrap_ratio, slope
-from alexnet_edu.checks import check, hint
-from alexnet_edu.cifar_net import ACTIVATIONS, CifarNetConfig, FourLayerNet
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.experiments import Bench
-from alexnet_edu.layer_probe import LayerProbe, Settings, flat_zones
-from alexnet_edu.plots import STYLES, draw_histogram
-from alexnet_edu.scales import current_scale
-from alexnet_edu.widgets import activation_explorer
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import figure1_plots
+from alexnet_edu.lessons.relu import LayerProbe, Settings, flat_zones
+from alexnet_edu.model.cifar import ACTIVATIONS, CifarNetConfig, FourLayerNet
+from alexnet_edu.show.explorer import activation_explorer
+from alexnet_edu.show.plots import STYLES, draw_histogram
+from alexnet_edu.studies import figure1
+from alexnet_edu.studies.engine import Bench
+from alexnet_edu.studies.statistics import bootstrap_ratio, slope
 
 record = figure1.load_record(results_dir() / "figure1.json")
 images = load_cifar10().train

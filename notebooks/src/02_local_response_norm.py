@@ -23,16 +23,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from alexnet_edu import ablation_plots, ablation_records, ablations, compiling, lrn_plots, paper, studies
-from alexnet_edu.ablation_records import find_cell, last, load_record
-from alexnet_edu.checks import check, hint
-from alexnet_edu.cifar_net import ConvLocalNet
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.layers import LocalResponseNorm, MapResponseNorm, local_response_norm, map_response_norm
-from alexnet_edu.ledger import RUNS_2012, log_gain
-from alexnet_edu.lrn_widgets import lrn_explorer
-from alexnet_edu.response_probe import (
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.claims import RUNS_2012, log_gain
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import lrn_plots
+from alexnet_edu.lessons.lrn import (
     Constants,
     Responses,
     kept_bytes,
@@ -41,7 +39,20 @@ from alexnet_edu.response_probe import (
     shrinking,
     window_rms,
 )
-from alexnet_edu.scales import current_scale
+from alexnet_edu.lessons.lrn_widgets import lrn_explorer
+from alexnet_edu.model import compiling
+from alexnet_edu.model.cifar import ConvLocalNet
+from alexnet_edu.model.layers import (
+    LocalResponseNorm,
+    MapResponseNorm,
+    local_response_norm,
+    map_response_norm,
+)
+from alexnet_edu.show import ablation_plots
+from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies import record as ablation_records
+from alexnet_edu.studies.record import find_cell, last, load_record
 
 cifar = load_cifar10()
 images = cifar.train

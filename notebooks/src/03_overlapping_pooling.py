@@ -28,8 +28,20 @@ import torch
 import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from alexnet_edu import ablation_plots, ablations, paper, pooling, pooling_plots, studies
-from alexnet_edu.ablation_records import (
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.claims import log_gain
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import pooling, pooling_plots
+from alexnet_edu.lessons.pooling_widgets import pooling_explorer
+from alexnet_edu.model.architecture import convolved_side
+from alexnet_edu.model.cifar import pooled_size
+from alexnet_edu.show import ablation_plots
+from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies.record import (
     at_rate,
     find_cell,
     gap,
@@ -41,14 +53,6 @@ from alexnet_edu.ablation_records import (
     spread,
     table_by_rate,
 )
-from alexnet_edu.architecture import convolved_side
-from alexnet_edu.checks import check, hint
-from alexnet_edu.cifar_net import pooled_size
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.ledger import log_gain
-from alexnet_edu.pooling_widgets import pooling_explorer
-from alexnet_edu.scales import current_scale
 
 record = load_record(results_dir() / "pooling.json", "pooling")
 images = load_cifar10()

@@ -27,23 +27,21 @@ import itertools
 import matplotlib.pyplot as plt
 import torch
 
-from alexnet_edu import ablation_plots, ablations, augment_plots, augment_trials, paper
-from alexnet_edu.ablation_records import find_cell, interval, load_record, origin, paired_gap, table
-from alexnet_edu.augment import (
-    STRENGTHS,
-    TEN_PATCHES,
-    ColorPCA,
-    random_crop_and_flip,
-    ten_crop,
-)
-from alexnet_edu.augment_widgets import color_explorer, crop_explorer, patch_explorer
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.photograph import photograph
-from alexnet_edu.scales import current_scale
-from alexnet_edu.studies import STUDIES
-from alexnet_edu.train import error_rate
+from alexnet_edu import paper
+from alexnet_edu.data.augment import STRENGTHS, TEN_PATCHES, ColorPCA, random_crop_and_flip, ten_crop
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import augmentation as augment_plots
+from alexnet_edu.lessons.augment_widgets import color_explorer, crop_explorer, patch_explorer
+from alexnet_edu.show import ablation_plots
+from alexnet_edu.show.photograph import photograph
+from alexnet_edu.studies import augment_trials
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies.ablations import STUDIES
+from alexnet_edu.studies.record import find_cell, interval, load_record, origin, paired_gap, table
+from alexnet_edu.training.loop import error_rate
 
 record = load_record(results_dir() / "augmentation.json", "augmentation")  # eight ways, 24 epochs
 long = load_record(results_dir() / "augmentation-long.json", "augmentation-long")  # three of them, 60
@@ -521,7 +519,7 @@ for divisor in (1 / 1.1, 1.0, 1.1):
 #
 # **The noise was switched off.** Near epoch 67 of about 90 the authors set the standard deviation of $\alpha$ to 0, in
 # the same edit that slowed down conv1, before the last fall of the learning rate. So the last quarter of the
-# training saw the true colours. The paper does not say so. `LOGGED["145"].noise_off` in `alexnet_edu.schedules`
+# training saw the true colours. The paper does not say so. `LOGGED["145"].noise_off` in `alexnet_edu.training.schedules`
 # keeps it for those who want to repeat it.
 #
 # **No time at all?** In 2012 the CPU made the next batch while the GPU trained on this one. On a machine without a GPU one

@@ -28,17 +28,20 @@ import torch
 import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator
 
-from alexnet_edu import ablation_plots, ablations, studies, traffic
-from alexnet_edu import ablation_records as records
-from alexnet_edu.architecture import count, talking, variant
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.column_trials import compare_devices, in_two_processes, load_record, narrow
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.exchange_widgets import exchange_explorer, memory_explorer
-from alexnet_edu.model import AlexNet, join_columns, split_columns
-from alexnet_edu.scales import current_scale
-from alexnet_edu.two_gpu import TwoDeviceAlexNet
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
+from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
+from alexnet_edu.model.architecture import count, talking, variant
+from alexnet_edu.show import ablation_plots
+from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies import record as records
+from alexnet_edu.two_gpus import traffic
+from alexnet_edu.two_gpus.check import compare_devices, in_two_processes, load_record, narrow
+from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 
 trials = load_record(results_dir() / "two-columns.json")
 patterns = records.load_record(results_dir() / "exchange.json", "exchange")
@@ -154,7 +157,7 @@ for reader, size in arithmetic.items():
 # **Is it the same network?** Logits and all gradients of one step, against the grouped network, in float64. First live, in
 # one process with two devices, then in two processes with one column each. These talk through
 # `torch.distributed`: NCCL between two GPUs, gloo on processors. In a terminal it is
-# `torchrun --nproc-per-node 2 -m alexnet_edu.column_trials compare`.
+# `torchrun --nproc-per-node 2 -m alexnet_edu.two_gpus.check compare`.
 
 # %% tags=["nbval-ignore-output"]
 found = compare_devices(devices, torch.float64, divisor=8)
@@ -398,7 +401,7 @@ assert abs(conv5_more + conv3_more) < 1e-9
 # Normalization in the column or across the border, run side by side: only the maps next to the border differ.
 
 # %%
-from alexnet_edu.layers import local_response_norm
+from alexnet_edu.model.layers import local_response_norm
 
 maps = 60 * torch.relu(torch.randn(2, 96, 5, 5, generator=torch.Generator().manual_seed(3)))
 inside, across = (local_response_norm(maps, columns=c) for c in (2, 1))

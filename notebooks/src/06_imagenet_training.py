@@ -32,26 +32,29 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu import paper, run_control, training_cost, training_plots
-from alexnet_edu.architecture import variant
-from alexnet_edu.augment import draw_crops
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import verdict
-from alexnet_edu.class_folders import write_class_folders
-from alexnet_edu.cost_widgets import cost_explorer
-from alexnet_edu.data import load_cifar10, runs_dir
-from alexnet_edu.imagenet import open_prepared
-from alexnet_edu.imagenet_evaluate import judge, load_network
-from alexnet_edu.imagenet_feed import Feed
-from alexnet_edu.imagenet_prepare import prepare
-from alexnet_edu.imagenet_recipe import Recipe
-from alexnet_edu.model import AlexNet
-from alexnet_edu.rehearsal import duration
-from alexnet_edu.run_report import report
-from alexnet_edu.scales import current_scale
-from alexnet_edu.schedules import LOGGED, PlateauSchedule
-from alexnet_edu.train import autocast, keep_freed_memory
-from alexnet_edu.training_widgets import dashboard
+from alexnet_edu import paper
+from alexnet_edu.data.augment import draw_crops
+from alexnet_edu.data.cifar10 import load_cifar10, runs_dir
+from alexnet_edu.data.class_folders import write_class_folders
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.imagenet import runs as run_control
+from alexnet_edu.imagenet.evaluate import judge, load_network
+from alexnet_edu.imagenet.feed import Feed
+from alexnet_edu.imagenet.prepare import prepare
+from alexnet_edu.imagenet.prepared import open_prepared
+from alexnet_edu.imagenet.recipe import Recipe
+from alexnet_edu.imagenet.rehearsal import duration
+from alexnet_edu.ledger.table import verdict
+from alexnet_edu.lessons import imagenet as training_cost
+from alexnet_edu.lessons import training_plots
+from alexnet_edu.lessons.cost_widgets import cost_explorer
+from alexnet_edu.lessons.run_report import report
+from alexnet_edu.lessons.training_widgets import dashboard
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import variant
+from alexnet_edu.training.loop import autocast, keep_freed_memory
+from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 # The folder that `alexnet-edu data imagenet` prepared, if you have one: type its path between the quotes.
 IMAGENET = os.environ.get("ALEXNET_EDU_IMAGENET", "")

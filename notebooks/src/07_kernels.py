@@ -25,18 +25,20 @@
 import matplotlib.pyplot as plt
 import torch
 
-from alexnet_edu import kernel_plots, paper, specialization
-from alexnet_edu import specialization_records as records
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import figure_note, load_cifar10
-from alexnet_edu.kernel_measures import colour_share, compare_columns, pooled, tuning
-from alexnet_edu.kernel_net import kernel_net
-from alexnet_edu.kernel_pictures import excited, fields, pictures, silent, tiled
-from alexnet_edu.kernel_training import Recipe, train_network
-from alexnet_edu.kernel_widgets import excitation_explorer, specialization_explorer, training_explorer
-from alexnet_edu.scales import current_scale
-from alexnet_edu.weights import weights_dir, weights_for
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import kernels as kernel_plots
+from alexnet_edu.lessons.kernel_widgets import excitation_explorer, specialization_explorer, training_explorer
+from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.studies import specialization
+from alexnet_edu.studies import specialization_records as records
+from alexnet_edu.studies.kernel_measures import colour_share, compare_columns, pooled, tuning
+from alexnet_edu.studies.kernel_pictures import excited, fields, pictures, silent, tiled
+from alexnet_edu.studies.kernel_training import Recipe, train_network
+from alexnet_edu.studies.networks import weights_dir, weights_for
 
 images = load_cifar10()
 note = f" ({figure_note(images)})" if images.synthetic else ""
@@ -413,7 +415,7 @@ print(f"the strongest kernel is {norms.max() / norms.min():.0f} times as large a
 # (notebook 05). The same cut:
 
 # %%
-from alexnet_edu.model import AlexNet, split_columns
+from alexnet_edu.model.alexnet import AlexNet, split_columns
 
 whole = AlexNet("paper", generator=torch.Generator().manual_seed(0)).state_dict()
 first, second = split_columns(whole)
@@ -454,7 +456,7 @@ for name in ("paper", "joint", "apart"):
 # %% tags=["nbval-ignore-output"]
 my_source = None  # "data/runs/my-training", "torchvision", or the path of a weights file
 if my_source is not None:
-    from alexnet_edu.network_sources import network as network_from
+    from alexnet_edu.studies.network_sources import network as network_from
 
     theirs = network_from(my_source)
     figure, ax = plt.subplots(figsize=(11, 4.6))

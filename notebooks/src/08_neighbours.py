@@ -27,16 +27,19 @@ import time
 import matplotlib.pyplot as plt
 import torch
 
-from alexnet_edu import neighbour_plots, paper
-from alexnet_edu import retrieval_records as retrieval
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.codes import CodeSettings, random_coder, train_coder
-from alexnet_edu.data import figure_note, load_cifar10
-from alexnet_edu.feature_map import centers, plane
-from alexnet_edu.hamming import hamming, pack, search_codes
-from alexnet_edu.neighbour_widgets import neighbour_explorer
-from alexnet_edu.neighbours import (
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import neighbours as neighbour_plots
+from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
+from alexnet_edu.show.photograph import photograph
+from alexnet_edu.studies import retrieval_records as retrieval
+from alexnet_edu.studies.codes import CodeSettings, random_coder, train_coder
+from alexnet_edu.studies.feature_map import centers, plane
+from alexnet_edu.studies.hamming import hamming, pack, search_codes
+from alexnet_edu.studies.neighbours import (
     BATCHES_2012,
     KEPT_2012,
     as_vectors,
@@ -47,10 +50,8 @@ from alexnet_edu.neighbours import (
     share_found,
     squared_distances,
 )
-from alexnet_edu.photograph import photograph
-from alexnet_edu.predictions import top_errors
-from alexnet_edu.scales import current_scale
-from alexnet_edu.weights import weights_for
+from alexnet_edu.studies.networks import weights_for
+from alexnet_edu.training.predictions import top_errors
 
 record = retrieval.load_record(results_dir() / "retrieval.json")
 images = load_cifar10()

@@ -31,8 +31,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from alexnet_edu import ablation_plots, ablations, dropout_plots, paper, studies, thinned
-from alexnet_edu.ablation_records import (
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.claims import RUNS_2012
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import dropout as thinned
+from alexnet_edu.lessons import dropout_plots
+from alexnet_edu.lessons.dropout_widgets import dropout_explorer
+from alexnet_edu.model.layers import Dropout
+from alexnet_edu.show import ablation_plots
+from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies.convergence import epochs_to, epochs_to_best, ratios
+from alexnet_edu.studies.record import (
     at_rate,
     find_cell,
     gap,
@@ -43,14 +56,6 @@ from alexnet_edu.ablation_records import (
     shared_rates,
     spread,
 )
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.convergence import epochs_to, epochs_to_best, ratios
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.dropout_widgets import dropout_explorer
-from alexnet_edu.layers import Dropout
-from alexnet_edu.ledger import RUNS_2012
-from alexnet_edu.scales import current_scale
 
 record = load_record(results_dir() / "dropout.json", "dropout")
 images = load_cifar10()

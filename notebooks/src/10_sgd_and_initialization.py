@@ -31,8 +31,21 @@ import torch
 import torch.nn.functional as F
 from matplotlib.ticker import PercentFormatter
 
-from alexnet_edu import ablation_plots, ablations, clinic, paper, sgd, sgd_plots, studies
-from alexnet_edu.ablation_records import (
+from alexnet_edu import paper
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import sgd as sgd_plots
+from alexnet_edu.lessons.sgd_widgets import clinic_explorer, schedule_explorer
+from alexnet_edu.model.architecture import fan_ins, variant
+from alexnet_edu.show import ablation_plots
+from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import clinic
+from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies.clinic import Setting
+from alexnet_edu.studies.convergence import crossing
+from alexnet_edu.studies.record import (
     at_rate,
     find_cell,
     gap,
@@ -43,16 +56,9 @@ from alexnet_edu.ablation_records import (
     paired_gap,
     shared_rates,
 )
-from alexnet_edu.architecture import fan_ins, variant
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.clinic import Setting
-from alexnet_edu.convergence import crossing
-from alexnet_edu.data import figure_note, load_cifar10, runs_dir
-from alexnet_edu.scales import current_scale
-from alexnet_edu.schedules import LOGGED, PlateauSchedule
-from alexnet_edu.sgd_widgets import clinic_explorer, schedule_explorer
-from alexnet_edu.train import TrainConfig, fit
+from alexnet_edu.training import sgd
+from alexnet_edu.training.loop import TrainConfig, fit
+from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 scale, images = current_scale(), load_cifar10()
 note = f"\n{figure_note(images)}" if images.synthetic else ""

@@ -26,20 +26,22 @@
 import matplotlib.pyplot as plt
 import torch
 
-from alexnet_edu import paper, result_plots, result_study
-from alexnet_edu import result_records as results
-from alexnet_edu.ablation_records import interval, spread
-from alexnet_edu.architecture import count, variant
-from alexnet_edu.augment import TEN_PATCHES, ten_crop
-from alexnet_edu.checks import check, hint
-from alexnet_edu.claims import results_dir, verdict
-from alexnet_edu.data import figure_note, load_cifar10
-from alexnet_edu.images import ImageSet
-from alexnet_edu.ledger import BEFORE_THE_CONTEST, RUNS_2012
-from alexnet_edu.predictions import average, contest_lines, log_losses, top_errors
-from alexnet_edu.result_trials import Plan, Trials
-from alexnet_edu.result_widgets import results_explorer
-from alexnet_edu.scales import current_scale
+from alexnet_edu import paper
+from alexnet_edu.data.augment import TEN_PATCHES, ten_crop
+from alexnet_edu.data.cifar10 import figure_note, load_cifar10
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.environment import current_scale
+from alexnet_edu.exercises.check import check, hint
+from alexnet_edu.ledger.claims import BEFORE_THE_CONTEST, RUNS_2012
+from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.lessons import results as result_plots
+from alexnet_edu.lessons.result_widgets import results_explorer
+from alexnet_edu.model.architecture import count, variant
+from alexnet_edu.studies import ensembles as result_study
+from alexnet_edu.studies import result_records as results
+from alexnet_edu.studies.record import interval, spread
+from alexnet_edu.studies.result_trials import Plan, Trials
+from alexnet_edu.training.predictions import average, contest_lines, log_losses, top_errors
 
 record = results.load_record(results_dir() / "results.json")
 images = load_cifar10()

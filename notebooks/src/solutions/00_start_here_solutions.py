@@ -5,8 +5,8 @@
 import matplotlib.pyplot as plt
 import torch
 
-from alexnet_edu.checks import check
-from alexnet_edu.plots import STYLES
+from alexnet_edu.exercises.check import check
+from alexnet_edu.show.plots import STYLES
 
 # %% [markdown]
 # **00.1.** ReLU keeps what is positive: one comparison per value.

@@ -5,7 +5,7 @@
 import matplotlib.pyplot as plt
 import torch
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **01.1.** $\sigma' = \sigma(1 - \sigma)$ is largest where $\sigma = 1/2$, and is $1/4$ there. Three layers multiply

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **02.1.** Zeros on either side make the window end at the first and the last map by itself.

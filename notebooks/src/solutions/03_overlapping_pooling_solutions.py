@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **03.1.** $(112 - 3)/2 = 54.5$. Rounded up, and the first window added: 56. The last window hangs over the edge by one

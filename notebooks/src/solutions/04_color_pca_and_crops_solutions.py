@@ -4,7 +4,7 @@
 # %%
 import torch
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **04.1.** $256 - 227 + 1 = 30$ places along each side, two directions.

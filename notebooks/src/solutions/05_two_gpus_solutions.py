@@ -5,8 +5,8 @@
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu.architecture import TALKERS, count, talking
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
+from alexnet_edu.model.architecture import TALKERS, count, talking
 
 # %% [markdown]
 # **05.1.** Half of the 96 maps, 27×27 places, 128 images, four bytes: 17.9 MB, more than conv3 needs.

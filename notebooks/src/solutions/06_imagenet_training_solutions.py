@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from alexnet_edu.checks import check
-from alexnet_edu.schedules import PlateauSchedule
+from alexnet_edu.exercises.check import check
+from alexnet_edu.training.schedules import PlateauSchedule
 
 # %% [markdown]
 # **06.1.** An epoch has $\lceil 1{,}281{,}167 / 128 \rceil = 10{,}010$ batches; the last one holds 15 images.

@@ -4,7 +4,7 @@
 # %%
 import torch
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **07.1.** One output of conv1 sees 11 pixels, and its neighbours are 4 pixels apart. Pooling takes three of them: $11 + 2 \cdot 4 = 19$, and

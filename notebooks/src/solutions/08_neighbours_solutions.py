@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **08.1.** $4096 \cdot 32 / 256 = 512$.

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **09.1.** $2^{8192} = 10^{8192 \log_{10} 2} = 10^{2466.04}$ has 2467 digits. Python can simply write it down.

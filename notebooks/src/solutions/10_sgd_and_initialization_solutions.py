@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from alexnet_edu.checks import check
-from alexnet_edu.sgd import PaperSGD
+from alexnet_edu.exercises.check import check
+from alexnet_edu.training.sgd import PaperSGD
 
 # %% [markdown]
 # **10.1.** $0.95 + 0.95^2 + \dots = 0.95 / (1 - 0.95) = 19$.

@@ -4,7 +4,7 @@
 # %%
 import torch
 
-from alexnet_edu.checks import check
+from alexnet_edu.exercises.check import check
 
 # %% [markdown]
 # **11.1.** $(0.390247 - 0.374727) \cdot 150{,}000 = 2328$ images. With the rounded rates of the paper it would be 2250.

@@ -1,0 +1,1 @@
+"""Images: from files or a generator to uint8 tensors, and from those to training batches."""

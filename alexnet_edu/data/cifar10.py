@@ -1,0 +1,340 @@
+"""Which images an experiment gets: real CIFAR-10, a download, or the stand-in.
+
+1. The packed CIFAR-10 in the data folder, however it got there.
+2. Otherwise, where someone sits before the screen, a download.
+3. Otherwise the synthetic stand-in, with one line that says why and what to type.
+
+At scale `quick` it is always a small stand-in, so that what tests and saved outputs show
+never depends on which data a machine has.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import sys
+import tarfile
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
+
+from alexnet_edu.data.folders import CIFAR10_CLASSES, CIFAR10_COUNTS, import_images
+from alexnet_edu.data.images import Images, ImageSet, PackInfo, load_pack, pack_info, partial_files, save_pack
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.environment import check_scale, current_scale
+from alexnet_edu.files import DataError
+
+FOLDER_VARIABLE = "ALEXNET_EDU_DATA"
+RUNS_VARIABLE = "ALEXNET_EDU_RUNS"
+OFFLINE_VARIABLE = "ALEXNET_EDU_OFFLINE"
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+CIFAR10_NAME = "cifar10"
+DOWNLOAD_SOURCE = "CIFAR-10, official batches"
+TIMEOUT_SECONDS = 20  # without a word from the server
+STAND_IN = {"quick": (2_000, 500), "other": (10_000, 2_000)}  # train, test
+FIGURE_NOTE = "synthetic stand-in, not CIFAR-10"
+
+_failed_download: str | None = None  # why; so that one session waits for a dead network once
+
+
+# --- where things are --------------------------------------------------------------------
+
+
+def data_dir() -> Path:
+    """The folder for data: ALEXNET_EDU_DATA, else the checkout's, else one in the home folder.
+
+    It need not exist yet. Raises DataError when the variable names something else.
+    """
+    chosen = os.environ.get(FOLDER_VARIABLE, "")
+    if chosen:
+        path = Path(chosen).expanduser()
+        if path.exists() and not path.is_dir():
+            raise DataError(f"{FOLDER_VARIABLE}={chosen!r} is not a folder. Name one, or unset it.")
+        return path
+    if (CHECKOUT / "pyproject.toml").exists() and (CHECKOUT / "data").is_dir():
+        return CHECKOUT / "data"
+    return Path.home() / ".alexnet-edu"
+
+
+def runs_dir() -> Path:
+    """The folder for runs and checkpoints: ALEXNET_EDU_RUNS, else one of this user's own.
+
+    That is the checkout's `data/runs` where it can be written, else one in the home folder;
+    never ALEXNET_EDU_DATA, which a whole class may share. It need not exist yet.
+    """
+    if chosen := os.environ.get(RUNS_VARIABLE, ""):
+        return Path(chosen).expanduser()
+    own = CHECKOUT / "data"
+    if (CHECKOUT / "pyproject.toml").exists() and os.access(own, os.W_OK):
+        return own / "runs"
+    return Path.home() / ".alexnet-edu" / "runs"
+
+
+def pack_path(name: str = CIFAR10_NAME) -> Path:
+    """Where the pack of that name is, or would be."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise DataError(f"{name!r} is not the name of a pack; names look like {CIFAR10_NAME!r}.")
+    return data_dir() / "packs" / f"{name}.safetensors"
+
+
+# --- the policy ---------------------------------------------------------------------------
+
+
+def load_cifar10(scale: str | None = None, *, allow_download: bool | None = None) -> ImageSet:
+    """CIFAR-10, or the stand-in where it cannot be had (`.synthetic` tells which).
+
+    scale: one of `scales.SCALES`; None takes the current one. At "quick" the result is the
+        small stand-in (2,000 and 500 images), whatever is on disk, and nothing is said.
+    allow_download: whether to fetch CIFAR-10 if it is not there. None: only where someone
+        can watch (a notebook or a terminal), never under pytest or with
+        ALEXNET_EDU_OFFLINE set.
+
+    Prints one line to stderr when the stand-in (10,000 and 2,000 images) had to do.
+    Raises DataError when there is a pack but it is damaged: that is not passed over.
+    """
+    scale = current_scale() if scale is None else check_scale(scale)
+    if scale == "quick":
+        return synthetic_images(*STAND_IN["quick"])
+    if pack_path().exists():
+        return load_pack(pack_path())
+    why = "there is no CIFAR-10 in the data folder"
+    if _may_download(allow_download):
+        try:
+            return load_pack(download_cifar10())
+        except DataError as error:
+            _remember_failure(why := str(error).split(". ")[0])
+    elif _failed_download is not None:
+        why = _failed_download
+    print(
+        f"Using the synthetic stand-in: {why}. For the real images type `alexnet-edu data cifar10` "
+        "(download) or `alexnet-edu data import PATH` (a folder or zip that you have).",
+        file=sys.stderr,
+    )
+    return synthetic_images(*STAND_IN["other"])
+
+
+def load_images(name: str) -> ImageSet:
+    """Any imported pack by its name, as `alexnet-edu data status` lists it.
+
+    Raises DataError, with the names there are, when there is none so called.
+    """
+    path = pack_path(name)
+    if not path.exists():
+        there = sorted(p.stem for p in path.parent.glob("*.safetensors"))
+        raise DataError(
+            f"There is no pack {name!r}; there are: {', '.join(there) or 'none'}. "
+            "`alexnet-edu data import PATH` makes one."
+        )
+    return load_pack(path)
+
+
+def figure_note(images: ImageSet | Images) -> str:
+    """What the title of every figure made from `images` must say; empty for real images."""
+    return FIGURE_NOTE if images.synthetic else ""
+
+
+def _may_download(asked: bool | None) -> bool:
+    if asked is not None:
+        return asked
+    if "pytest" in sys.modules or os.environ.get(OFFLINE_VARIABLE) or _failed_download is not None:
+        return False
+    return "ipykernel" in sys.modules or hasattr(sys, "ps1") or sys.stderr.isatty()
+
+
+def _remember_failure(why: str) -> None:
+    global _failed_download
+    _failed_download = why
+
+
+# --- getting CIFAR-10 ---------------------------------------------------------------------
+
+
+def download_cifar10() -> Path:
+    """Fetches the official CIFAR-10 (170 MB), checks its hashes, packs it; the pack's path.
+
+    A pack that is there already is left alone. An interrupted call can simply be repeated:
+    a download that is whole is not fetched again, one that was cut short is. Shows a
+    progress bar. Raises DataError, with what to do instead, when it cannot be fetched.
+    """
+    path = pack_path()
+    if path.exists():
+        pack_info(path)  # raises where it is damaged
+        return path
+    folder = data_dir() / "downloads"
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        images = ImageSet(_official(folder, train=True), _official(folder, train=False))
+    except (urllib.error.URLError, OSError, RuntimeError, RecursionError, tarfile.TarError) as error:
+        raise DataError(
+            f"CIFAR-10 could not be downloaded ({_reason(error)}). Try again when there is a network and "
+            "450 MB of free disk; or get the images any other way, as a folder or zip of train/<class>/… "
+            "and test/<class>/…, and type `alexnet-edu data import PATH`. Until then everything runs on "
+            "the synthetic stand-in."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    save_pack(images, path)
+    shutil.rmtree(folder / CIFAR10.base_folder, ignore_errors=True)
+    (folder / CIFAR10.filename).unlink(missing_ok=True)
+    return path
+
+
+def _official(folder: Path, *, train: bool) -> Images:
+    """One split of the official batches; torchvision fetches, checks (MD5) and reads them."""
+    found = CIFAR10(folder, train=train, download=True)
+    pixels = torch.from_numpy(np.ascontiguousarray(found.data.transpose(0, 3, 1, 2)))  # (N, 3, 32, 32)
+    labels = torch.tensor(found.targets, dtype=torch.int64)
+    return Images(pixels, labels, tuple(found.classes), DOWNLOAD_SOURCE)
+
+
+def connection_fault(error: Exception) -> str | None:
+    """What went wrong with the connection, without an address; None where the error is another."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it holds the connection
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"no connection: {error.reason}"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """The reason in a few words, without an address."""
+    if fault := connection_fault(error):
+        return fault
+    if isinstance(error, TimeoutError):
+        return f"no answer for {TIMEOUT_SECONDS} seconds"
+    if isinstance(error, RuntimeError):
+        return "what arrived is not the file it should be, or only part of it"
+    return str(error)
+
+
+# --- what the command line calls ------------------------------------------------------------
+
+
+def run_download() -> str:
+    """`alexnet-edu data cifar10`: fetches and packs; says in words what is there now."""
+    there = pack_path().exists()
+    info = pack_info(download_cifar10())
+    return ("CIFAR-10 is there already: " if there else "Packed: ") + _describe(info)
+
+
+def run_import(
+    path: Path, *, size: int | None = 32, force: bool = False, seed: int = 0, progress: bool = True
+) -> str:
+    """`alexnet-edu data import PATH`: imports, packs, and returns the report for the terminal.
+
+    Ten classes named like those of CIFAR-10 at 32 × 32 become the pack that notebooks use;
+    anything else becomes a pack named after the folder or zip. Importing the same images
+    again changes nothing; other images replace a pack only with `force`.
+    Raises DataError as `import_images` and `save_pack` do, and when a pack is in the way.
+    """
+    report = import_images(Path(path), size=size, seed=seed, progress=progress)
+    name = _pack_name(report.images, Path(path))
+    target = pack_path(name)
+    lines = [report.text()]
+    if name == CIFAR10_NAME and (len(report.images.train), len(report.images.test)) != CIFAR10_COUNTS:
+        lines.append(
+            f"The classes are CIFAR-10's but the counts are not ({CIFAR10_COUNTS[0]:,} and "
+            f"{CIFAR10_COUNTS[1]:,}): results will not be comparable with the recorded ones."
+        )
+    if not force and target.exists():
+        old = pack_info(target)
+        if old.fingerprints == (report.images.train.fingerprint(), report.images.test.fingerprint()):
+            return "\n".join([*lines, f"These images are packed already: {target}."])
+        raise DataError(
+            f"{target} exists and holds other images ({_describe(old)}). Add --force to replace them."
+        )
+    save_pack(report.images, target)
+    use = "load_cifar10()" if name == CIFAR10_NAME else f"load_images({name!r})"
+    return "\n".join([*lines, f"Packed: {target} ({target.stat().st_size / 1e6:.0f} MB); read by {use}."])
+
+
+def _pack_name(images: ImageSet, path: Path) -> str:
+    if images.train.classes == CIFAR10_CLASSES and images.train.pixels.shape[2:] == (32, 32):
+        return CIFAR10_NAME
+    stem = path.resolve().name
+    stem = stem[: -len(".zip")] if stem.lower().endswith(".zip") else stem
+    name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "images"
+    return f"{name}-images" if name == CIFAR10_NAME else name
+
+
+@dataclass(frozen=True)
+class DataStatus:
+    """What data is where.
+
+    folder: the data folder. reason: why that one. free: bytes free there.
+    packs: those that can be read. problems: a sentence for each thing that is not right.
+    """
+
+    folder: Path
+    reason: str
+    free: int
+    packs: tuple[PackInfo, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def has_cifar10(self) -> bool:
+        """Whether experiments at laptop scale and above will see real images."""
+        return any(p.path.stem == CIFAR10_NAME for p in self.packs)
+
+    @property
+    def damaged_cifar10(self) -> bool:
+        """Whether there is a pack of CIFAR-10 that cannot be read, so that experiments stop."""
+        return not self.has_cifar10 and (self.folder / "packs" / f"{CIFAR10_NAME}.safetensors").exists()
+
+    def text(self) -> str:
+        """For a terminal: several lines, no line break at the end."""
+        lines = [f"Data folder: {self.folder} ({self.reason}; {self.free / 1e9:.1f} GB free)"]
+        lines.extend(f"  {p.path.stem}: {_describe(p)}" for p in self.packs)
+        if self.damaged_cifar10:
+            lines.append("  The CIFAR-10 that is here is damaged: experiments stop until it is mended.")
+        elif not self.has_cifar10:
+            lines.append(
+                "  No CIFAR-10: experiments use the synthetic stand-in. Type `alexnet-edu data cifar10` "
+                "(download, 170 MB) or `alexnet-edu data import PATH`."
+            )
+        return "\n".join([*lines, *(f"  Problem: {p}" for p in self.problems)])
+
+
+def status() -> DataStatus:
+    """Looks at the data folder, reading only the heads of packs (milliseconds)."""
+    folder = data_dir()
+    packs, problems = [], []
+    for path in sorted((folder / "packs").glob("*.safetensors")):
+        try:
+            packs.append(pack_info(path))
+        except DataError as error:
+            problems.append(str(error))
+    problems.extend(_left_over(p) for p in partial_files(folder / "packs" / "*.safetensors"))
+    existing = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    return DataStatus(folder, _reason_for(folder), free, tuple(packs), tuple(problems))
+
+
+def _left_over(partial: Path) -> str:
+    return (
+        f"{partial} ({partial.stat().st_size / 1e6:.0f} MB) is being written, or was left by a write "
+        "that was killed; it is never read. Delete it if nothing is running."
+    )
+
+
+def _reason_for(folder: Path) -> str:
+    if os.environ.get(FOLDER_VARIABLE):
+        return FOLDER_VARIABLE
+    return "in the checkout" if folder == CHECKOUT / "data" else "in the home folder"
+
+
+def _describe(info: PackInfo) -> str:
+    size = " × ".join(str(n) for n in info.shape[1:])
+    return (
+        f"{info.source}; {info.train:,} training and {info.test:,} test images, {len(info.classes)} classes, "
+        f"{size} pixels, {info.size / 1e6:.0f} MB"
+    )

@@ -1,0 +1,101 @@
+"""What a run depends on outside the code: its scale, the machine, the commit. Loads torch only when asked."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SCALES = ("quick", "laptop", "gpu", "paper")
+VARIABLE = "ALEXNET_EDU_SCALE"
+
+
+def current_scale() -> str:
+    """The scale chosen by ALEXNET_EDU_SCALE, "laptop" where it is empty.
+
+    Raises ValueError, with the allowed words, when the variable holds another one.
+    """
+    return check_scale(os.environ.get(VARIABLE, "") or "laptop")
+
+
+def check_scale(word: str) -> str:
+    """`word` itself if it is a scale; otherwise a ValueError that names the four."""
+    if word not in SCALES:
+        raise ValueError(f"{VARIABLE}={word!r} is not a scale; choose one of {', '.join(SCALES)}")
+    return word
+
+
+def provenance(device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What a reader needs to judge and repeat a run, as plain JSON values."""
+    import torch
+
+    return {
+        "commit": commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "hardware": hardware(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__.split("+")[0],
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def joint_provenance(origins: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Where the runs of one record come from: each different value of their `provenance` once, sorted.
+
+    "commits", "dates", "hardware", "torch", "threads", each a list.
+    """
+    plural = {"commits": "commit", "dates": "date"} | {n: n for n in ("hardware", "torch", "threads")}
+    every = list(origins)
+    return {name: sorted({origin[key] for origin in every}) for name, key in plural.items()}
+
+
+def commit() -> str:
+    """The short commit of the checkout, "+changes" if it differs; "unknown" outside git."""
+    try:
+        name = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "alexnet_edu")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name + ("+changes" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def hardware(device: torch.device | str = "cpu") -> str:
+    """The device in words: model and, for a CPU, the number of cores."""
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{cpu_model()}, {os.cpu_count()} cores"
+
+
+def usable_cores() -> int:
+    """How many cores this process may use (an affinity mask may leave fewer than there are)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""The exercises of the notebooks: checked by what an answer does."""

@@ -1,0 +1,1 @@
+"""The full training: prepared images, the recipe, a run that survives being killed."""

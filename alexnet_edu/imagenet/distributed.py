@@ -1,0 +1,246 @@
+"""One training on one device, on two columns, or on copies of the network that share each batch.
+
+The three have the same interface, so the training does not ask which it has. All draws (weights,
+order, crops, colours, dropout) are made for the whole batch and the whole network, and each process
+takes its part. So all three compute the same sums in another order.
+
+Started by torchrun, each process runs `joined`; NCCL between GPUs, gloo on processors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from alexnet_edu.model import compiling
+from alexnet_edu.model.alexnet import AlexNet, GroupedLinear
+from alexnet_edu.model.architecture import Architecture
+from alexnet_edu.model.layers import Dropout, compile_norms
+from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet
+
+PARALLEL = ("single", "columns", "data")
+TIMEOUT_S = 600.0  # longer than writing a checkpoint; torchrun itself sees a process that died
+
+
+class Single:
+    """The whole network on one device, and what the other two share with it.
+
+    network: holds this process's parameters, by the names that a checkpoint has. module: what is
+    called. rank, world: of the rows of a batch. processes: how many take part.
+    """
+
+    name = "single"
+
+    def __init__(
+        self, table: Architecture, device: torch.device, seed: int, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.device, self.rank, self.world, self.processes, self.main = device, 0, 1, 1, True
+        self.network: nn.Module = AlexNet(table, generator=torch.Generator().manual_seed(seed))
+        self.network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module: nn.Module = self.network
+
+    def begin_step(self, seed: int, start: int, stop: int, total: int) -> None:
+        """Tells each dropout which rows and units of the whole are here, and where its draws begin."""
+        dropouts = [module for module in self.network.modules() if isinstance(module, Dropout)]
+        for place, layer in enumerate(dropouts):
+            layer.reseed(seed * 101 + place)
+            layer.be_part((start, stop, total), self.units(place))
+
+    def units(self, place: int) -> tuple[int, int, int]:
+        """(start, stop, of how many) units of dropout `place` are here."""
+        width = _widths(self.network)[place]
+        return 0, width, width
+
+    def scale(self) -> float:
+        """What the loss, a sum over this process's rows over the batch's size, is multiplied with."""
+        return 1.0
+
+    def sum_rows(self, numbers: Tensor) -> Tensor:
+        """Sums over rows of a batch, added up over the processes that share its rows."""
+        return numbers
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is true in any process; all wait for each other here."""
+        return flag
+
+    def collect(self, value: Any) -> list[Any]:
+        """The values of all processes, in the order of their ranks."""
+        return [value]
+
+    def whole(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors like this process's parameters -> those of the whole network; all must call it."""
+        return dict(own)
+
+    def own(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inverse of `whole`."""
+        return dict(whole)
+
+    def compile(self, what: str) -> None:
+        """Lets `torch.compile` rewrite the "norms" or all of the "network"; the first step then takes longer.
+
+        Raises ValueError for anything else, CannotCompile where that does not work here.
+        """
+        if what == "norms":
+            compile_norms(self.network)
+        elif what == "network":
+            compiling.check(self.device)
+            self.module = torch.compile(self.module)  # type: ignore[assignment]
+        else:
+            raise ValueError(f"{what!r} cannot be compiled; choose one of {', '.join(compiling.WHAT)}")
+
+
+class _Several(Single):
+    """What processes of one group do together. Small messages go over gloo, also where NCCL is used."""
+
+    def __init__(self) -> None:
+        self._gloo: Any = dist.new_group(backend="gloo")
+        self.processes = dist.get_world_size()
+        self.main = dist.get_rank() == 0
+
+    def any(self, flag: bool) -> bool:
+        told = torch.tensor(int(flag))
+        dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._gloo)
+        return bool(told)
+
+    def collect(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * self.processes
+        dist.all_gather_object(values, value, group=self._gloo)
+        return values
+
+
+class Data(_Several):
+    """A copy of the network in each process; each has some rows, and the gradients are added up."""
+
+    name = "data"
+
+    def __init__(
+        self, table: Architecture, device: torch.device, seed: int, dtype: torch.dtype = torch.float32
+    ) -> None:
+        Single.__init__(self, table, device, seed, dtype)
+        _Several.__init__(self)
+        self.rank, self.world = dist.get_rank(), self.processes
+        self.module = DistributedDataParallel(
+            self.network, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
+        )
+
+    def scale(self) -> float:
+        return float(self.world)  # DistributedDataParallel takes the mean over the processes
+
+    def sum_rows(self, numbers: Tensor) -> Tensor:
+        total = numbers.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class Columns(_Several):
+    """The paper's two GPUs: a column in each of two processes, all rows in both (§3.2)."""
+
+    name = "columns"
+
+    def __init__(
+        self, table: Architecture, device: torch.device, seed: int, dtype: torch.dtype = torch.float32
+    ) -> None:
+        if dist.get_world_size() != 2:
+            raise ValueError(f"two columns need two processes, not {dist.get_world_size()}")
+        _Several.__init__(self)
+        self.device, self.rank, self.world = device, 0, 1
+        self._halves = OneColumnAlexNet(table, device=device, generator=torch.Generator().manual_seed(seed))
+        self.module = self._halves
+        self.network = self._halves.column
+        self.network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def units(self, place: int) -> tuple[int, int, int]:
+        width = _widths(self.network)[place]
+        return width * self._halves.rank, width * (self._halves.rank + 1), 2 * width
+
+    def whole(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._halves.joined(own)
+
+    def own(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._halves.half_of(whole)
+
+    def compile(self, what: str) -> None:
+        if what == "network":
+            raise ValueError(
+                "--compile network works on one device and with --parallel data, not with columns; "
+                "--compile norms does"
+            )
+        super().compile(what)
+
+
+def _widths(network: nn.Module) -> list[int]:
+    """Units before each dropout, in their order."""
+    widths, last = [], 0
+    for module in network.modules():
+        if isinstance(module, nn.Linear | GroupedLinear):
+            last = len(module.weight)
+        elif isinstance(module, Dropout):
+            widths.append(last)
+    return widths
+
+
+FORMS: dict[str, type[Single]] = {"single": Single, "data": Data, "columns": Columns}
+
+
+@contextlib.contextmanager
+def joined(parallel: str, device: str = "auto") -> Iterator[torch.device]:
+    """Joins the group that torchrun started, if one is needed; gives this process's device.
+
+    parallel: one of PARALLEL. device: "auto" takes a GPU for each process where there are
+    enough, else the processor; or "cpu", "cuda", "mps".
+    Raises ValueError where the number of processes or of GPUs does not fit, and says what does.
+    """
+    world, local = (int(os.environ.get(name, 0)) for name in ("WORLD_SIZE", "LOCAL_RANK"))
+    if parallel not in PARALLEL:
+        raise ValueError(f"unknown --parallel {parallel!r}; choose one of {', '.join(PARALLEL)}")
+    if parallel == "single":
+        if world > 1:
+            raise ValueError(f"torchrun started {world} processes: choose --parallel columns or data")
+        yield device_of(device)
+        return
+    if world < 1 or (parallel == "columns" and world != 2):
+        was = "this process was started alone" if world < 1 else f"there are {world}"
+        number = "2" if parallel == "columns" else "N"
+        raise ValueError(
+            f"--parallel {parallel} needs {number} processes, but {was}: "
+            f"torchrun --nproc-per-node {number} -m alexnet_edu.cli train …"
+        )
+    own = device_of(device, local, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
+    backend = "nccl" if own.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
+    try:
+        yield own
+    finally:
+        dist.destroy_process_group()
+
+
+def device_of(name: str, local_rank: int = 0, local_world: int = 1) -> torch.device:
+    """The device of one of `local_world` processes of this machine.
+
+    Raises ValueError where there are GPUs but too few, or no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.device_count() else "cpu"
+    if name == "cuda" and torch.cuda.device_count() < local_world:
+        raise ValueError(
+            f"{local_world} processes need as many GPUs, but torch sees {torch.cuda.device_count()}; "
+            "choose --device cpu, or fewer processes"
+        )
+    if name == "cuda":
+        return torch.device("cuda", local_rank)
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"the device {name!r} cannot be used here: {reason}") from error
+    return torch.device(name)

@@ -1,0 +1,267 @@
+"""From the prepared images to batches on a device: decoded ahead by threads, the rest in whole batches.
+
+Which images step s uses depends only on (seed, s): an epoch is one shuffle of all images, each
+used exactly once, cut into global batches; every process takes its own rows of each. So a run that
+was stopped goes on at any step, repeats nothing and skips nothing, and two processes see together
+what one would see. The JPEG decoder leaves Python's lock, so threads do, and pixels are written
+once, into the (page-locked) memory that the device reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alexnet_edu import paper
+from alexnet_edu.data.augment import ColorPCA, center_crop, crop_and_flip, draw_crops, ten_crop
+from alexnet_edu.environment import usable_cores
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet.prepared import PreparedSet, Split
+
+AHEAD = 4  # batches that are decoded before they are asked for
+NO_LABEL = -1  # of an image that cannot be read
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's rows of one global batch, on its device.
+
+    step: counted from the start of the run. epoch: of its images, from 0.
+    pixels: (b, 3, side, side) uint8, channels last. labels: (b,) int64, NO_LABEL where the image
+        could not be read. index: (b,) int64, places in the split.
+    start, stop, total: rows start to stop of a global batch of `total` images; the last one
+        of an epoch may be smaller, and a process may then have no row of it.
+    unreadable: a sentence for each image that could not be read; its pixels are 0.
+
+    On the CPU, pixels are only valid until the next batch is asked for.
+    """
+
+    step: int
+    epoch: int
+    pixels: Tensor
+    labels: Tensor
+    index: Tensor
+    start: int
+    stop: int
+    total: int
+    unreadable: tuple[str, ...] = ()
+
+
+def share(total: int, rank: int, world: int) -> tuple[int, int]:
+    """(start, stop): the rows that process `rank` of `world` has of so many; earlier ones have one more."""
+    each, more = divmod(total, world)
+    start = rank * each + min(rank, more)
+    return start, start + each + (rank < more)
+
+
+class Feed:
+    """Batches of one split for one of `world` processes.
+
+    batch_size: images of a global batch, over all processes. seed: of the shuffles; None keeps the
+        order of the split, for evaluation. workers: threads that decode.
+    Raises ValueError where a size is below 1, DataError for a split without images.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int = paper.BATCH_SIZE,
+        seed: int | None = 0,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+        workers: int | None = None,
+        ahead: int = AHEAD,
+    ) -> None:
+        workers = workers or max(1, usable_cores() // world)
+        for name, value in (("batch_size", batch_size), ("workers", workers), ("ahead", ahead)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}")
+        if not 0 <= rank < world:
+            raise ValueError(f"rank {rank!r} is not one of {world!r} processes")
+        if len(split) == 0:
+            raise DataError(f"the split {split.name!r} has no images")
+        self.split, self.batch_size, self.seed = split, batch_size, seed
+        self.device = torch.device(device)
+        self.rank, self.world, self.workers, self.ahead = rank, world, workers, ahead
+        self.steps_per_epoch = math.ceil(len(split) / batch_size)
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
+
+    def order(self, epoch: int) -> Tensor:
+        """(N,) int64: every image of the split once, as this epoch has them."""
+        if self.seed is None:
+            return torch.arange(len(self.split))
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
+            self._order = (epoch, torch.randperm(len(self.split), generator=generator))
+        return self._order[1]
+
+    def rows(self, step: int) -> tuple[Tensor, int, int, int]:
+        """Which images this process has at a step, and (start, stop, total) of them, see `Batch`."""
+        epoch, own = divmod(step, self.steps_per_epoch)
+        whole = self.order(epoch)[own * self.batch_size : (own + 1) * self.batch_size]
+        start, stop = share(len(whole), self.rank, self.world)
+        return whole[start:stop], start, stop, len(whole)
+
+    def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
+        """The batches of steps `first` up to but without `last`, in order.
+
+        Decoding runs `ahead` batches in front of what is asked for. Close the iterator to end early.
+        """
+        ahead: deque[tuple[int, _Buffer, list[Future[list[str]]]]] = deque()
+        free = deque(_Buffer(self) for _ in range(self.ahead + 1))
+        next_step = first
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
+            try:
+                for step in range(first, last):
+                    while next_step < last and free:
+                        buffer = free.popleft()
+                        ahead.append((next_step, buffer, buffer.fill(pool, self.rows(next_step)[0])))
+                        next_step += 1
+                    _, buffer, parts = ahead.popleft()
+                    unreadable = tuple(line for part in parts for line in part.result())
+                    yield self._batch(step, buffer, unreadable)
+                    free.append(buffer)
+            finally:
+                for _, _, parts in ahead:
+                    for part in parts:
+                        part.cancel()
+
+    def _batch(self, step: int, buffer: _Buffer, unreadable: tuple[str, ...]) -> Batch:
+        index, start, stop, total = self.rows(step)
+        labels = self.split.labels[index]
+        if unreadable:
+            labels = torch.where(torch.from_numpy(buffer.whole[: len(index)]), labels, NO_LABEL)
+        pixels, labels = buffer.sent(len(index), labels)
+        epoch = step // self.steps_per_epoch
+        return Batch(step, epoch, pixels, labels, index, start, stop, total, unreadable)
+
+
+class _Buffer:
+    """Room for one batch in memory that the device can read, filled by threads."""
+
+    def __init__(self, feed: Feed) -> None:
+        most, side = math.ceil(feed.batch_size / feed.world), feed.split.side
+        self.feed = feed
+        self.on_gpu = feed.device.type == "cuda"
+        self.pixels = torch.empty((most, side, side, 3), dtype=torch.uint8, pin_memory=self.on_gpu)
+        self.array: np.ndarray[Any, np.dtype[np.uint8]] = self.pixels.numpy()
+        self.whole: np.ndarray[Any, np.dtype[np.bool_]] = np.ones(most, dtype=np.bool_)
+        self.copied: torch.cuda.Event | None = None
+
+    def fill(self, pool: ThreadPoolExecutor, index: Tensor) -> list[Future[list[str]]]:
+        """Starts decoding; each of the futures gives its unreadable images as sentences."""
+        if self.copied is not None:
+            self.copied.synchronize()  # the device must have read what is overwritten now
+            self.copied = None
+        self.whole[:] = True
+        images = index.tolist()
+        each = max(1, math.ceil(len(images) / (2 * self.feed.workers)))
+        return [
+            pool.submit(self._decode, start, images[start : start + each])
+            for start in range(0, len(images), each)
+        ]
+
+    def _decode(self, start: int, images: list[int]) -> list[str]:
+        bad = []
+        for place, image in enumerate(images, start):
+            try:
+                self.feed.split.decode_into(image, self.array[place])
+            except DataError as error:
+                self.array[place] = 0
+                self.whole[place] = False
+                bad.append(str(error))
+        return bad
+
+    def sent(self, count: int, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(count, 3, side, side) and (count,) on the device; the copy to a GPU runs beside its work."""
+        pixels = self.pixels[:count].permute(0, 3, 1, 2)
+        if not self.on_gpu:
+            return pixels.to(self.feed.device), labels.to(self.feed.device)
+        device = self.feed.device
+        stream = _copy_stream(device)
+        with torch.cuda.stream(stream):
+            on_device = (
+                pixels.to(device, non_blocking=True),
+                labels.pin_memory().to(device, non_blocking=True),
+            )
+        self.copied = torch.cuda.Event()
+        self.copied.record(stream)
+        now = torch.cuda.current_stream(device)
+        now.wait_stream(stream)
+        for tensor in on_device:
+            tensor.record_stream(now)
+        return on_device
+
+
+_STREAMS: dict[torch.device, torch.cuda.Stream] = {}
+
+
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    if device not in _STREAMS:
+        _STREAMS[device] = torch.cuda.Stream(device)
+    return _STREAMS[device]
+
+
+# --- what the network sees ------------------------------------------------------------------
+
+
+class Views:
+    """Batches of pixels as the network reads them: crops minus the mean, 0–255 (§2, §4.1).
+
+    The middle of the mean image is subtracted from every crop, wherever it was cut, as in 2012
+    (`convdata_jpeg.py` 95, 209). side: of the crops in pixels. Everything runs on `device`.
+    """
+
+    def __init__(
+        self, prepared: PreparedSet, side: int = paper.INPUT_SIDE, device: torch.device | str = "cpu"
+    ) -> None:
+        if not 1 <= side <= prepared.side:
+            raise ValueError(f"cannot cut {side!r} pixels out of images of {prepared.side}")
+        self.side, self.border = side, prepared.side - side
+        self.colors: ColorPCA = prepared.colors
+        mean = center_crop(prepared.mean_image[None], side)
+        self.mean = mean.to(device).contiguous(memory_format=torch.channels_last)
+
+    def train(
+        self, batch: Batch, seed: int, *, noise: float = 0.1, divisor: float = 1.0, shared: int = 1
+    ) -> Tensor:
+        """(b, 3, side, side) float32: random crops and reflections, colours shifted, the mean taken off.
+
+        seed: of all draws of this step; they are made for the global batch, so it does not matter
+        among how many processes it is divided. noise: std of α of §4.1; 0 shifts no colours.
+        divisor: of the result; 1.1 in 2012 while there was noise. shared: images that share a crop.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        crops = draw_crops(batch.total, (self.border, self.border), generator, shared=shared)
+        cut = crop_and_flip(batch.pixels, self.side, crops.rows(batch.start, batch.stop))
+        if noise > 0:
+            shifts = self.colors.shifts(batch.total, generator, std=noise)[batch.start : batch.stop]
+            x = self.colors.apply(cut, shifts=shifts)
+        else:
+            x = cut.float()
+        x.sub_(self.mean)
+        return x.div_(divisor) if divisor != 1.0 else x
+
+    def centre(self, pixels: Tensor) -> Tensor:
+        """(b, 3, H, W) uint8 -> (b, 3, side, side) float32: the middle patch."""
+        return center_crop(pixels, self.side).float().sub_(self.mean)
+
+    def patches(self, pixels: Tensor, count: int) -> Iterator[Tensor]:
+        """The middle patch alone (`count` 1), or the ten of §4.1, each (b, 3, side, side) float32."""
+        if count == 1:
+            yield self.centre(pixels)
+        elif count == 10:
+            for patch in ten_crop(pixels, self.side).unbind(1):
+                yield patch.float().sub_(self.mean)
+        else:
+            raise ValueError(f"patches must be 1 or 10, got {count!r}")

@@ -1,0 +1,204 @@
+"""The prepared ImageNet: 256 × 256 images in a few large files, read where they lie.
+
+`alexnet-edu data imagenet` writes such a folder once; this module opens it. A shard is mapped
+into memory and not read: an image is fetched from the disk when it is decoded, and the operating
+system keeps what fits. Needs neither Jupyter nor matplotlib.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from alexnet_edu.data.augment import ColorPCA
+from alexnet_edu.files import DataError, read_json
+from alexnet_edu.imagenet.format import CODECS, FORMAT, MANIFEST
+
+MAKE_IT = "`alexnet-edu data imagenet --from PATH --to PATH` makes one"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The images of one file. bytes: (total,) uint8, not yet read; offsets: (n + 1,); labels: (n,) int64."""
+
+    path: Path
+    bytes: np.ndarray[Any, np.dtype[np.uint8]]
+    offsets: list[int]
+    labels: Tensor
+
+
+class Split:
+    """The images of "train" or "val", in the order of the prepared folder.
+
+    labels: (N,) int64, places in the sorted list of classes.
+    """
+
+    def __init__(self, name: str, shards: list[Shard], side: int, codec: str) -> None:
+        self.name, self.side, self.codec = name, side, codec
+        self._shards = shards
+        self._ends = list(accumulate(len(shard.labels) for shard in shards))
+        self.labels = torch.cat([s.labels for s in shards]) if shards else torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def decode_into(self, index: int, out: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+        """Writes image `index` to `out`, (side, side, 3) uint8, RGB, row by row.
+
+        Raises DataError, with the file and the image's name, where it is damaged.
+        """
+        place = bisect_right(self._ends, index)
+        shard = self._shards[place]
+        own = index - (self._ends[place - 1] if place else 0)
+        data = shard.bytes[shard.offsets[own] : shard.offsets[own + 1]]
+        try:
+            if self.codec == "raw":
+                out[:] = data.reshape(out.shape)
+            else:
+                _decode_jpeg(data, out)
+        except ValueError as error:  # of simplejpeg, of a wrong size
+            raise DataError(
+                f"image {own} of {shard.path} ({_name_of(shard.path, own)}) is damaged: {error}. "
+                "`alexnet-edu data imagenet --verify --to FOLDER` looks for more."
+            ) from error
+
+    def decode(self, index: int) -> Tensor:
+        """(3, side, side) uint8: image `index`."""
+        out = np.empty((self.side, self.side, 3), dtype=np.uint8)
+        self.decode_into(index, out)
+        return torch.from_numpy(out).permute(2, 0, 1)
+
+    def name_of(self, index: int) -> str:
+        """The name of the file that image `index` was made from."""
+        place = bisect_right(self._ends, index)
+        return _name_of(self._shards[place].path, index - (self._ends[place - 1] if place else 0))
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """An opened folder.
+
+    wnids, names: of the classes, in the order of the labels. mean_image: (3, side, side) float32,
+    0–255, of the training images. colors: their principal colours. manifest: as it is written.
+    """
+
+    root: Path
+    wnids: tuple[str, ...]
+    names: tuple[str, ...]
+    side: int
+    splits: dict[str, Split]
+    mean_image: Tensor
+    colors: ColorPCA
+    manifest: dict[str, Any]
+
+    def split(self, name: str) -> Split:
+        """Its images of that name. Raises DataError where there are none."""
+        found = self.splits.get(name)
+        if found is None or len(found) == 0:
+            there = ", ".join(repr(n) for n, s in self.splits.items() if len(s)) or "none"
+            raise DataError(f"{self.root} has no images of the split {name!r}; there are {there}")
+        return found
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files that it was made from; the same after the same preparation elsewhere."""
+        return str(self.manifest["source"]["fingerprint"])
+
+
+def open_prepared(root: Path | str) -> PreparedSet:
+    """Opens what `alexnet-edu data imagenet` wrote; files are mapped, checksums not computed.
+
+    Raises DataError where there is nothing, the preparation has not ended, or a file is not
+    as long as the manifest says.
+    """
+    root = Path(root).expanduser()
+    manifest = _manifest(root)
+    side, codec = int(manifest["side"]), str(manifest["codec"])
+    if codec not in CODECS:
+        raise DataError(f"{root} stores its images as {codec!r}; this version reads {', '.join(CODECS)}")
+    splits = {
+        name: Split(name, [_shard(root, entry) for entry in part["shards"]], side, codec)
+        for name, part in manifest["splits"].items()
+    }
+    numbers = _tensors(root, manifest["statistics"])
+    colors = ColorPCA(numbers["color_mean"], numbers["eigenvalues"], numbers["eigenvectors"])
+    classes = manifest["classes"]
+    return PreparedSet(
+        root,
+        tuple(c["wnid"] for c in classes),
+        tuple(c["name"] for c in classes),
+        side,
+        splits,
+        numbers["mean_image"],
+        colors,
+        manifest,
+    )
+
+
+def _manifest(root: Path) -> dict[str, Any]:
+    path = root / MANIFEST
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; {MAKE_IT}")
+    if not path.exists():
+        begun = any(root.glob("*.safetensors*"))
+        why = "its preparation has not ended: run the same command again" if begun else MAKE_IT
+        raise DataError(f"{root} holds no prepared images (no {MANIFEST}); {why}")
+    try:
+        manifest = read_json(path)
+    except ValueError as error:
+        raise DataError(f"{path} is damaged. Run the preparation again: it keeps what is whole.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise DataError(f"{path} is not of the form {FORMAT!r}; {MAKE_IT}")
+    return manifest
+
+
+def _tensors(root: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a file of the manifest, mapped. Raises DataError where it is not whole."""
+    path = root / entry["file"]
+    size = path.stat().st_size if path.exists() else 0
+    if size != entry["bytes"]:
+        state = f"has {size:,} bytes, not {entry['bytes']:,}" if size else "is not there"
+        raise DataError(f"{path} {state}. Run the preparation again: it makes anew what is missing.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is damaged ({error}). Delete it and run the preparation again.") from error
+
+
+def _shard(root: Path, entry: dict[str, Any]) -> Shard:
+    found = _tensors(root, entry)
+    return Shard(
+        root / entry["file"],
+        found["bytes"].numpy(),
+        found["offsets"].tolist(),
+        found["labels"],
+    )
+
+
+def _decode_jpeg(data: np.ndarray[Any, np.dtype[np.uint8]], out: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """A JPEG straight into its place of a batch; simplejpeg needs no copy of either."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    if (height, width) != out.shape[:2]:
+        raise ValueError(f"it is {width} × {height} pixels, not {out.shape[1]} × {out.shape[0]}")
+    simplejpeg.decode_jpeg(data, "RGB", buffer=out.reshape(-1))
+
+
+def _name_of(path: Path, index: int) -> str:
+    """What the metadata of a shard calls an image; only read when something is wrong, or shown."""
+    import json
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str(json.loads((file.metadata() or {})["names"])[index])
+    except (SafetensorError, OSError, KeyError, ValueError, IndexError):
+        return "its name cannot be read"

@@ -1,0 +1,214 @@
+"""The ledger as people see it: claim | paper | 2012 log | ours, in notebooks and as text.
+
+`ledger` holds what was published in 2012, `measured` what this project recorded. Where
+there is no record, the tables say "not measured yet".
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from alexnet_edu.ledger.claims import CLAIMS, NOTEBOOKS, Claim, claim_named
+from alexnet_edu.ledger.ours import Ours, RecordError, ours, results_dir
+
+__all__ = [
+    "CLAIMS",
+    "NOTEBOOKS",
+    "NOT_MEASURED",
+    "Claim",
+    "Ours",
+    "RecordError",
+    "Row",
+    "Verdict",
+    "claim_named",
+    "ours",
+    "results_dir",
+    "table",
+    "verdict",
+]
+
+NOT_MEASURED = "not measured yet"
+NOTHING_TO_MEASURE = "nothing to measure"
+HEADERS = ("claim", "paper", "2012 log", "ours", "why")
+NARROWEST = 60  # characters; below that, columns of text cannot be read
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; all cells are plain text. provenance: "" where nothing is measured."""
+
+    section: str
+    claim: str
+    paper: str
+    log: str
+    ours: str
+    provenance: str
+    why: str = ""
+
+
+def _row(claim: Claim, why: str = "") -> Row:
+    """The claim with what was measured; a damaged record is told in its cell."""
+    try:
+        measured = ours(claim.id)
+    except RecordError as error:
+        return Row(claim.section, claim.statement, claim.paper, claim.log, error.brief, "", why)
+    if measured is not None:
+        value, source = measured.value, measured.provenance
+    else:
+        value, source = NOT_MEASURED if claim.check else NOTHING_TO_MEASURE, ""
+    return Row(claim.section, claim.statement, claim.paper, claim.log, value, source, why)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The table that ends a notebook: claim | paper | 2012 log | ours | why.
+
+    Shows itself in JupyterLab, on GitHub and as text. It takes its colours from where it
+    is shown, so that it reads well in light and in dark themes.
+    """
+
+    rows: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        return _text_table(HEADERS, [_text_cells(row) for row in self.rows], width=120)
+
+    def _repr_markdown_(self) -> str:
+        lines = ["| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
+        for row in self.rows:
+            cells = [_markdown(cell) for cell in _cells(row)]
+            cells[3] += f"<br>*{_markdown(row.provenance)}*" if row.provenance else ""
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines) + "\n"
+
+    def _repr_html_(self) -> str:
+        style = 'style="text-align: left; vertical-align: top; white-space: normal"'
+        head = "".join(f'<th scope="col" {style}>{header}</th>' for header in HEADERS)
+        body = []
+        for row in self.rows:
+            cells = [html.escape(cell) for cell in _cells(row)]
+            cells[3] += f"<br><small>{html.escape(row.provenance)}</small>" if row.provenance else ""
+            body.append("<tr>" + "".join(f"<td {style}>{cell}</td>" for cell in cells) + "</tr>")
+        rows = "\n".join(body)
+        opening = '<table style="color: inherit">'
+        return f"{opening}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+
+
+def verdict(ids: Iterable[str], why: Mapping[str, str] | None = None) -> Verdict:
+    """The table of some claims, in the order given.
+
+    why: id -> the reason for a difference, as plain text. Raises ValueError for an unknown
+    claim, for no claim at all, and for a reason whose claim is not in the table.
+    """
+    chosen = [claim_named(i) for i in ([ids] if isinstance(ids, str) else ids)]
+    reasons = dict(why or {})
+    if not chosen:
+        raise ValueError("a verdict needs at least one claim, got none")
+    stray = sorted(set(reasons) - {claim.id for claim in chosen})
+    if stray:
+        raise ValueError(f"`why` speaks of {', '.join(stray)}, but the table does not hold that claim")
+    return Verdict(tuple(_row(claim, reasons.get(claim.id, "")) for claim in chosen))
+
+
+def table(section: str | None = None, notebook: str | int | None = None, *, width: int = 120) -> str:
+    """The ledger as text in aligned columns, at most `width` characters wide.
+
+    section: "3", "3.1", "abstract", "Fig. 1" …: only claims made there; "3" takes 3.1 too.
+    notebook: 1, "01" or "01_relu_vs_tanh": only claims that this notebook treats.
+    Raises ValueError where nothing is left.
+    """
+    number = None if notebook is None else str(notebook).split("_")[0].zfill(2)
+    if number is not None and number not in NOTEBOOKS:
+        raise ValueError(f"there is no notebook {notebook!r}; they are numbered {', '.join(NOTEBOOKS)}")
+    chosen = [
+        claim
+        for claim in CLAIMS
+        if (section is None or _made_in(claim, section)) and number in (None, claim.notebook)
+    ]
+    if not chosen:
+        places = sorted({part for claim in CLAIMS for part in claim.section.split(", ")})
+        where = "" if number is None else f" in notebook {number}"
+        raise ValueError(f"no claim of section {section!r}{where}; sections are {'; '.join(places)}")
+    rows = [[_label(claim), *_text_cells(_row(claim))[:4]] for claim in chosen]
+    for cells, claim in zip(rows, chosen, strict=True):
+        cells[1] = claim.statement  # its section already stands in the first column
+        cells[4] += f". How: {claim.how}" if cells[4] == NOT_MEASURED else ""
+    return _text_table(("id", *HEADERS[:4]), rows, width)
+
+
+def _made_in(claim: Claim, section: str) -> bool:
+    wanted = section.removeprefix("§").strip().lower()
+    return any(
+        part == wanted or part.startswith((wanted + ".", wanted + " "))
+        for part in claim.section.lower().split(", ")
+    )
+
+
+def _label(claim: Claim) -> str:
+    """Id, section, way of checking and notebook, one on each line."""
+    check = " + ".join(claim.check) or "no check"
+    return f"{claim.id}\n{_place(claim.section)}\n{check}\nnotebook {claim.notebook}"
+
+
+def _place(section: str) -> str:
+    """ "3.1, Fig. 1" -> "§3.1, Fig. 1"; "abstract, 4" -> "abstract, §4"."""
+    return ", ".join(f"§{part}" if part[0].isdigit() else part for part in section.split(", "))
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str]:
+    return (f"{row.claim} ({_place(row.section)})", row.paper, row.log, row.ours, row.why)
+
+
+def _text_cells(row: Row) -> list[str]:
+    """The cells with the provenance in line, for text."""
+    cells = list(_cells(row))
+    cells[3] += f" ({row.provenance})" if row.provenance else ""
+    return cells
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown shows as it stands, in a cell of a table."""
+    escaped = re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(text, quote=False))
+    return " ".join(escaped.split())
+
+
+def _text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """Cells wrapped into aligned columns; a rule under the headers, an empty line between rows."""
+    if width < NARROWEST:
+        raise ValueError(f"a table needs a width of at least {NARROWEST} characters, got {width}")
+    widths = _column_widths([headers, *rows], width - 3 * (len(headers) - 1))
+    lines = _text_row(headers, widths)
+    lines.append("-+-".join("-" * w for w in widths))
+    for i, row in enumerate(rows):
+        lines += ([""] if i else []) + _text_row(row, widths)
+    return "\n".join(lines)
+
+
+def _text_row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    wrapped = [
+        [line for part in cell.split("\n") for line in textwrap.wrap(part, w, break_on_hyphens=False) or [""]]
+        for cell, w in zip(cells, widths, strict=True)
+    ]
+    height = max(len(lines) for lines in wrapped)
+    padded = [lines + [""] * (height - len(lines)) for lines in wrapped]
+    return [
+        " | ".join(line.ljust(w) for line, w in zip(parts, widths, strict=True)).rstrip()
+        for parts in zip(*padded, strict=True)
+    ]
+
+
+def _column_widths(rows: Sequence[Sequence[str]], total: int) -> list[int]:
+    """Columns as wide as they need where they need little; the rest is shared evenly."""
+    needed = [
+        max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)
+    ]
+    widths = [0] * len(needed)
+    left, open_columns = total, sorted(range(len(needed)), key=lambda i: needed[i])
+    while open_columns:
+        column = open_columns.pop(0)
+        widths[column] = max(1, min(needed[column], left // (len(open_columns) + 1)))
+        left -= widths[column]
+    return widths

@@ -1,0 +1,1 @@
+"""Numbers in, pictures out: drawings, and explorers made of them."""

@@ -1,0 +1,1 @@
+"""What is measured: runs, records, statistics, and the studies behind the notebooks."""

@@ -1,0 +1,150 @@
+"""What augmentation costs: seconds of a batch beside those of a training step (§4.1).
+
+A batch of 256×256 images is cropped, mirrored and recoloured, then the paper's network takes one
+step on it: once in turn, and once with the next batch made in another thread meanwhile, as
+the authors' loader thread does (`convdata_jpeg.py` 104-115).
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet_edu import files as json_files
+from alexnet_edu import paper
+from alexnet_edu.data.augment import STRENGTHS, ColorPCA, random_crop_and_flip
+from alexnet_edu.data.images import Images
+from alexnet_edu.environment import provenance
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.training.loop import keep_freed_memory
+
+EXPERIMENT = "augmenting"
+SIDE = 256  # of the prepared images (§2)
+
+
+def augmented(images: Tensor, colors: ColorPCA, generator: torch.Generator) -> Tensor:
+    """uint8 (N, 3, 256, 256) -> float32 (N, 3, 224, 224), channels-last: crops, reflections, colour PCA."""
+    crops = random_crop_and_flip(images, paper.INPUT_SIDE, generator)
+    return colors.apply(crops, paper.COLOR_PCA_STD, generator)
+
+
+def record(images: Images, batch: int = 128, *, rounds: int = 5, seed: int = 0) -> dict[str, Any]:
+    """The directions of the colours of `images`, and medians of seconds over so many rounds.
+
+    seconds: "augment", a batch made; "step", a training step; "in turn", both, one after the
+    other; "side by side", a step while another thread makes the next batch. Raises ValueError
+    for fewer than one image a batch or one round.
+    """
+    if batch < 1 or rounds < 1:
+        raise ValueError(f"batch and rounds must be at least 1, got batch={batch!r}, rounds={rounds!r}")
+    colors = ColorPCA.fit(images.pixels)
+    made = provenance()
+    return {
+        "experiment": EXPERIMENT,
+        "batch": batch,
+        "eigenvalues": colors.eigenvalues.tolist(),
+        "eigenvectors": colors.eigenvectors.T.tolist(),
+        "strengths": {kind: colors.strengths(kind).tolist() for kind in STRENGTHS},
+        "seconds": _seconds(colors, batch, rounds, seed),
+        "provenance": {
+            "commits": [made["commit"]],
+            "dates": [made["date"]],
+            "hardware": [made["hardware"]],
+            "torch": [made["torch"]],
+            "threads": [made["threads"]],
+            "precision": ["float32"],
+            "data": {"source": images.source, "synthetic": images.synthetic, "images": len(images)},
+        },
+    }
+
+
+def _seconds(colors: ColorPCA, batch: int, rounds: int, seed: int) -> dict[str, float]:
+    keep_freed_memory()
+    generator = torch.Generator().manual_seed(seed)
+    raw = torch.randint(0, 256, (batch, SIDE, SIDE, 3), dtype=torch.uint8, generator=generator)
+    pixels = raw.permute(0, 3, 1, 2)  # as they lie in memory: channels last
+    labels = torch.randint(paper.CLASSES, (batch,), generator=generator)
+    net = AlexNet("paper", generator=generator).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=paper.MOMENTUM)
+
+    def make() -> Tensor:
+        return augmented(pixels, colors, generator)
+
+    def step(x: Tensor) -> None:
+        loss = F.cross_entropy(net(x - 120.0), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def beside(loader: ThreadPoolExecutor, waiting: Future[Tensor]) -> Future[Tensor]:
+        following = loader.submit(make)  # the other buffer, filled during the step
+        step(waiting.result())
+        return following
+
+    found: dict[str, list[float]] = {"augment": [], "step": [], "in turn": [], "side by side": []}
+    fixed = make()
+    step(fixed)
+    with ThreadPoolExecutor(1) as loader:
+        waiting = loader.submit(make)
+        for _ in range(rounds):
+            found["augment"].append(_timed(make))
+            found["step"].append(_timed(lambda: step(fixed)))
+            found["in turn"].append(_timed(lambda: step(make())))
+            waiting.result()  # the first of them is ready before the clock starts
+            start = time.perf_counter()
+            waiting = beside(loader, waiting)
+            waiting.result()
+            found["side by side"].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
+    return json_files.load_record(path, EXPERIMENT, {"seconds", "strengths", "provenance"})
+
+
+def gradient_spread(
+    model: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    prepare: Callable[[Tensor], Tensor],
+    size: int,
+    *,
+    shared: int,
+    draws: int = 40,
+    seed: int = 0,
+) -> float:
+    """How much the crops alone move a batch's gradient: its variance over its mean's squared length.
+
+    pixels: (N, 3, H, W) uint8, always the same images; each draw crops and mirrors them anew, `shared`
+    images in a row alike. Both parts are estimated without bias from `draws` draws, at least 2.
+    """
+    if draws < 2:
+        raise ValueError(f"a variance needs at least 2 draws, got {draws!r}")
+    generator = torch.Generator().manual_seed(seed)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    total, squares = None, 0.0
+    for _ in range(draws):
+        crops = random_crop_and_flip(pixels, size, generator, shared=shared)
+        loss = F.cross_entropy(model(prepare(crops)), labels)
+        gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]).double()
+        total = gradient if total is None else total + gradient
+        squares += gradient.square().sum().item()
+    assert total is not None
+    mean = (total / draws).square().sum().item()
+    variance = (squares - draws * mean) / (draws - 1)
+    return variance / (mean - variance / draws)

@@ -1,0 +1,358 @@
+"""The clinic: why does this AlexNet not train? Settings in, scales per layer and losses out.
+
+A setting is one way to scale the inputs, to draw the weights, to start the biases, and to
+update. Each is put to the same test: what arrives in every layer of the untrained network, and
+in every gradient, for a batch of ten images, one of each class; then a few steps on that batch
+alone. Whoever cannot learn ten images by heart does not learn a million. The classes are
+equally frequent, so while the network cannot tell the images apart its loss cannot fall below ln 10.
+
+The network of the paper takes seconds for a step on a CPU. `narrow` makes one of the same depth
+with eight times fewer kernels, and weights larger to match, so that numbers have the same scale in
+every layer. It takes many steps where the large one takes few.
+
+Dropout is off throughout (its factor 0.5 is on). Its masks differ from image to image, and where the
+network is blind to the images it learns the masks by heart: the loss would fall for nothing.
+
+    alexnet-edu experiment clinic
+
+records all settings for the network of the paper; `narrow` gives a network of the same depth
+and the same gains that answers in seconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alexnet_edu import files as json_files
+from alexnet_edu.data.images import Images
+from alexnet_edu.environment import joint_provenance, provenance
+from alexnet_edu.files import read_json, write_json
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import Architecture, Layer, fan_ins, narrow, variant
+from alexnet_edu.training.loop import keep_freed_memory
+
+INPUTS = {"raw": "0–255 minus the mean", "unit": "0–1 minus the mean", "standardized": "standardized"}
+INITS = {"paper": "N(0, 0.01²)", "run145": "N(0, 0.01²), conv3–5 N(0, 0.03²)", "he": "N(0, 2/fan-in)"}
+BIASES = {"ones": "1 (§5)", "zeros": "0"}
+RULES = {"sgd": "SGD, ε = 0.01, momentum 0.9", "adam": "Adam, ε = 0.001"}
+CLASSES = 10
+DIVISOR = 8  # so many times fewer kernels has the narrow network of the record
+STEPS, FULL_STEPS = 60, 3  # of training in the record, of the narrow network and of the paper's
+EXPLODED = 1e4  # nats; a loss beyond this, or one that is no number, ends a training
+LEARNED = 0.9  # share of ln 10 below which the last three losses must lie
+FATES = ("learns", "stands still", "explodes")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to start: keys of INPUTS, INITS, BIASES and RULES. Raises ValueError for others."""
+
+    inputs: str = "raw"
+    init: str = "paper"
+    biases: str = "ones"
+    rule: str = "sgd"
+
+    def __post_init__(self) -> None:
+        for name, known in (("inputs", INPUTS), ("init", INITS), ("biases", BIASES), ("rule", RULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(map(repr, known))}"
+                )
+
+    def words(self) -> str:
+        """In words, for a line of text."""
+        return (
+            f"inputs {INPUTS[self.inputs]}; weights {INITS[self.init]}; biases {BIASES[self.biases]}; "
+            f"{RULES[self.rule]}"
+        )
+
+
+SETTINGS = tuple(Setting(*parts) for parts in itertools.product(INPUTS, INITS, BIASES, RULES))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The images of the test, one of each class. pixels: (10, 3, 224, 224) float, 0–255; labels: (10,).
+
+    mean: (3, 224, 224), of many images; std: of all their pixels after it is subtracted.
+    source, synthetic, fingerprint: of the images that they were drawn from.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    mean: Tensor
+    std: float
+    source: str = ""
+    synthetic: bool = False
+    fingerprint: str = ""
+
+    def scaled(self, inputs: str) -> Tensor:
+        """The images on one of the scales of INPUTS."""
+        x = self.pixels - self.mean
+        return x / {"raw": 1.0, "unit": 255.0, "standardized": self.std}[inputs]
+
+
+def batch_of(images: Images, side: int = 224, seed: int = 0) -> Batch:
+    """One image of each class, drawn by `seed` and enlarged to side × side (bilinear).
+
+    The mean and the deviation are those of 1,000 images (or of all, if there are fewer).
+    Raises ValueError unless there are ten classes, and an image of each.
+    """
+    if len(images.classes) != CLASSES:
+        raise ValueError(f"the clinic takes images of {CLASSES} classes, got {len(images.classes)}")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    labels = images.labels[order]
+    if missing := [name for c, name in enumerate(images.classes) if not (labels == c).any()]:
+        raise ValueError(f"the clinic takes an image of each class, got none of {missing[0]!r}")
+    chosen = torch.stack([order[labels == c][0] for c in range(CLASSES)])
+    many = images.pixels[order[:1_000]].float()
+    mean, std = many.mean(0), (many - many.mean(0)).std().item()
+
+    def enlarged(x: Tensor) -> Tensor:
+        return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)
+
+    return Batch(
+        enlarged(images.pixels[chosen].float()),
+        images.labels[chosen],
+        enlarged(mean[None])[0],
+        std,
+        images.source,
+        images.synthetic,
+        images.fingerprint(),
+    )
+
+
+# --- the network -----------------------------------------------------------------------------
+
+
+def table_of(setting: Setting, divisor: int = 1) -> Architecture:
+    """The network of the paper for ten classes, with the weights and biases of a setting."""
+    paper, run145 = (variant(name, CLASSES) for name in ("paper", "run145"))
+    reads = fan_ins(paper)
+    stds = {
+        "paper": {layer.name: layer.std for layer in paper.layers},
+        "run145": {layer.name: layer.std for layer in run145.layers},
+        "he": {name: (2 / n) ** 0.5 for name, n in reads.items()},
+    }[setting.init]
+
+    def started(layer: Layer) -> Layer:
+        return replace(layer, std=stds[layer.name], bias=layer.bias if setting.biases == "ones" else 0.0)
+
+    table = replace(paper, layers=tuple(map(started, paper.layers)))
+    return table if divisor == 1 else narrow(table, divisor)
+
+
+def build(setting: Setting, divisor: int = 1, seed: int = 0) -> AlexNet:
+    """The network of a setting, untrained. divisor: 1 for the paper's size, more for `narrow`."""
+    generator = torch.Generator().manual_seed(seed)
+    return AlexNet(table_of(setting, divisor), classes=CLASSES, generator=generator)
+
+
+# --- the examination -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """One layer of the network on a batch, before ReLU; root mean squares of all values.
+
+    output: of Wx + b. signal: of what is left after the mean over the images is taken away: what the
+    layer says about *this* image. gradient: of ∂L/∂W. weight: of W.
+    """
+
+    name: str
+    output: float
+    signal: float
+    gradient: float
+    weight: float
+
+
+def examine(model: AlexNet, x: Tensor, labels: Tensor) -> tuple[float, list[LayerScale]]:
+    """The loss and the scales in all layers. Dropout is off, its factor 0.5 is on; weights stay.
+
+    x: (N, 3, side, side) inputs as the network sees them; labels: (N,).
+    """
+    model.eval()
+    model.zero_grad(set_to_none=True)
+    seen: dict[str, tuple[float, float]] = {}
+
+    def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_: nn.Module, __: Any, z: Tensor) -> None:  # at once: ReLU will write over z
+            z = z.detach()
+            seen[name] = (_rms(z), _rms(z - z.mean(0)))
+
+        return hook
+
+    names = [layer.name for layer in model.architecture.layers]
+    handles = [model.weights(name).register_forward_hook(note(name)) for name in names]
+    try:
+        loss = F.cross_entropy(model(x), labels)
+    finally:
+        for handle in handles:
+            handle.remove()
+    loss.backward()
+    found = []
+    for name in names:
+        weight = model.weights(name).get_parameter("weight")
+        assert weight.grad is not None
+        found.append(LayerScale(name, *seen[name], _rms(weight.grad), _rms(weight.detach())))
+    model.zero_grad(set_to_none=True)
+    return loss.item(), found
+
+
+def _rms(x: Tensor) -> float:
+    return float(x.square().mean().sqrt())
+
+
+def train(model: AlexNet, x: Tensor, labels: Tensor, rule: str, steps: int) -> list[float]:
+    """The loss before each of so many steps on one batch and after the last; fewer where it explodes.
+
+    rule: a key of RULES. No weight decay. Dropout is off, its factor 0.5 is on.
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule is {rule!r}; choose one of {', '.join(map(repr, RULES))}")
+    keep_freed_memory()
+    model.eval()
+    optimizer: torch.optim.Optimizer
+    if rule == "sgd":
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    else:
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    losses: list[float] = []
+    for step in range(steps + 1):
+        loss = F.cross_entropy(model(x), labels)
+        losses.append(loss.item())
+        if step == steps or not losses[-1] < EXPLODED:  # so written, NaN is caught too
+            break
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return losses
+
+
+def fate(losses: Sequence[float | None]) -> str:
+    """What became of a training: one of FATES. losses: in their order; None is no finite number.
+
+    "explodes": a loss beyond EXPLODED, or the last three above twice ln 10 on average.
+    "learns": these three below LEARNED · ln 10. Raises ValueError where there is no loss at all.
+    """
+    if not losses:
+        raise ValueError("a training without losses has no fate, got []")
+    known = [loss for loss in losses if loss is not None and loss < EXPLODED]
+    if len(known) < len(losses):
+        return "explodes"
+    last = sum(known[-3:]) / len(known[-3:]) / math.log(CLASSES)
+    return "explodes" if last > 2 else "learns" if last < LEARNED else "stands still"
+
+
+def trial(
+    setting: Setting, batch: Batch, *, steps: int = STEPS, divisor: int = DIVISOR, seed: int = 0
+) -> dict[str, Any]:
+    """One setting examined and trained, as plain data for a record.
+
+    "layers": a `LayerScale` each, before the training. "losses": before each step, and after the
+    last where it did not explode; None for a loss that is no finite number. "fate": of FATES.
+    """
+    x = batch.scaled(setting.inputs)
+    model = build(setting, divisor, seed)
+    layers = examine(model, x, batch.labels)[1]
+    losses = train(model, x, batch.labels, setting.rule, steps)
+    finite = [loss if math.isfinite(loss) else None for loss in losses]
+    return {
+        **asdict(setting),
+        "layers": [asdict(scale) for scale in layers],
+        "losses": finite,
+        "fate": fate(finite),
+    }
+
+
+# --- the record ------------------------------------------------------------------------------
+
+
+def record(batch: Batch, runs_dir: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """All SETTINGS, narrow and at the paper's size, as one record for `data/results`.
+
+    Each is kept in runs_dir once it is done: killed and called again, this goes on.
+    """
+    narrow_cells = [_kept(s, batch, runs_dir, STEPS, DIVISOR, say) for s in SETTINGS]
+    full_cells = [_kept(s, batch, runs_dir, FULL_STEPS, 1, say) for s in SETTINGS]
+    origins = [cell.pop("provenance") for cell in (*narrow_cells, *full_cells)]
+    return {
+        "experiment": "clinic",
+        "narrow": {"divisor": DIVISOR, "steps": STEPS, "cells": narrow_cells},
+        "full": {"divisor": 1, "steps": FULL_STEPS, "cells": full_cells},
+        "provenance": {
+            **joint_provenance(origins),
+            "precision": ["float32"],
+            "data": {
+                "source": f"one image of each class, enlarged to 224 × 224; {batch.source}",
+                "synthetic": batch.synthetic,
+                "fingerprint": batch.fingerprint,
+            },
+        },
+    }
+
+
+def _kept(
+    setting: Setting, batch: Batch, runs_dir: Path, steps: int, divisor: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    name = "-".join(asdict(setting).values())
+    path = runs_dir / f"clinic-{name}-{divisor}-{steps}-{batch.fingerprint[:10]}.json"
+    if not path.exists():
+        found = trial(setting, batch, steps=steps, divisor=divisor)
+        write_json(path, {**found, "provenance": provenance()})
+        size = "the paper's size" if divisor == 1 else f"{divisor} times narrower"
+        say(f"{size}, {steps} steps: {setting.words()}: {found['fate']}")
+    return read_json(path)
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
+    return json_files.load_record(path, "clinic", {"narrow", "full", "provenance"})
+
+
+def find(part: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
+    """The cell of one setting. part: `record["narrow"]` or `record["full"]`.
+
+    Raises ValueError if it is not there.
+    """
+    for cell in part["cells"]:
+        if all(cell[name] == value for name, value in asdict(setting).items()):
+            return cell
+    raise ValueError(f"the record holds nothing about {setting.words()}")
+
+
+# --- the reason ------------------------------------------------------------------------------
+
+BLIND = 1e-3  # logits that tell images apart by less than this teach the classifier nothing soon
+LOUD = 2.0  # logits of this size make the first losses, and so the first gradients, large
+
+
+def reason(cell: Mapping[str, Any]) -> str:
+    """One line: why a cell fares as it does, from what was measured before the first step and the losses."""
+    last, losses = cell["layers"][-1], cell["losses"]
+    signal, output = last["signal"], last["output"]
+    differ = f"the images differ by {signal:.1g} in the logits"
+    if cell["fate"] == "explodes":
+        if output > LOUD:
+            return f"logits of {output:.2g} before the first step: the first gradients throw the weights far"
+        return f"logits of {output:.2g} are harmless, but the steps are too long for inputs of this size"
+    if cell["fate"] == "learns" and output > LOUD:
+        return f"logits of {output:.2g} are loud, but these steps calm them in time"
+    if cell["fate"] == "learns" and signal >= BLIND:
+        return f"{differ}: enough for the classifier to begin with"
+    if cell["fate"] == "learns":
+        return f"{differ} only, but the steps do not shrink with the gradient"
+    if max(losses) > 2 * math.log(CLASSES):
+        return f"logits of {output:.2g}: the first steps threw the weights far, and now nothing gets through"
+    if losses[-1] < 0.98 * math.log(CLASSES):
+        return f"{differ}: it is on its way, but {len(losses) - 1} steps are too few"
+    return f"{differ}: the classifier has nothing to learn from, nor have the layers below it"

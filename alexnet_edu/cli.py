@@ -206,8 +206,8 @@ def _ablation(options: argparse.Namespace) -> int:
 
 def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put less, other images or the stand-in in place of what is there."""
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.files import read_json
-    from alexnet_edu.ledger.ours import results_dir
 
     name = f"{record['experiment']}.json"
     published, own = results_dir() / name, runs.parent / f"{runs.name}-{name}"
@@ -226,8 +226,9 @@ def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
 
 
 def _two_columns(options: argparse.Namespace) -> int:
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.files import write_json
-    from alexnet_edu.ledger.ours import TWO_COLUMNS, results_dir
+    from alexnet_edu.ledger.ours import TWO_COLUMNS
     from alexnet_edu.two_gpus import check as column_trials
 
     path = options.output or results_dir() / TWO_COLUMNS
@@ -238,8 +239,8 @@ def _two_columns(options: argparse.Namespace) -> int:
 
 def _augmenting(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.files import write_json
-    from alexnet_edu.ledger.ours import results_dir
     from alexnet_edu.studies import augment_trials
 
     images = data.load_cifar10(options.scale).train
@@ -255,8 +256,8 @@ def _augmenting(options: argparse.Namespace) -> int:
 
 def _results(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.files import read_json, write_json
-    from alexnet_edu.ledger.ours import results_dir
     from alexnet_edu.studies import ensembles as result_study
     from alexnet_edu.studies import result_trials
 
@@ -286,8 +287,8 @@ def _results(options: argparse.Namespace) -> int:
 
 def _clinic(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.files import write_json
-    from alexnet_edu.ledger.ours import results_dir
     from alexnet_edu.studies import clinic
 
     images = data.load_cifar10(options.scale).train
@@ -303,7 +304,7 @@ def _clinic(options: argparse.Namespace) -> int:
 
 def _place_for_record(bench: Bench, record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put less, or the stand-in, in place of what is there."""
-    from alexnet_edu.ledger.ours import results_dir
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.studies import figure1
 
     published, own = results_dir() / "figure1.json", runs.with_suffix(".json")

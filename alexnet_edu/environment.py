@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS_VARIABLE = "ALEXNET_EDU_RESULTS"
+WEIGHTS_VARIABLE = "ALEXNET_EDU_WEIGHTS"
 SCALES = ("quick", "laptop", "gpu", "paper")
 VARIABLE = "ALEXNET_EDU_SCALE"
 
@@ -31,6 +33,28 @@ def check_scale(word: str) -> str:
     if word not in SCALES:
         raise ValueError(f"{VARIABLE}={word!r} is not a scale; choose one of {', '.join(SCALES)}")
     return word
+
+
+def in_checkout() -> bool:
+    """Whether the package is imported from a checkout, and not from where a wheel was installed."""
+    return (ROOT / "pyproject.toml").exists() and (ROOT / "data").is_dir()
+
+
+def results_dir() -> Path:
+    """The folder of recorded results: ALEXNET_EDU_RESULTS, or what came with the package."""
+    return _came_along("results", RESULTS_VARIABLE)
+
+
+def weights_dir() -> Path:
+    """The folder of the shipped networks: ALEXNET_EDU_WEIGHTS, or what came with the package."""
+    return _came_along("weights", WEIGHTS_VARIABLE)
+
+
+def _came_along(name: str, variable: str) -> Path:
+    """`data/<name>` of a checkout; a wheel holds the same as `alexnet_edu/recorded/<name>`."""
+    if chosen := os.environ.get(variable):
+        return Path(chosen).expanduser()
+    return (ROOT / "data" if in_checkout() else Path(__file__).resolve().parent / "recorded") / name
 
 
 def provenance(device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -108,10 +108,9 @@ def add_specialization(commands: Any) -> None:
 
 def _specialization(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.environment import results_dir, weights_dir
     from alexnet_edu.files import write_json
-    from alexnet_edu.ledger.ours import results_dir
     from alexnet_edu.studies import specialization
-    from alexnet_edu.studies.networks import weights_dir
 
     every = specialization.conditions()
     check_names("condition", options.condition, set(every))

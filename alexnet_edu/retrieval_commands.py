@@ -64,8 +64,8 @@ def _retrieval(options: argparse.Namespace) -> int:
 
 def place(synthetic: bool, record: dict[str, Any], runs: Path) -> Path:
     """`data/results`, unless that would put the stand-in, or other images, in place of what is there."""
+    from alexnet_edu.environment import results_dir
     from alexnet_edu.files import read_json
-    from alexnet_edu.ledger.ours import results_dir
 
     published, own = results_dir() / "retrieval.json", runs / "retrieval.json"
     if synthetic:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from alexnet_edu import paper
+from alexnet_edu.environment import results_dir
 from alexnet_edu.ledger import claims as ledger
 from alexnet_edu.ledger import ours as measured
 from alexnet_edu.ledger import table as claims
@@ -298,7 +299,7 @@ Write = Callable[[Any], Path]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Puts a record (or raw text) into an empty results folder."""
-    monkeypatch.setenv(measured.RESULTS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
 
     def write(record: Any) -> Path:
         path = tmp_path / measured.FIGURE1
@@ -326,14 +327,14 @@ def test_what_is_counted_comes_from_the_layer_table() -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(measured.RESULTS_VARIABLE, str(tmp_path / "nowhere"))
-    assert claims.results_dir() == tmp_path / "nowhere"
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path / "nowhere"))
+    assert results_dir() == tmp_path / "nowhere"
     assert claims.ours("relu-6x") is None
 
 
 def test_results_dir_is_the_checkouts_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(measured.RESULTS_VARIABLE, raising=False)
-    assert claims.results_dir() == Path(__file__).resolve().parent.parent / "data" / "results"
+    monkeypatch.delenv("ALEXNET_EDU_RESULTS", raising=False)
+    assert results_dir() == Path(__file__).resolve().parent.parent / "data" / "results"
 
 
 def test_six_times(write: Write) -> None:
@@ -474,9 +475,9 @@ def test_bytes_that_are_no_text(write: Write) -> None:
 
 
 def test_the_published_record_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(measured.RESULTS_VARIABLE, raising=False)
+    monkeypatch.delenv("ALEXNET_EDU_RESULTS", raising=False)
     for claim_id, (file, _) in measured.READERS.items():
-        assert (claims.results_dir() / file).exists()
+        assert (results_dir() / file).exists()
         found = claims.ours(claim_id)
         assert found is not None
         assert found.provenance

@@ -11,7 +11,7 @@ import torch
 
 from alexnet_edu.data.images import Images
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.ledger.table import results_dir
+from alexnet_edu.environment import results_dir
 from alexnet_edu.model.architecture import fan_ins, variant
 from alexnet_edu.studies import clinic
 from alexnet_edu.studies.clinic import SETTINGS, Batch, Setting

@@ -300,7 +300,7 @@ def test_a_damaged_copy_in_the_cache_is_told_and_runs_no_code(
 def test_one_function_takes_any_of_them(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: TorchvisionAlexNet
 ) -> None:
-    monkeypatch.setenv(weights.WEIGHTS_VARIABLE, str(tmp_path / "weights"))
+    monkeypatch.setenv("ALEXNET_EDU_WEIGHTS", str(tmp_path / "weights"))
     model = AlexNet(kernel_net(kernels=8, side=16), classes=10)
     for path in (weights.weights_path("stand-in"), tmp_path / "mine"):
         weights.save_weights(

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 CONDA: dict[str, Any] = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8"))
 REQUIREMENTS: list[str] = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
-EXTRA: list[str] = PROJECT["optional-dependencies"]["imagenet"]  # imported only where it is needed
 
 
 def name_of(requirement: str) -> str:
@@ -31,8 +31,6 @@ def test_conda_takes_the_packages_from_pyproject_and_lists_none_itself() -> None
     (by_pip,) = [d["pip"] for d in CONDA["dependencies"] if isinstance(d, dict)]
     assert [name_of(d) for d in plain] == ["python", "pip"]
     assert by_pip == ["-e .[dev]"]
-    assert set(PROJECT["optional-dependencies"]) == {"dev", "imagenet"}
-    assert set(EXTRA) <= set(PROJECT["optional-dependencies"]["dev"]), "tests need what the extra brings"
 
 
 def test_conda_asks_for_the_same_python() -> None:
@@ -70,7 +68,7 @@ def imported_packages(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(("folder", "extra"), [("alexnet_edu", False), ("tools", True), ("tests", True)])
 def test_what_is_imported_is_required(folder: str, extra: bool) -> None:
-    required = {name_of(r) for r in (REQUIREMENTS if extra else PROJECT["dependencies"] + EXTRA)}
+    required = {name_of(r) for r in (REQUIREMENTS if extra else PROJECT["dependencies"])}
     ours = {"alexnet_edu", "notebooks", "run_checks", "conftest", "tests"}
     brought = {"jupyter_core", "jupyter_client", "ipython", "traitlets"}  # by JupyterLab and ipywidgets
     others = {
@@ -92,6 +90,12 @@ def test_the_workflow_tries_every_system_and_the_ends_of_the_range() -> None:
     assert systems == {"ubuntu-latest", "macos-latest", "windows-latest"}
     steps = " ".join(step.get("run", "") for step in jobs["oldest"]["steps"])
     assert "--resolution lowest-direct" in steps
+
+
+def test_every_room_is_packed() -> None:
+    packages = {path.parent.relative_to(ROOT) for path in (ROOT / "alexnet_edu").rglob("__init__.py")}
+    listed = SETUPTOOLS["packages"]
+    assert sorted(listed) == sorted({".".join(p.parts) for p in packages} | {"alexnet_edu.recorded"})
 
 
 def test_the_licence_is_the_one_that_is_declared() -> None:

@@ -48,7 +48,7 @@ def one_thread() -> Iterator[None]:
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A recipe of two epochs in the place of the stand-in's, and a folder of weights of its own."""
     monkeypatch.setitem(RECIPES, "stand-in", TINY)
-    monkeypatch.setenv(weights.WEIGHTS_VARIABLE, str(tmp_path / "weights"))
+    monkeypatch.setenv("ALEXNET_EDU_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path / "weights"
 
 
@@ -160,7 +160,7 @@ def test_the_tolerance_lies_on_both_sides(error: float, fine: bool) -> None:
 
 @pytest.fixture
 def shipped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> weights.Network:
-    monkeypatch.delenv(weights.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv("ALEXNET_EDU_WEIGHTS", raising=False)
     return load_weights(request.param)
 
 
@@ -195,7 +195,7 @@ def test_a_shipped_file_holds_the_network_of_its_recipe(shipped: weights.Network
 
 
 def test_the_shipped_files_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(weights.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.delenv("ALEXNET_EDU_WEIGHTS", raising=False)
     files = [weights_path(name) for name in SHIPPED]
     assert sum(path.stat().st_size for path in files) < 4_000_000
 

@@ -19,17 +19,16 @@ from torch import nn
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.environment import weights_dir
 from alexnet_edu.files import DataError, read_head, write_tensors
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.kernel_net import kernel_net
-from alexnet_edu.studies import networks as weights
 from alexnet_edu.studies.networks import (
     FACTS,
     SHIPPED,
     Network,
     load_weights,
     save_weights,
-    weights_dir,
     weights_for,
     weights_path,
 )
@@ -49,7 +48,7 @@ NUMBERS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of weights of this test's own."""
-    monkeypatch.setenv(weights.WEIGHTS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("ALEXNET_EDU_WEIGHTS", str(tmp_path))
     return tmp_path
 
 
@@ -102,7 +101,7 @@ def test_a_name_finds_the_shipped_file(folder: Path) -> None:
 
 
 def test_the_folder_is_the_checkouts_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(weights.WEIGHTS_VARIABLE)
+    monkeypatch.delenv("ALEXNET_EDU_WEIGHTS")
     assert weights_dir() == Path(__file__).resolve().parent.parent / "data" / "weights"
 
 

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from alexnet_edu import paper
-from alexnet_edu.ledger.ours import results_dir
+from alexnet_edu.environment import results_dir
 from alexnet_edu.lessons import figure1_plots
 from alexnet_edu.show.plots import STYLES
 from alexnet_edu.studies import figure1

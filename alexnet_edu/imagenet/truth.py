@@ -111,7 +111,7 @@ def _kit(path: Path, meta: bytes, truth: str) -> dict[str, str]:
 def _numbers(path: Path, meta: bytes) -> dict[int, str]:
     """The kit's number -> wnid, of the classes that have no classes below them."""
     try:
-        from scipy.io import loadmat  # type: ignore[import-untyped]
+        from scipy.io import loadmat
     except ImportError as error:
         raise DataError(
             f"reading {META} of {path} needs scipy: `pip install scipy`. Or give another ground truth by "

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alexnet_edu import paper as p
+from alexnet_edu.environment import results_dir
 from alexnet_edu.ledger.claims import claim_named
 from alexnet_edu.model.architecture import variant
 from alexnet_edu.paper import TARGET_TRAINING_ERROR
 from alexnet_edu.studies.convergence import epochs_to
 from alexnet_edu.studies.record import at_rate, shared_rates
 from alexnet_edu.two_gpus import traffic
-
-RESULTS_VARIABLE = "ALEXNET_EDU_RESULTS"
-
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class RecordError(Exception):
@@ -69,12 +65,6 @@ def reads(claim_id: str, file: str) -> Callable[[Reader], Reader]:
         return reader
 
     return register
-
-
-def results_dir() -> Path:
-    """The folder of recorded results: ALEXNET_EDU_RESULTS, or the checkout's data/results."""
-    chosen = os.environ.get(RESULTS_VARIABLE)
-    return Path(chosen).expanduser() if chosen else _ROOT / "data" / "results"
 
 
 def ours(claim_id: str) -> Ours | None:

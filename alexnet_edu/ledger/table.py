@@ -12,8 +12,9 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from alexnet_edu.environment import results_dir
 from alexnet_edu.ledger.claims import CLAIMS, NOTEBOOKS, Claim, claim_named
-from alexnet_edu.ledger.ours import Ours, RecordError, ours, results_dir
+from alexnet_edu.ledger.ours import Ours, RecordError, ours
 
 __all__ = [
     "CLAIMS",

@@ -7,7 +7,6 @@ steps of the training; and as text the table of the network, how it was made, an
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.preparation import Preparation
+from alexnet_edu.environment import weights_dir
 from alexnet_edu.files import DataError, Written, checked, read_head, write_tensors
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer
@@ -29,9 +29,7 @@ FACTS = {  # what a shipped file says of its network
     "seed", "seeds", "errors", "test_error", "epochs", "images", "test_images", "commit", "date", "hardware",
     "command", "fingerprint",
 }  # fmt: skip
-WEIGHTS_VARIABLE = "ALEXNET_EDU_WEIGHTS"
 SHIPPED = {"cifar10": "CIFAR-10", "stand-in": "the synthetic stand-in"}  # name -> what it learned
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,6 @@ class Network:
                 f"trained again by: {facts['command']}",
             )
         )
-
-
-def weights_dir() -> Path:
-    """The folder of the shipped files: ALEXNET_EDU_WEIGHTS, or the checkout's data/weights."""
-    chosen = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(chosen).expanduser() if chosen else _ROOT / "data" / "weights"
 
 
 def weights_path(name: str) -> Path:

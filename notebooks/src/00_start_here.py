@@ -23,9 +23,10 @@ import torch.nn.functional as F
 
 from alexnet_edu import paper
 from alexnet_edu.doctor import report
+from alexnet_edu.environment import results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import CLAIMS, NOTEBOOKS
-from alexnet_edu.ledger.table import results_dir, table, verdict
+from alexnet_edu.ledger.table import table, verdict
 from alexnet_edu.model import architecture
 from alexnet_edu.model.alexnet import CeilConv2d
 from alexnet_edu.show.explorer import function_explorer

@@ -26,9 +26,9 @@ import torch.nn.functional as F
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import figure1_plots
 from alexnet_edu.lessons.relu import LayerProbe, Settings, flat_zones
 from alexnet_edu.model.cifar import ACTIVATIONS, CifarNetConfig, FourLayerNet

@@ -25,10 +25,10 @@ from torch import nn
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012, log_gain
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import lrn_plots
 from alexnet_edu.lessons.lrn import (
     Constants,

@@ -30,10 +30,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import log_gain
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import pooling, pooling_plots
 from alexnet_edu.lessons.pooling_widgets import pooling_explorer
 from alexnet_edu.model.architecture import convolved_side

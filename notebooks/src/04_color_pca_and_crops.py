@@ -30,9 +30,9 @@ import torch
 from alexnet_edu import paper
 from alexnet_edu.data.augment import STRENGTHS, TEN_PATCHES, ColorPCA, random_crop_and_flip, ten_crop
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import augmentation as augment_plots
 from alexnet_edu.lessons.augment_widgets import color_explorer, crop_explorer, patch_explorer
 from alexnet_edu.show import ablation_plots

@@ -29,9 +29,9 @@ import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator
 
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
 from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
 from alexnet_edu.model.architecture import count, talking, variant

@@ -27,9 +27,9 @@ import torch
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir, weights_dir
 from alexnet_edu.exercises.check import check, hint
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import kernels as kernel_plots
 from alexnet_edu.lessons.kernel_widgets import excitation_explorer, specialization_explorer, training_explorer
 from alexnet_edu.model.kernel_net import kernel_net
@@ -38,7 +38,7 @@ from alexnet_edu.studies import specialization_records as records
 from alexnet_edu.studies.kernel_measures import colour_share, compare_columns, pooled, tuning
 from alexnet_edu.studies.kernel_pictures import excited, fields, pictures, silent, tiled
 from alexnet_edu.studies.kernel_training import Recipe, train_network
-from alexnet_edu.studies.networks import weights_dir, weights_for
+from alexnet_edu.studies.networks import weights_for
 
 images = load_cifar10()
 note = f" ({figure_note(images)})" if images.synthetic else ""

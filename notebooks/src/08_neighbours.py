@@ -29,9 +29,9 @@ import torch
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import neighbours as neighbour_plots
 from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
 from alexnet_edu.show.photograph import photograph

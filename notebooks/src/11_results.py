@@ -30,10 +30,10 @@ from alexnet_edu import paper
 from alexnet_edu.data.augment import TEN_PATCHES, ten_crop
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10
 from alexnet_edu.data.images import ImageSet
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import BEFORE_THE_CONTEST, RUNS_2012
-from alexnet_edu.ledger.table import results_dir, verdict
+from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import results as result_plots
 from alexnet_edu.lessons.result_widgets import results_explorer
 from alexnet_edu.model.architecture import count, variant

@@ -10,11 +10,11 @@ LAB_FLAGS ?=
 # Jupyter refuses to run as root unless told; in a container there is often no one else.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help setup lab test lint format sync notebooks clean
+.PHONY: help setup lab test test-all lint format sync notebooks clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  PYTHON=/path/to/python3.12   which Python to make .venv with (3.11 to 3.13)"
 	@echo "  NAMES='01 solutions/01'      which notebooks (sync, notebooks); all if empty"
@@ -29,8 +29,11 @@ lab: $(STAMP) ## opens notebooks/00_start_here.ipynb in JupyterLab
 	JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab $(ALLOW_ROOT) \
 	  --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb $(LAB_FLAGS)
 
-test: $(STAMP) ## lint, types, tests, then every notebook under nbval
+test: $(STAMP) ## lint, types, tests and every notebook under nbval; minutes
 	@$(BIN)/python tools/run_checks.py
+
+test-all: $(STAMP) ## the same with the browser, the fault campaigns and what is compiled
+	@$(BIN)/python tools/run_checks.py lint types all
 
 lint: $(STAMP) ## the first two steps of `make test`: style and types
 	@$(BIN)/python tools/run_checks.py lint types

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-import multiprocessing
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import augment
+import cifar_training
+import imagenet_feed
+import imagenet_prepare
+import imagenet_step
+import kill_and_resume
+import lrn
+import neighbours
 import numpy as np
 import pytest
 import torch
+import turns
 from PIL import Image
 
 from alexnet_edu.data.augment import ColorPCA
@@ -28,131 +33,66 @@ ROOT = Path(__file__).resolve().parent.parent
 COUNT = 192  # one batch and a half
 
 
-def script(name: str) -> Iterator[ModuleType]:
-    """A benchmark as a module, which its own processes can import, too."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.append(str(ROOT / "benchmarks"))
-    spec.loader.exec_module(module)
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
-    yield module
-    sys.path.remove(str(ROOT / "benchmarks"))
+    yield
     torch.set_num_threads(threads)
-    del sys.modules[spec.name]
 
 
 class InProcess:
     """Stands for a process of its own (`turns.Child`), which would take seconds to start."""
 
     def __init__(self, title: str, prepare: Any, *arguments: Any) -> None:
-        self.ask = prepare(*arguments)
+        # A DataLoader's workers would have to be started, too.
+        self.ask = prepare(*(replace(a, workers=0) if getattr(a, "workers", None) else a for a in arguments))
 
     def close(self) -> None:
         self.ask = None
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[ModuleType]:
-    yield from script("cifar_training")
-
-
-@pytest.fixture(scope="module")
-def turns() -> Iterator[ModuleType]:
-    yield from script("turns")
-
-
-@pytest.fixture(scope="module")
-def lrn() -> Iterator[ModuleType]:
-    yield from script("lrn")
-
-
-@pytest.fixture(scope="module")
-def preparing() -> Iterator[ModuleType]:
-    yield from script("imagenet_prepare")
-
-
-@pytest.fixture(scope="module")
-def augment() -> Iterator[ModuleType]:
-    yield from script("augment")
-
-
-@pytest.fixture(scope="module")
-def searching() -> Iterator[ModuleType]:
-    yield from script("neighbours")
-
-
-@pytest.fixture(scope="module")
-def folder(bench: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("batches")
-    pixels, labels, _ = bench.choose_pixels(COUNT)
-    bench.write_batches(path, pixels, labels)
+    pixels, labels, _ = cifar_training.choose_pixels(COUNT)
+    cifar_training.write_batches(path, pixels, labels)
     return path
 
 
-def test_torchvision_reads_the_images_that_were_written(bench: ModuleType, folder: Path) -> None:
-    pixels, labels, description = bench.choose_pixels(COUNT)
-    dataset = bench.Batches(folder)
+def test_torchvision_reads_the_images_that_were_written(folder: Path) -> None:
+    pixels, labels, description = cifar_training.choose_pixels(COUNT)
+    dataset = cifar_training.Batches(folder)
     assert len(dataset) == COUNT
     assert (dataset.data.transpose(0, 3, 1, 2) == pixels).all()
     assert dataset.targets == labels.tolist()
     assert f"{COUNT} images" in description
 
 
-def test_both_ways_feed_the_network_the_same_numbers(
-    bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_ways_feed_the_network_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fed: dict[int | None, list[torch.Tensor]] = {None: [], 0: []}
     for workers, batches in fed.items():
 
-        class Recording(bench.FourLayerNet):
+        class Recording(cifar_training.FourLayerNet):
             def forward(self, images: torch.Tensor, batches: list[torch.Tensor] = batches) -> torch.Tensor:
                 if self.training:
                     batches.append(images.clone())
                 return super().forward(images)
 
-        net = Recording(bench.CifarNetConfig(init="scaled"))
-        monkeypatch.setattr(bench, "_network", lambda net=net: net)
-        bench.prepare_epoch(replace(bench.OURS, workers=workers), folder, 1)()
+        net = Recording(cifar_training.CifarNetConfig(init="scaled"))
+        monkeypatch.setattr(cifar_training, "_network", lambda net=net: net)
+        cifar_training.prepare_epoch(replace(cifar_training.OURS, workers=workers), folder, 1)()
     ours, usual = (torch.cat(batches) for batches in fed.values())
     assert ours.shape == usual.shape == (COUNT, 3, 32, 32)
 
     def in_order(batch: torch.Tensor) -> torch.Tensor:
         """The images by an exact hash of their grey levels, since each way shuffles as it likes."""
-        grey = ((batch * bench.STD + bench.MEAN) * 255).round().long().flatten(1)
+        grey = ((batch * cifar_training.STD + cifar_training.MEAN) * 255).round().long().flatten(1)
         return batch[(grey * torch.arange(1, grey.shape[1] + 1)).sum(1).argsort()]
 
     torch.testing.assert_close(in_order(ours), in_order(usual), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_the_layout_is_the_one_that_the_variant_names(
-    bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, channels_last: bool
-) -> None:
-    net = bench._network()
-    monkeypatch.setattr(bench, "_network", lambda: net)
-    seen: list[torch.Tensor] = []
-    net.features[0].register_forward_hook(lambda _, args, out: seen.extend([args[0], out]))
-    epoch = bench.prepare_epoch(replace(bench.OURS, channels_last=channels_last), folder, 1)
-    assert epoch() > 0
-    for tensor in (*seen, net.features[3].weight):
-        assert tensor.is_contiguous(memory_format=torch.channels_last) == channels_last
-        assert tensor.is_contiguous() == (not channels_last)
-
-
-@pytest.mark.parametrize("keep", [True, False])
-def test_the_allocator_is_set_only_where_the_variant_says_so(
-    bench: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
-) -> None:
-    calls: list[bool] = []
-    monkeypatch.setattr(bench.train, "keep_freed_memory", lambda: calls.append(True))
-    bench.prepare_epoch(replace(bench.OURS, keep_memory=keep), folder, 1)()
-    assert calls == [True] * keep
-
-
-def test_rounds_alternate_and_the_first_is_not_counted(turns: ModuleType) -> None:
+def test_rounds_alternate_and_the_first_is_not_counted() -> None:
     order: list[str] = []
 
     def asked(name: str, rate: float) -> Any:
@@ -167,74 +107,21 @@ def test_rounds_alternate_and_the_first_is_not_counted(turns: ModuleType) -> Non
     assert rates == {"a": [104, 105], "b": [203, 206]}
 
 
-def test_ratios_are_medians_within_a_round(turns: ModuleType) -> None:
+def test_ratios_are_medians_within_a_round() -> None:
     assert turns.median_ratio({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b") == 3.0
 
 
-def test_a_variant_whose_process_dies_is_named(turns: ModuleType) -> None:
+def test_a_variant_whose_process_dies_is_named() -> None:
     child = turns.Child("the one that dies", os._exit, 3)
     with pytest.raises(RuntimeError, match="process of 'the one that dies' died"):
         child.ask()
     child.close()
 
 
-def test_ratios_are_medians_within_rounds(bench: ModuleType) -> None:
-    rates = {"ours": [300.0, 100.0, 900.0], "usual-2": [100.0, 100.0, 200.0], "usual-0": [50.0, 50.0, 50.0]}
-    assert bench.ratio_lines(rates) == [
-        "ratio ours_vs_usual_2_workers 3.00",
-        "ratio ours_vs_usual_0_workers 6.00",
-    ]
-
-
-def test_a_variant_answers_through_its_pipe_until_it_is_closed(
-    bench: ModuleType, turns: ModuleType, folder: Path
-) -> None:
-    pipe, theirs = multiprocessing.Pipe()
-    arguments = (theirs, bench.prepare_epoch, (bench.USUAL_0, folder, 1))
-    server = threading.Thread(target=turns.serve, args=arguments)
-    server.start()
-    pipe.send("measure")
-    assert pipe.recv() > 0
-    pipe.close()
-    server.join(timeout=30)
-    assert not server.is_alive()
-
-
-def test_the_whole_script_prints_a_table_and_its_ratios(
-    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class InProcess:
-        """Stands for a process of its own, which would take seconds to start."""
-
-        def __init__(self, title: str, prepare: Any, variant: Any, folder: Path, threads: int) -> None:
-            # A DataLoader's workers would have to be started too.
-            self.ask = prepare(replace(variant, workers=variant.workers and 0), folder, threads)
-
-        def close(self) -> None:
-            self.ask = None
-
-    monkeypatch.setattr(bench, "Child", InProcess)
-    bench.main(["--rounds", "1", "--images", "130", "--threads", "1"])
-    lines = capsys.readouterr().out.splitlines()
-    variants, _ = bench.variants_here()
-    assert [line for line in lines if line.startswith("ours, as it comes")]
-    measured = {v.name for v in variants}
-    expected = [n for n, pair in bench.RATIOS.items() if {v.name for v in pair} <= measured]
-    last = [line.split() for line in lines[-len(expected) :]]
-    assert [(word, name) for word, name, _ in last] == [("ratio", name) for name in expected]
-    assert all(float(value) > 0 for _, _, value in last)
-
-
-def test_nonsense_arguments_are_refused(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        bench.main(["--rounds", "0"])
-    assert "must be at least 1, got 0" in capsys.readouterr().err
-
-
 # --- lrn.py -------------------------------------------------------------------------------------
 
 
-def test_the_normalizations_that_are_compared_are_equal(lrn: ModuleType) -> None:
+def test_the_normalizations_that_are_compared_are_equal() -> None:
     x = 50 * torch.randn(2, 12, 5, 5)
     torch.testing.assert_close(lrn.ours(x), lrn.pytorchs(x))
     gradients = [lrn.both_ways(norm, x)()[0] for norm in (lrn.ours, lrn.pytorchs)]
@@ -245,14 +132,7 @@ def test_the_normalizations_that_are_compared_are_equal(lrn: ModuleType) -> None
     torch.testing.assert_close(norms[0](maps), norms[1](maps))
 
 
-def test_a_training_step_moves_the_weights(lrn: ModuleType) -> None:
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
-    before = model[1].weight.detach().clone()
-    lrn.training_step(model, torch.randn(2, 3, 2, 2), torch.bfloat16, torch.channels_last)()
-    assert not torch.equal(model[1].weight, before)
-
-
-def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_network_is_what_its_title_says(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[torch.nn.Module, torch.dtype, torch.memory_format]] = []
     kept: list[bool] = []
     monkeypatch.setattr(
@@ -276,21 +156,12 @@ def test_each_network_is_what_its_title_says(lrn: ModuleType, monkeypatch: pytes
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process its peak like this")
-def test_memory_is_that_of_a_process_of_its_own(lrn: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_memory_is_that_of_a_process_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     found = lrn.measure_memory(8)
     shapes = ("96x55x55_float32", "256x27x27_float32")
     assert set(found) == {f"{peak}_{shape}" for peak in ("peak", "peak_compiled") for shape in shapes}
     assert all(value > 0 for value in found.values())
     assert "96x55x55" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--part", "speed"]])
-def test_bad_arguments_of_the_lrn_benchmark(
-    lrn: ModuleType, arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        lrn.main(arguments)
-    assert "at least 1" in (error := capsys.readouterr().err) or "invalid choice" in error
 
 
 # --- augment.py ---------------------------------------------------------------------------------
@@ -316,7 +187,7 @@ def movements(images: torch.Tensor, crops: torch.Tensor, colors: ColorPCA) -> li
     return found
 
 
-def test_the_ways_of_augmenting_draw_for_each_image_or_once(augment: ModuleType) -> None:
+def test_the_ways_of_augmenting_draw_for_each_image_or_once() -> None:
     """All give shifted crops in float32; torchvision on a whole batch has one draw for all of it."""
     colors = ColorPCA.fit(PHOTOS)
     torch.manual_seed(2)
@@ -331,7 +202,7 @@ def test_the_ways_of_augmenting_draw_for_each_image_or_once(augment: ModuleType)
     assert all(places > 12 and directions == 2 for places, directions in different.values()), different
 
 
-def test_the_colour_shifts_that_are_compared_have_one_distribution(augment: ModuleType) -> None:
+def test_the_colour_shifts_that_are_compared_have_one_distribution() -> None:
     """The same α give the same shift, to float32."""
     colors = ColorPCA.fit(PHOTOS)
     way = augment.torchvisions(12, colors)
@@ -343,134 +214,70 @@ def test_the_colour_shifts_that_are_compared_have_one_distribution(augment: Modu
     torch.testing.assert_close(shift.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_freed_memory_is_kept_only_where_the_title_says_so(
-    augment: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: list[bool] = []
-    monkeypatch.setattr(augment, "keep_freed_memory", lambda: kept.append(True))
-    monkeypatch.setattr(augment, "MEASURED_SECONDS", 0.0)
-    for variant in augment.VARIANTS.values():
-        kept.clear()
-        assert augment.prepare(variant, 32, 3, 1)() > 0
-        assert kept == [True] * variant.keep
-    assert {name for pair in augment.RATIOS.values() for name in pair} == set(augment.VARIANTS)
-
-
-def test_the_augmentation_script_ends_with_its_ratios(
-    augment: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(augment, "Child", InProcess)
-    monkeypatch.setattr(augment, "MEASURED_SECONDS", 0.0)
-    monkeypatch.setattr(augment, "keep_freed_memory", lambda: None)
-    augment.main(["--rounds", "1", "--batch", "4", "--threads", "1", "--sizes", "32"])
-    lines = capsys.readouterr().out.splitlines()
-    expected = [f"24_of_32_{name}" for name in augment.RATIOS]
-    last = [line.split() for line in lines[-len(expected) :]]
-    assert [(word, name) for word, name, _ in last] == [("ratio", name) for name in expected]
-    assert all(float(value) > 0 for _, _, value in last)
-    for variant in augment.VARIANTS.values():
-        assert any(line.startswith(variant.title) for line in lines)
-    with pytest.raises(SystemExit):
-        augment.main(["--batch", "0"])
-    assert "must be at least 1" in capsys.readouterr().err
-
-
 # --- preparing ImageNet ---------------------------------------------------------------------
 
 
-def test_both_ways_prepare_the_same_photographs(
-    preparing: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_ways_prepare_the_same_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop resizes before it crops, ours after; but for the edges of that they agree."""
     monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
     source = tmp_path / "in"
-    assert preparing.photographs(source, 3) == "3 generated photographs"
+    assert imagenet_prepare.photographs(source, 3) == "3 generated photographs"
     (tmp_path / "out").mkdir()
-    preparing.plain(source, tmp_path / "out")
+    imagenet_prepare.plain(source, tmp_path / "out")
     for path in sorted(source.rglob("*.JPEG")):
         with Image.open(tmp_path / "out" / path.name) as image:
             theirs = np.asarray(image, dtype=np.float64)
-        ours = np.asarray(preparing.prepared(path.read_bytes())[0])
+        ours = np.asarray(imagenet_prepare.prepared(path.read_bytes())[0])
         assert np.abs(ours - theirs).mean() < 3
-    for way in (preparing.ours, preparing.ours_without_sums):
+    for way in (imagenet_prepare.ours, imagenet_prepare.ours_without_sums):
         way(source, tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 3, "they clear away what they wrote"
-
-
-def test_the_script_on_preparing_ends_with_its_ratios(
-    preparing: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(preparing, "Child", InProcess)
-    monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
-    preparing.main(["--rounds", "1", "--images", "4"])
-    lines = capsys.readouterr().out.splitlines()
-    names = ["vs_plain_pil", "without_sums_vs_plain_pil", "encoding_vs_simplejpeg", "encoding_vs_torchvision"]
-    last = [line.split() for line in lines[-len(names) :]]
-    assert [(word, name) for word, name, _ in last] == [("ratio", name) for name in names]
-    assert all(float(value) > 0 for _, _, value in last)
-    assert lines[0].startswith("4 generated photographs, one core")
-    with pytest.raises(SystemExit):
-        preparing.main(["--images", "1"])
-    assert "--images at least 2" in capsys.readouterr().err
 
 
 # --- the full training ----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def feed() -> Iterator[ModuleType]:
-    yield from script("imagenet_feed")
-
-
-@pytest.fixture(scope="module")
-def step() -> Iterator[ModuleType]:
-    yield from script("imagenet_step")
-
-
-@pytest.fixture(scope="module")
-def kills() -> Iterator[ModuleType]:
-    yield from script("kill_and_resume")
-
-
 def test_all_readers_of_images_give_crops_of_the_same_images(
-    feed: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "IMAGES", 16)
-    monkeypatch.setattr(feed, "BATCH", 4)
+    monkeypatch.setattr(imagenet_feed, "IMAGES", 16)
+    monkeypatch.setattr(imagenet_feed, "BATCH", 4)
     monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
-    assert "generated" in feed.sources(tmp_path / "source")
-    feed.prepare(tmp_path / "source", tmp_path / "jpeg", workers=1, progress=False, say=lambda line: None)
-    feed.write_files256(tmp_path)
+    assert "generated" in imagenet_feed.sources(tmp_path / "source")
+    imagenet_feed.prepare(
+        tmp_path / "source", tmp_path / "jpeg", workers=1, progress=False, say=lambda line: None
+    )
+    imagenet_feed.write_files256(tmp_path)
     for name in ("usual_crop", "usual_resized", "usual_prepared"):
         root = tmp_path / ("files256" if name == "usual_prepared" else "source/train")
-        image, label = feed.Usual(root, feed.usual_steps(name))[5]
+        image, label = imagenet_feed.Usual(root, imagenet_feed.usual_steps(name))[5]
         assert image.shape == (3, 224, 224)
         assert 0 <= label < 8
     for name in ("decode", "ours"):
-        assert feed.measure(name, str(tmp_path), 1)() > 0
-    assert set(sum(feed.RATIOS.values(), ())) <= set(feed.VARIANTS)
+        assert imagenet_feed.measure(name, str(tmp_path), 1)() > 0
+    assert set(sum(imagenet_feed.RATIOS.values(), ())) <= set(imagenet_feed.VARIANTS)
 
 
-def test_the_step_that_is_timed_is_the_one_that_trains(step: ModuleType) -> None:
-    flop = step.flop_per_image(step.Recipe())
+def test_the_step_that_is_timed_is_the_one_that_trains() -> None:
+    flop = imagenet_step.flop_per_image(imagenet_step.Recipe())
     assert flop == 2 * (3 * 724_406_816 - 105_415_200)  # conv1 needs no gradient of the image
-    timed = step.Step(2, "float32", torch.device("cpu"), None)
+    timed = imagenet_step.Step(2, "float32", torch.device("cpu"), None)
     before = [p.detach().clone() for p in timed.group.network.parameters()]
     found = timed.timed(rounds=1)
     assert found.step == pytest.approx(found.views + found.passes + found.update)
     assert any(not torch.equal(a, b) for a, b in zip(before, timed.group.network.parameters(), strict=True))
-    assert step.matrix_units(torch.float32, torch.device("cpu"), 1) > 1e8
+    assert imagenet_step.matrix_units(torch.float32, torch.device("cpu"), 1) > 1e8
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
-def test_a_kill_reaches_the_children_of_children(kills: ModuleType) -> None:
+def test_a_kill_reaches_the_children_of_children() -> None:
     sleep = "import time; time.sleep(60)"
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}]); {sleep}"
-    process = kills.start([sys.executable, "-c", code])
-    found = kills.descendants(process.pid)
+    process = kill_and_resume.start([sys.executable, "-c", code])
+    found = kill_and_resume.descendants(process.pid)
     while len(found) < 2:
-        found = kills.descendants(process.pid)
-    kills.kill(process)
+        found = kill_and_resume.descendants(process.pid)
+    kill_and_resume.kill(process)
     deadline = time.monotonic() + 30
     while any(_lives(pid) for pid in found) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -484,7 +291,7 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def test_runs_that_differ_in_a_bit_are_told_apart(kills: ModuleType, tmp_path: Path) -> None:
+def test_runs_that_differ_in_a_bit_are_told_apart(tmp_path: Path) -> None:
     from alexnet_edu.imagenet import checkpoint as checkpoints
 
     state = {"step": 1, "evaluations": [], "recipe": {}}
@@ -492,37 +299,49 @@ def test_runs_that_differ_in_a_bit_are_told_apart(kills: ModuleType, tmp_path: P
     for name in ("a", "b", "c"):
         changed = weights.nextafter(weights + 1) if name == "c" else weights
         checkpoints.save(checkpoints.path_of(tmp_path / name, 1), {"model.w": changed}, state)
-    assert kills.difference(tmp_path / "a", tmp_path / "b") == 0
-    assert kills.difference(tmp_path / "a", tmp_path / "c") > 0
+    assert kill_and_resume.difference(tmp_path / "a", tmp_path / "b") == 0
+    assert kill_and_resume.difference(tmp_path / "a", tmp_path / "c") > 0
 
 
-def test_neighbours_ends_with_its_ratios(searching: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--images", "300", "--dimensions", "64", "--bits", "32", "--rounds", "1", "--threads", "1"]
-    searching.main(small)
-    lines = capsys.readouterr().out.splitlines()
-    ratios = [line.split() for line in lines if line.startswith("ratio ")]
-    assert [name for _, name, _ in ratios] == [
-        "ours_against_cdist",
-        "faiss_flat_against_ours",
-        "codes_against_ours",
-        "codes_against_faiss_flat",
-        "codes_by_faiss_against_product",
-        "bytes",
-    ]
-    assert lines[-1] == "ratio bytes 64.00"
+# --- every script that compares -----------------------------------------------------------------
+
+SMALL = {
+    cifar_training: ["--rounds", "1", "--images", "130", "--threads", "1"],
+    augment: ["--rounds", "1", "--batch", "4", "--threads", "1", "--sizes", "32"],
+    imagenet_prepare: ["--rounds", "1", "--images", "4"],
+    neighbours: ["--images", "300", "--dimensions", "64", "--bits", "32", "--rounds", "1", "--threads", "1"],
+}
+
+
+@pytest.mark.parametrize("script", SMALL, ids=lambda script: script.__name__)
+def test_a_script_ends_with_its_ratios(
+    script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
+    monkeypatch.setattr(script, "Child", InProcess, raising=False)
+    monkeypatch.setattr(script, "keep_freed_memory", lambda: None, raising=False)
+    monkeypatch.setattr(script, "MEASURED_SECONDS", 0.0, raising=False)
+    script.main(SMALL[script])
+    ratios = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ratio ")]
+    assert len({name for _, name, _ in ratios}) == len(ratios) >= 4
     assert all(float(value) > 0 for *_, value in ratios)
+
+
+@pytest.mark.parametrize("script", [*SMALL, lrn], ids=lambda script: script.__name__)
+def test_nonsense_is_refused(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        searching.main(["--images", "6"])
+        script.main(["--rounds", "0"])
+    assert "at least 1" in capsys.readouterr().err
 
 
-def test_neighbours_that_do_not_agree_are_not_timed(searching: ModuleType) -> None:
+def test_neighbours_that_do_not_agree_are_not_timed() -> None:
     generator = torch.Generator().manual_seed(0)
     gallery, queries = (torch.randn(n, 64, generator=generator) for n in (200, 5))
-    found = {name: search() for name, search in searching.variants(gallery, queries, 32).items()}
-    searching.check_that_they_agree(found, gallery, queries, 32)
+    found = {name: search() for name, search in neighbours.variants(gallery, queries, 32).items()}
+    neighbours.check_that_they_agree(found, gallery, queries, 32)
     with pytest.raises(SystemExit, match="faiss flat and ours find other neighbours"):
-        searching.check_that_they_agree(found | {"faiss flat": found["ours"] + 1}, gallery, queries, 32)
+        neighbours.check_that_they_agree(found | {"faiss flat": found["ours"] + 1}, gallery, queries, 32)
     with pytest.raises(SystemExit, match="not equally near"):
-        searching.check_that_they_agree(
+        neighbours.check_that_they_agree(
             found | {"codes, faiss": (found["codes, faiss"] + 1) % 200}, gallery, queries, 32
         )

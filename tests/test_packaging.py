@@ -69,7 +69,8 @@ def imported_packages(folder: Path) -> set[str]:
 @pytest.mark.parametrize(("folder", "extra"), [("alexnet_edu", False), ("tools", True), ("tests", True)])
 def test_what_is_imported_is_required(folder: str, extra: bool) -> None:
     required = {name_of(r) for r in (REQUIREMENTS if extra else PROJECT["dependencies"])}
-    ours = {"alexnet_edu", "notebooks", "run_checks", "conftest", "tests"}
+    scripts = {path.stem for name in ("tools", "benchmarks") for path in (ROOT / name).glob("*.py")}
+    ours = {"alexnet_edu", "conftest", "tests"} | scripts
     brought = {"jupyter_core", "jupyter_client", "ipython", "traitlets"}  # by JupyterLab and ipywidgets
     others = {
         name

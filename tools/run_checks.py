@@ -1,7 +1,8 @@
-"""Runs style, types, tests and notebooks one after the other, and sums up.
+"""Runs style, types, tests and notebooks, and sums up.
 
-    python tools/run_checks.py                  all of them
-    python tools/run_checks.py lint types       some of them
+    python tools/run_checks.py                  what a newcomer runs: all but the rare and slow tests
+    python tools/run_checks.py all              with these: the browser, the fault campaigns, compilations
+    python tools/run_checks.py lint types       some steps
 
 A step that fails does not keep the next from running. The exit status is 0 if all passed.
 """
@@ -16,12 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# A process for each core; a file, and so a notebook, is never split between two of them.
+PYTEST = ["pytest", "-q", "--nbval", "-n", "logical", "--dist", "loadfile"]
 STEPS: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
     "types": [["mypy"]],
-    "tests": [["pytest"]],
-    "notebooks": [["pytest", "--nbval", "notebooks/"]],
+    "tests": [[*PYTEST, "-m", "not slow and not browser", "tests/", "notebooks/"]],
+    "all": [[*PYTEST, "tests/", "notebooks/"]],
 }
+USUAL = ("lint", "types", "tests")
 NO_TESTS = 5  # pytest's exit status when it collected nothing
 
 
@@ -50,12 +54,12 @@ def summary(results: dict[str, tuple[bool, float]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the steps named, or all; returns the exit status."""
+    """Runs the steps named, or the usual ones; returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"any of {', '.join(STEPS)}")
-    chosen = parser.parse_args(arguments).steps or list(STEPS)
+    chosen = parser.parse_args(arguments).steps or list(USUAL)
     if unknown := [s for s in chosen if s not in STEPS]:
         parser.error(f"there is no step {unknown[0]!r}; choose from {', '.join(STEPS)}")
     results = {}

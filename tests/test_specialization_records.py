@@ -12,7 +12,7 @@ import torch
 from alexnet_edu.files import DataError
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies import specialization_records as records
-from alexnet_edu.studies.kernel_measures import colour_share, compare_columns, pooled
+from alexnet_edu.studies.kernels import colour_share, compare_columns, pooled
 from tests import kernels_sample
 
 

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from alexnet_edu.exercises.judge import Exercise, number, same_function
 from alexnet_edu.model.architecture import count, variant
-from alexnet_edu.studies.kernel_measures import colour_share, tuning
-from alexnet_edu.studies.kernel_pictures import pictures
+from alexnet_edu.studies.kernels import colour_share, pictures, tuning
 
 FIELDS = {size.name: size.receptive_field for size in count(variant("paper"))}  # pixels a side
 

@@ -16,8 +16,16 @@ from alexnet_edu.lessons import kernels as draw
 from alexnet_edu.show.explorer import PictureWidget, choice, slider
 from alexnet_edu.show.plots import FONT_SIZE, label_axes, widget_axes
 from alexnet_edu.studies import specialization_records as records
-from alexnet_edu.studies.kernel_measures import colour_share, column_differences, tuning
-from alexnet_edu.studies.kernel_pictures import SCALES, excited, fields, pictures, tiled
+from alexnet_edu.studies.kernels import (
+    SCALES,
+    colour_share,
+    column_differences,
+    excited,
+    fields,
+    pictures,
+    tiled,
+    tuning,
+)
 from alexnet_edu.studies.networks import Network
 from alexnet_edu.studies.specialization import Kernels
 
@@ -36,7 +44,7 @@ def training_explorer(
     """The first kernels at several steps of the training, each column by itself.
 
     step: one of `network.looks`, where the slider starts; one in their middle if None. scale: a key of
-    `kernel_pictures.SCALES`; order: one of `ORDERS`, by the kernels after training, so that a kernel keeps
+    `kernels.SCALES`; order: one of `ORDERS`, by the kernels after training, so that a kernel keeps
     its place. Raises ValueError for another of these, and for a network that kept no earlier kernels.
     """
     if len(network.looks) < 2:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 class ColumnTest:
     """Two columns of one network compared in one measure.
 
-    first, second: the mean of the measure in each column. p: how often kernels dealt to two columns at
-    random differ at least as much, the given deal counted once more; never 0.
-    z: how many standard deviations of those random differences |first − second| lies above their mean.
+    first, second: the mean of the measure in each column. p: how often columns made by a random
+    permutation of the kernels differ at least as much, the actual ones counted as one more; never 0.
     """
 
     first: float
     second: float
     p: float
-    z: float
 
     @property
     def difference(self) -> float:
@@ -29,11 +27,11 @@ class ColumnTest:
 class PooledTest:
     """Many networks together: do their columns differ more than by chance?
 
-    mean: of |difference| over the networks. chance: what it is for kernels dealt at random, with
+    mean: of |difference| over the networks. chance: what it is for permuted kernels, with
     low and high, where 95% of the random means lie. p: as in `ColumnTest`, for the mean.
     effect: (mean − chance) in standard deviations of one network's random differences, averaged: 0 is chance,
         and it does not grow with the number of networks.
-    clear: networks with p < 0.05 of their own. expected_clear: 5% of them.
+    clear: networks whose own p is below 0.05, where chance alone gives 5% of them.
     """
 
     networks: int
@@ -44,7 +42,3 @@ class PooledTest:
     p: float
     effect: float
     clear: int
-
-    @property
-    def expected_clear(self) -> float:
-        return 0.05 * self.networks

@@ -24,8 +24,8 @@ from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import joint_provenance
 from alexnet_edu.files import DataError, checked, write_tensors
 from alexnet_edu.model.kernel_net import kernel_net
-from alexnet_edu.studies.kernel_measures import DEALS, compare_columns, hue_share, kinds, pooled, tuning
 from alexnet_edu.studies.kernel_training import Recipe, Trained, finished_networks, train_network
+from alexnet_edu.studies.kernels import PERMUTATIONS, compare_columns, hue_share, kinds, pooled, tuning
 from alexnet_edu.studies.weight_recipes import RECIPES, SEEDS
 from alexnet_edu.training.loop import resolve_precision
 
@@ -212,7 +212,7 @@ def assemble(
     return {
         "experiment": EXPERIMENT,
         "title": "Do the two columns divide colour between them?",
-        "deals": DEALS,
+        "deals": PERMUTATIONS,
         "conditions": [
             {
                 **_part(condition, len(images(condition.pack).train), found[condition.name]),

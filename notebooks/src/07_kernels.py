@@ -35,9 +35,18 @@ from alexnet_edu.lessons.kernel_widgets import excitation_explorer, specializati
 from alexnet_edu.model.kernel_net import kernel_net
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies import specialization_records as records
-from alexnet_edu.studies.kernel_measures import colour_share, compare_columns, pooled, tuning
-from alexnet_edu.studies.kernel_pictures import excited, fields, pictures, silent, tiled
 from alexnet_edu.studies.kernel_training import Recipe, train_network
+from alexnet_edu.studies.kernels import (
+    colour_share,
+    compare_columns,
+    excited,
+    fields,
+    pictures,
+    pooled,
+    silent,
+    tiled,
+    tuning,
+)
 from alexnet_edu.studies.networks import weights_for
 
 images = load_cifar10()

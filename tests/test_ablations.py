@@ -38,7 +38,6 @@ from alexnet_edu.studies.record import (
     paired_gap,
     shared_rates,
     spread,
-    t_quantile,
     table,
     table_by_rate,
 )
@@ -415,10 +414,6 @@ def test_a_study_whose_name_begins_like_anothers_keeps_its_own_runs(tmp_path: Pa
 @pytest.mark.parametrize(
     ("freedom", "value"), [(1, 12.706), (3.5, 2.94), (7, 2.365), (20, 2.086), (1e9, 1.96)]
 )
-def test_quantiles_of_t(freedom: float, value: float) -> None:
-    assert t_quantile(freedom) == pytest.approx(value, rel=0.005)
-
-
 def test_spread_in_words() -> None:
     assert spread([0.25, 0.27]) == "26.00% ± 1.41"
     assert spread([0.25]) == "25.00%"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu.studies.statistics import bootstrap_ratio, capture, layer_statistics, slope
+from alexnet_edu.studies.signals import capture, layer_statistics, slope
+from alexnet_edu.studies.statistics import bootstrap_ratio
 
 
 def test_bootstrap_ratio_of_constant_runs_has_no_width() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from alexnet_edu.data.images import Images
 from alexnet_edu.model.cifar import ACTIVATIONS, CifarNetConfig, FourLayerNet, activation_layers
-from alexnet_edu.studies import statistics as analysis
+from alexnet_edu.studies import signals
 
 STEPS = (0, 3, 10, 30, 100)  # where a training stops to be looked at
 INPUT_SCALES = ("raw", "standardized")
@@ -68,7 +68,7 @@ class LayerView:
     Histograms count a sample of SAMPLED values, evenly spaced over images and units.
     """
 
-    statistics: analysis.LayerStatistics
+    statistics: signals.LayerStatistics
     inputs: Histogram
     outputs: Histogram
     off: float
@@ -200,22 +200,22 @@ class _Training:
         """What the layers do on the probed images, with the weights as they stand."""
         x, y = self.x[:PROBED], self.y[:PROBED]
         layers = activation_layers(self.net)
-        captured = analysis.capture(self.net, {name: f for name, (f, _) in layers.items()}, x, y)
+        captured = signals.capture(self.net, {name: f for name, (f, _) in layers.items()}, x, y)
         weight = self.net.classifier.weight
         assert weight.grad is not None
         classifier_gradient = weight.grad.norm().item()
-        statistics = analysis.layer_statistics(self.net, layers, x, y)
+        statistics = signals.layer_statistics(self.net, layers, x, y)
         span = _exponent_span(captured.gradients.values())
         views = tuple(_layer_view(self.settings.activation, s, captured, span) for s in statistics)
         return NetworkView(views, captured.loss, classifier_gradient, self.step, self.diverged)
 
 
 def _layer_view(
-    activation: str, statistics: analysis.LayerStatistics, captured: analysis.Captured, span: tuple[int, int]
+    activation: str, statistics: signals.LayerStatistics, captured: signals.Captured, span: tuple[int, int]
 ) -> LayerView:
     name = statistics.name
     z, y, g = captured.inputs[name], captured.outputs[name], captured.gradients[name]
-    left = g * analysis.slope(ACTIVATIONS[activation], z)
+    left = g * signals.slope(ACTIVATIONS[activation], z)
     total = g.abs().sum().item()
     some_z, some_y = _sample(z), _sample(y)
     return LayerView(
@@ -277,14 +277,14 @@ def mean_slope(activation: str, stds: Sequence[float]) -> list[float]:
     """
     ranks = (torch.arange(4_000, dtype=torch.float64) + 0.5) / 4_000
     z = torch.tensor(stds, dtype=torch.float64)[:, None] * torch.special.ndtri(ranks)  # (stds, 4000)
-    return analysis.slope(ACTIVATIONS[activation], z).abs().double().mean(1).tolist()
+    return signals.slope(ACTIVATIONS[activation], z).abs().double().mean(1).tolist()
 
 
 @cache
 def flat_zones(activation: str) -> tuple[tuple[float, float], ...]:
-    """Intervals of z in which a unit counts as saturated (see `analysis.SATURATED_SLOPE`)."""
+    """Intervals of z in which a unit counts as saturated (see `signals.SATURATED_SLOPE`)."""
     z = torch.arange(-12, 12, 0.01) + 0.005
-    slopes = analysis.slope(ACTIVATIONS[activation], z).abs()
-    steep = z[slopes >= analysis.SATURATED_SLOPE * slopes.max()]
+    slopes = signals.slope(ACTIVATIONS[activation], z).abs()
+    steep = z[slopes >= signals.SATURATED_SLOPE * slopes.max()]
     zones = ((-math.inf, steep[0].item()), (steep[-1].item(), math.inf))
     return zones if steep[-1] < z[-1] else zones[:1]  # ReLU is flat on its left only

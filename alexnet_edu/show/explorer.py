@@ -35,7 +35,7 @@ from alexnet_edu.lessons.relu import (
 )
 from alexnet_edu.model.cifar import ACTIVATIONS, INITS
 from alexnet_edu.show import plots
-from alexnet_edu.studies import statistics as analysis
+from alexnet_edu.studies import signals
 
 Draw = Callable[..., tuple[Figure, str]]
 
@@ -299,7 +299,7 @@ def _draw_function(activation: str, std: float) -> tuple[Figure, str]:
     figure, ((left, middle, right),) = plots.widget_axes(1, 3, height=3.5)
     plots.draw_function(left, activation, z.numpy(), f(z).numpy())
     plots.label_axes(left, f"the function: {label}", "input z", "output f(z)")
-    plots.draw_slope_over_inputs(middle, activation, z.numpy(), analysis.slope(f, z).numpy(), density.numpy())
+    plots.draw_slope_over_inputs(middle, activation, z.numpy(), signals.slope(f, z).numpy(), density.numpy())
     plots.label_axes(middle, f"inputs: standard deviation {std:.2g}", "input z", "slope f′(z)")
     plots.draw_shares(right, *_share_curves(), activation, (std, share))
     plots.label_axes(
@@ -389,7 +389,7 @@ def _draw_layer(axes: list[Axes], activation: str, layer: LayerView, *, first: b
     plots.label_axes(axes[2], title, "|∂L/∂y| before f′, |∂L/∂z| after f′", y)
 
 
-def _saturation(activation: str, statistics: analysis.LayerStatistics) -> str:
+def _saturation(activation: str, statistics: signals.LayerStatistics) -> str:
     return f"{statistics.saturated:.0%} {'off' if activation == 'relu' else 'saturated'}"
 
 

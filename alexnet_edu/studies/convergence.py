@@ -1,4 +1,4 @@
-"""Where a falling curve gets to a level; how many epochs a run needs. Needs no torch.
+"""Where a falling curve gets to a level; how many epochs a run needs.
 
 Curves are those of a record: "epoch", "train_error", "test_error" (0–1), … as lists.
 """
@@ -8,24 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from alexnet_edu.studies.statistics import crossing as crossing
+from alexnet_edu.studies.statistics import first_near_best
+
 Curve = Mapping[str, Sequence[float]]
-
-
-def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float | None:
-    """Where a falling curve first reaches `level`; None if it never does.
-
-    Linear between the last point above and the first point at or below the level. A curve
-    whose first point is already there crosses at that point.
-    """
-    if len(x) != len(y):
-        raise ValueError(f"x and y differ in length: {len(x)} and {len(y)}")
-    for i, value in enumerate(y):
-        if value <= level:
-            if i == 0 or y[i - 1] == value:
-                return float(x[i])
-            share = (y[i - 1] - level) / (y[i - 1] - value)
-            return float(x[i - 1] + share * (x[i] - x[i - 1]))
-    return None
 
 
 def epochs_to(curve: Curve, level: float, what: str = "train_error") -> float | None:
@@ -39,8 +25,7 @@ def epochs_to_best(curve: Curve, slack: float = 0.0, what: str = "test_error") -
     """The first epoch at which an error is no more than `slack` (0–1) above its lowest value."""
     if not 0 <= slack <= 1:
         raise ValueError(f"slack is a difference of errors from 0 to 1, got {slack!r}")
-    best = min(curve[what])
-    return next(e for e, error in zip(curve["epoch"], curve[what], strict=True) if error <= best + slack)
+    return first_near_best(curve["epoch"], curve[what], slack)
 
 
 def ratios(

@@ -28,7 +28,7 @@ from alexnet_edu.data.images import Images
 from alexnet_edu.environment import provenance
 from alexnet_edu.files import write_json
 from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet, activation_layers
-from alexnet_edu.studies import statistics as analysis
+from alexnet_edu.studies import signals
 from alexnet_edu.studies.convergence import crossing
 from alexnet_edu.training.loop import Point, Prepare, Run, TrainConfig, fit, resolve_precision
 
@@ -248,7 +248,7 @@ def _with_earlier(now: dict[str, Any], before: Record) -> dict[str, Any]:
 
 def _layer_numbers(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, list[float]]:
     """For each activation layer, from the input up: saturation, scales, gradient norms."""
-    statistics = analysis.layer_statistics(model, activation_layers(model), x, y)
+    statistics = signals.layer_statistics(model, activation_layers(model), x, y)
     names = ("saturated", "dead", "input_std", "output_std", "gradient_norm", "weight_norm")
     return {name: [float(f"{getattr(s, name):.4g}") for s in statistics] for name in names}
 

@@ -24,8 +24,6 @@ import torch
 from alexnet_edu import files as json_files
 from alexnet_edu import paper
 from alexnet_edu.files import write_json
-from alexnet_edu.studies import statistics as analysis
-from alexnet_edu.studies.convergence import crossing
 from alexnet_edu.studies.engine import (
     FINISHED,
     Bench,
@@ -37,6 +35,7 @@ from alexnet_edu.studies.engine import (
     to_json,
 )
 from alexnet_edu.studies.rates import next_rate
+from alexnet_edu.studies.statistics import CONFIDENCE, bootstrap_ratio, crossing
 from alexnet_edu.training.loop import Run
 
 TARGET_ERROR = paper.TARGET_TRAINING_ERROR  # §3.1: where the paper compares
@@ -443,8 +442,9 @@ def _ratio(cell: dict[str, Any], relu: dict[str, Any]) -> dict[str, Any]:
     ratios = {}
     for name, axis in (("epochs", "epoch"), ("seconds", "cpu_seconds")):
         top, bottom = crossings(cell, axis), crossings(relu, axis)
-        interval = analysis.bootstrap_ratio([x for x in top if x], [x for x in bottom if x])
+        interval = bootstrap_ratio([x for x in top if x], [x for x in bottom if x])
         ratios[name] = {key: round(value, 3) for key, value in vars(interval).items()}
+        ratios[name]["confidence"] = CONFIDENCE
     return {**ratios, "at_least": None}
 
 

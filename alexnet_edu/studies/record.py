@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alexnet_edu import files as json_files
+from alexnet_edu.environment import results_dir
+from alexnet_edu.studies.statistics import Interval, paired, welch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PARTS = {"experiment", "cells", "epochs", "provenance"}
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A difference of two means over seeds, in the unit of the values.
-
-    low, high: 95% interval by Student's t for unequal variances; None with one seed a side.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 def load_record(path: Path, study: str) -> dict[str, Any]:
@@ -81,29 +73,17 @@ def last(cell: Mapping[str, Any], what: str = "test_error") -> list[float]:
 
 def gap(
     record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
-) -> Gap:
+) -> Interval:
     """By how much a variant's mean lies above the baseline's, times `scale`: in points, by default.
 
     Each is taken at its own learning rate; for both at one rate give it `at_rate(record, rate)`.
     """
-    a, b = ([scale * x for x in last(find_cell(record, name), what)] for name in (variant, baseline))
-    difference = statistics.fmean(a) - statistics.fmean(b)
-    if min(len(a), len(b)) < 2:
-        return Gap(difference, None, None)
-    parts = [statistics.variance(x) / len(x) for x in (a, b)]
-    error = sum(parts) ** 0.5
-    if error == 0:
-        return Gap(difference, difference, difference)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True) if part > 0
-    )
-    reach = t_quantile(freedom) * error
-    return Gap(difference, difference - reach, difference + reach)
+    return welch(*([scale * x for x in last(find_cell(record, name), what)] for name in (variant, baseline)))
 
 
 def paired_gap(
     record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
-) -> Gap:
+) -> Interval:
     """The mean of the differences seed by seed, with the 95% interval of that mean.
 
     For variants that start from the same weights and see the same images in the same order under
@@ -113,32 +93,7 @@ def paired_gap(
     seeds = [[run["seed"] for run in cell["runs"]] for cell in cells]
     if seeds[0] != seeds[1]:
         raise ValueError(f"{variant!r} was run with the seeds {seeds[0]} and {baseline!r} with {seeds[1]}")
-    return mean_gap(
-        [scale * (a - b) for a, b in zip(last(cells[0], what), last(cells[1], what), strict=True)]
-    )
-
-
-def mean_gap(differences: Sequence[float]) -> Gap:
-    """The mean of independent differences with its 95% interval by Student's t; None with one alone."""
-    mean, count = statistics.fmean(differences), len(differences)
-    if count < 2:
-        return Gap(mean, None, None)
-    reach = t_quantile(count - 1) * statistics.stdev(differences) / count**0.5
-    return Gap(mean, mean - reach, mean + reach)
-
-
-# Two-sided 95% quantiles of Student's t, by degrees of freedom.
-_T = ((1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (6, 2.447), (8, 2.306), (12, 2.179))
-
-
-def t_quantile(freedom: float) -> float:
-    """Half the width of a 95% interval in standard errors; between table rows, linear in 1/freedom."""
-    rows = [*_T, (float("inf"), 1.960)]
-    for (low, high_value), (high, low_value) in itertools.pairwise(rows):
-        if freedom <= high:
-            share = (1 / max(freedom, 1.0) - 1 / high) / (1 / low - 1 / high)
-            return low_value + share * (high_value - low_value)
-    return 1.960
+    return paired(*([scale * x for x in last(cell, what)] for cell in cells))
 
 
 def table(record: Mapping[str, Any]) -> str:
@@ -176,10 +131,9 @@ def table_by_rate(record: Mapping[str, Any], baseline: str) -> str:
     return "\n".join(lines)
 
 
-def interval(found: Gap) -> str:
+def interval(found: Interval) -> str:
     """A difference with its 95% interval, in points: "-2.79 [-3.49, -2.09]"."""
-    reach = "" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
-    return f"{found.value:+.2f}{reach}"
+    return found.signed
 
 
 def spread(values: Sequence[float]) -> str:
@@ -199,3 +153,153 @@ def origin(record: Mapping[str, Any]) -> str:
         f"{', '.join(made['torch'])}, {', '.join(made['precision'])}); {record['epochs']:g} epochs of "
         f"{made['data']['images']:,} images{falls}; data: {made['data']['source']}"
     )
+
+
+# --- records as tables --------------------------------------------------------------------------
+
+KEYS = ("variant", "title", "condition", "activation", "rate", "chosen", "seed")  # of a run, in every table
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a study found: one JSON file in `data/results`, read as tidy tables.
+
+    settings: what was chosen before: epochs, drops, … provenance: of the machines that trained: "commits",
+    "dates", "hardware", "torch", "threads", "precision", each a list, and "data".
+    tables: pandas frames by name. "runs" has one row for each reported run; its index is the number that
+    other tables have as "run", beside what names the run (`KEYS`). Errors are shares (0–1), seconds those
+    of one processor. "chosen" marks the rate that the search chose for the variant.
+    """
+
+    experiment: str
+    title: str
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    tables: dict[str, pd.DataFrame]
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row per reported run: variant, title, rate, chosen, seed, last errors, cpu_seconds, …"""
+        return self.tables["runs"]
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row per measurement: run, variant, title, rate, chosen, seed, epoch, train_error, …"""
+        return self.tables["curves"]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the images were the stand-in."""
+        return bool(self.provenance["data"]["synthetic"])
+
+    def of(self, **wanted: Any) -> Record:
+        """The record with the runs alone that have these values: `of(variant="lrn", rate=0.005)`.
+
+        Raises ValueError, with the values that there are, where no run is left.
+        """
+        tables = dict(self.tables)
+        for name, value in wanted.items():
+            left = {n: t[t[name] == value] if name in t else t for n, t in tables.items()}
+            if left["runs"].empty:
+                known = ", ".join(
+                    f"{v:g}" if isinstance(v, float) else str(v) for v in self.runs[name].unique()
+                )
+                raise ValueError(f"the record holds nothing about {name} {value!r}; it holds {known}")
+            tables = left
+        return replace(self, tables=tables)
+
+    def shared_rates(self) -> dict[float, list[str]]:
+        """Learning rates at which two variants or more were run -> these variants."""
+        rates = sorted(float(rate) for rate in self.runs["rate"].unique())
+        names = {rate: list(self.runs["variant"][self.runs["rate"] == rate].unique()) for rate in rates}
+        return {rate: known for rate, known in names.items() if len(known) > 1}
+
+    def at_rate(self, rate: float) -> Record:
+        """The record with the runs at one learning rate, as if it had been chosen for all variants.
+
+        Raises ValueError if fewer than two variants were run at that rate.
+        """
+        if rate not in (rates := self.shared_rates()):
+            known = ", ".join(f"{r:g}" for r in rates) or "none"
+            raise ValueError(f"no two variants share the learning rate {rate:g}; shared rates: {known}")
+        same = self.of(rate=rate)
+        return replace(
+            same, tables={n: t.assign(chosen=True) if "chosen" in t else t for n, t in same.tables.items()}
+        )
+
+    def rate(self, variant: str) -> float:
+        """The learning rate that the search chose for a variant."""
+        return float(self.of(variant=variant, chosen=True).runs["rate"].iloc[0])
+
+    def values(self, variant: str, what: str = "test_error") -> list[float]:
+        """A column of "runs" for each seed of a variant, at the rate that was chosen for it.
+
+        what: "test_error", "train_error", "gap" (the first minus the second), "cpu_seconds", …
+        """
+        return [float(x) for x in self.of(variant=variant, chosen=True).runs.sort_values("seed")[what]]
+
+    def gap(self, variant: str, baseline: str, what: str = "test_error", scale: float = 100.0) -> Interval:
+        """By how much a variant's mean lies above the baseline's, in points: Welch's interval.
+
+        Each at the rate chosen for it; for both at one rate ask `at_rate(rate)`.
+        """
+        return welch(*([scale * x for x in self.values(name, what)] for name in (variant, baseline)))
+
+    def paired_gap(
+        self, variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
+    ) -> Interval:
+        """The mean of the differences seed by seed, in points.
+
+        For variants that start from the same weights and see the same images in the same order under one
+        seed: what the seed does to both cancels. Raises ValueError where the seeds differ.
+        """
+        seeds = [self.values(name, "seed") for name in (variant, baseline)]
+        if seeds[0] != seeds[1]:
+            raise ValueError(
+                f"{variant!r} was run with the seeds {seeds[0]} and {baseline!r} with {seeds[1]}"
+            )
+        return paired(*([scale * x for x in self.values(name, what)] for name in (variant, baseline)))
+
+
+def load(name: str, folder: Path | None = None) -> Record:
+    """The recorded study of this name. Raises DataError with advice where there is none, or it is damaged.
+
+    folder: other than that of the results.
+    """
+    found = json_files.load_record((folder or results_dir()) / f"{name}.json", name, PARTS - {"epochs"})
+    runs, curves, searches = _frames(found)
+    settings = {
+        key: value
+        for key, value in found.items()
+        if key not in ("experiment", "title", "cells", "summary", "precision", "provenance")
+    }
+    tables = {"runs": runs, "curves": curves, "searches": searches}
+    return Record(name, found.get("title", ""), settings, found["provenance"], tables)
+
+
+def _frames(found: Mapping[str, Any]) -> list[pd.DataFrame]:
+    """The cells of a file as the tables "runs", "curves", "searches"."""
+    import pandas as pd
+
+    runs: list[dict[str, Any]] = []
+    curves, searches = [], []
+    for cell in found["cells"]:
+        about = {k: v for k, v in cell.items() if not isinstance(v, list)}
+        about.setdefault("variant", f"{about.get('condition')} {about.get('activation')}")
+        groups = [(cell["rate"], cell["runs"]), *((m["rate"], m["runs"]) for m in cell.get("more", ()))]
+        searches += [{"variant": about["variant"], **row} for row in cell["search"]]
+        for rate, group in groups:
+            for run in group:
+                curve = run["curve"]
+                last = {k: v[-1] for k, v in curve.items()}
+                key = about | {"rate": rate, "chosen": rate == cell["rate"]}
+                key["seed"] = run["seed"] if "seed" in run else run["spec"]["seed"]
+                ends = {f"shifted_{k}": v for k, v in run.get("shifted", {}).items()}
+                ends |= {k: run[k] for k in ("status", "nine_views") if k in run}
+                names = {k: v for k, v in key.items() if k in KEYS}
+                curves.append(pd.DataFrame({"run": len(runs), **names, **curve}))
+                runs.append(key | ends | last)
+    frame = pd.DataFrame(runs)
+    if "test_error" in frame:
+        frame["gap"] = frame["test_error"] - frame["train_error"]
+    return [frame, pd.concat(curves, ignore_index=True), pd.DataFrame(searches)]

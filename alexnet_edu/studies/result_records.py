@@ -12,7 +12,8 @@ from typing import Any
 
 from alexnet_edu import files as json_files
 from alexnet_edu import paper
-from alexnet_edu.studies.record import Gap, interval, mean_gap, spread
+from alexnet_edu.studies.record import interval, spread
+from alexnet_edu.studies.statistics import Interval, mean_interval
 
 EXPERIMENT = "results"
 ROWS = {  # Table 2's networks: how many trained on the problem alone, how many pre-trained as well
@@ -44,12 +45,12 @@ def load_record(path: Path) -> dict[str, Any]:
 # --- networks on all classes -----------------------------------------------------------------
 
 
-def view_gap(record: Mapping[str, Any], view: str, baseline: str = "centre") -> Gap:
+def view_gap(record: Mapping[str, Any], view: str, baseline: str = "centre") -> Interval:
     """What a view of the test images gains over another, network by network, in points."""
     patches = record["members"]["patches"]
     if view not in patches or baseline not in patches:
         raise ValueError(f"views are {', '.join(patches)}; got {view!r} and {baseline!r}")
-    return mean_gap([100 * (a - b) for a, b in zip(patches[view], patches[baseline], strict=True)])
+    return mean_interval([100 * (a - b) for a, b in zip(patches[view], patches[baseline], strict=True)])
 
 
 def subset_errors(record: Mapping[str, Any], size: int, view: str = "ten") -> list[float]:
@@ -60,7 +61,7 @@ def subset_errors(record: Mapping[str, Any], size: int, view: str = "ten") -> li
     return [float(error) for error in subsets[str(size)]]
 
 
-def group_gaps(record: Mapping[str, Any], view: str = "ten") -> list[Gap]:
+def group_gaps(record: Mapping[str, Any], view: str = "ten") -> list[Interval]:
     """For each group of networks that shares none: its average against the mean of its members.
 
     Points; the interval is that of other test images, not of other networks.
@@ -69,7 +70,7 @@ def group_gaps(record: Mapping[str, Any], view: str = "ten") -> list[Gap]:
     for group in record["members"]["groups"]:
         value = 100 * (group[view]["average"] - group[view]["members"])
         reach = 196 * group[view]["standard_error"]
-        found.append(Gap(value, value - reach, value + reach))
+        found.append(Interval(value, value - reach, value + reach))
     return found
 
 
@@ -100,7 +101,7 @@ def kind_errors(record: Mapping[str, Any], kind: str, view: str = "ten") -> list
     return [statistics.fmean(problem["networks"][kind][view]) for problem in record["problems"]]
 
 
-def gaps(record: Mapping[str, Any], name: str, baseline: str, view: str = "ten") -> list[Gap]:
+def gaps(record: Mapping[str, Any], name: str, baseline: str, view: str = "ten") -> list[Interval]:
     """For each problem what one network, or average, gains over another, in points.
 
     name, baseline: one of `KINDS`, a single network; or "five", all from scratch averaged, or "seven",
@@ -115,7 +116,7 @@ def gaps(record: Mapping[str, Any], name: str, baseline: str, view: str = "ten")
                 f"{name!r} and {baseline!r} cannot be compared; choose two of {', '.join(names)}"
             )
         value, error = known[f"{name} - {baseline}"]
-        found.append(Gap(100 * value, 100 * value - 196 * error, 100 * value + 196 * error))
+        found.append(Interval(100 * value, 100 * value - 196 * error, 100 * value + 196 * error))
     return found
 
 
@@ -130,7 +131,7 @@ def shortfalls(record: Mapping[str, Any], view: str = "ten") -> list[float]:
     return [seven - five - star for seven, five, star in zip(*parts, strict=True)]
 
 
-def intervals(found: Sequence[Gap]) -> str:
+def intervals(found: Sequence[Interval]) -> str:
     """Several differences with their intervals: "-2.10 [-3.00, -1.20]; -1.90 [-2.80, -1.00]"."""
     return "; ".join(interval(gap) for gap in found)
 

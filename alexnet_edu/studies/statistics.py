@@ -1,43 +1,71 @@
-"""Measurements on tensors, networks and learning curves: tensors in, numbers out."""
+"""Intervals of what a handful of runs say, and where learning curves cross a level.
+
+Every interval is one of 95%. Where seeds or images are shared, pair them: what they do to both cancels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from scipy import stats
 
-SATURATED_SLOPE = 0.05  # a unit counts as saturated where f′ is below 5% of its maximum
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its bootstrap interval."""
+    """An estimate with its 95% interval, in the unit of the values.
+
+    low, high: None where there is no interval, with one run a side.
+    """
 
     value: float
-    low: float
-    high: float
-    confidence: float = 0.95
+    low: float | None = None
+    high: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        return f"{self.value:.1f}" + ("" if self.low is None else f" [{self.low:.1f}, {self.high:.1f}]")
+
+    @property
+    def signed(self) -> str:
+        """A difference in words: "-2.79 [-3.49, -2.09]"."""
+        return f"{self.value:+.2f}" + ("" if self.low is None else f" [{self.low:+.2f}, {self.high:+.2f}]")
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The mean of independent values, by Student's t."""
+    mean, error = float(np.mean(values)), _standard_error(values)
+    if len(values) < 2:
+        return Interval(mean)
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def paired(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """The mean of a - b, pair by pair. Raises ValueError where one is longer than the other."""
+    return mean_interval([x - y for x, y in zip(a, b, strict=True)])
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """mean(a) - mean(b) for independent runs, by Student's t for unequal variances."""
+    difference = float(np.mean(a) - np.mean(b))
+    if min(len(a), len(b)) < 2:
+        return Interval(difference)
+    if _standard_error(a) == _standard_error(b) == 0:
+        return Interval(difference, difference, difference)
+    found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
+    return Interval(difference, float(found.low), float(found.high))
 
 
 def bootstrap_ratio(
-    numerator: Sequence[float],
-    denominator: Sequence[float],
-    *,
-    resamples: int = 10_000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    numerator: Sequence[float], denominator: Sequence[float], *, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
     """mean(numerator) / mean(denominator) with a percentile bootstrap interval.
 
-    Both sides are resampled independently over their runs (seeds). With a handful of runs
-    the interval is a rough one, and it can never reach outside what those runs span.
+    Both sides are resampled independently over their runs. With a handful of runs the interval is a rough
+    one, and it can never reach outside what those runs span. Raises ValueError for one run on a side.
     """
     a, b = np.asarray(numerator, float), np.asarray(denominator, float)
     if len(a) < 2 or len(b) < 2:
@@ -45,112 +73,32 @@ def bootstrap_ratio(
     rng = np.random.default_rng(seed)
     tops = a[rng.integers(0, len(a), (resamples, len(a)))].mean(1)
     bottoms = b[rng.integers(0, len(b), (resamples, len(b)))].mean(1)
-    low, high = np.quantile(tops / bottoms, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(a.mean() / b.mean()), float(low), float(high), confidence)
+    low, high = np.quantile(tops / bottoms, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(a.mean() / b.mean()), float(low), float(high))
 
 
-@dataclass(frozen=True)
-class LayerStatistics:
-    """What one activation layer and the weights before it do on a batch.
+def _standard_error(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
 
-    saturated: share (0–1) of values where the slope f′ is below 5% of its maximum; for
-        ReLU that is the share of values that are off.
-    dead: share of units that are saturated for every image of the batch.
-    input_std, output_std: standard deviation of f's input and output.
-    gradient_norm: ‖∂L/∂W‖ of the weights that feed this layer; `weight_norm`: ‖W‖.
+
+def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float | None:
+    """Where a falling curve first reaches `level`; None if it never does.
+
+    Linear between the last point above and the first point at or below the level. A curve whose first point
+    is already there crosses at that point. Raises ValueError where the two differ in length.
     """
-
-    name: str
-    saturated: float
-    dead: float
-    input_std: float
-    output_std: float
-    gradient_norm: float
-    weight_norm: float
-
-
-@dataclass(frozen=True)
-class Captured:
-    """Inputs, outputs and loss gradients of chosen layers for one batch, all detached."""
-
-    inputs: dict[str, Tensor]
-    outputs: dict[str, Tensor]
-    gradients: dict[str, Tensor]
-    loss: float
+    before = None
+    for at, value in zip(x, y, strict=True):
+        if value <= level:
+            if before is None or before[1] == value:
+                return float(at)
+            share = (before[1] - level) / (before[1] - value)
+            return float(before[0] + share * (at - before[0]))
+        before = (at, value)
+    return None
 
 
-def capture(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor, labels: Tensor) -> Captured:
-    """Runs one batch forward and backward and keeps what flows through `layers`.
-
-    x: (N, …) as the model takes it; labels: (N,) int64. Gradients are those of the mean
-    cross-entropy with respect to each layer's output. Fills the parameters' `.grad`.
-    """
-    inputs: dict[str, Tensor] = {}
-    outputs: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            inputs[name], outputs[name] = args[0], output
-            output.retain_grad()
-
-        return hook
-
-    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
-    try:
-        model.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(x), labels)
-        loss.backward()
-    finally:
-        for handle in handles:
-            handle.remove()
-    gradients = {}
-    for name, output in outputs.items():
-        assert output.grad is not None
-        gradients[name] = output.grad
-    return Captured(
-        {name: z.detach() for name, z in inputs.items()},
-        {name: y.detach() for name, y in outputs.items()},
-        gradients,
-        loss.item(),
-    )
-
-
-def slope(function: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """f′(z), element by element, the same shape as z."""
-    z = z.detach().float().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(function(z).sum(), z)
-    return gradient
-
-
-def layer_statistics(
-    model: nn.Module,
-    layers: Mapping[str, tuple[nn.Module, nn.Module]],
-    x: Tensor,
-    labels: Tensor,
-) -> list[LayerStatistics]:
-    """Statistics of each activation layer on one batch.
-
-    layers: name -> (activation module, the weighted module before it).
-    """
-    captured = capture(model, {name: f for name, (f, _) in layers.items()}, x, labels)
-    statistics = []
-    for name, (function, weighted) in layers.items():
-        z, y = captured.inputs[name].float(), captured.outputs[name].float()
-        steepest = slope(function, torch.linspace(-6, 6, 241)).abs().max()
-        flat = slope(function, z).abs() < SATURATED_SLOPE * steepest
-        weight = weighted.get_parameter("weight")
-        assert weight.grad is not None
-        statistics.append(
-            LayerStatistics(
-                name,
-                flat.float().mean().item(),
-                flat.all(0).float().mean().item(),
-                z.std().item(),
-                y.std().item(),
-                weight.grad.norm().item(),
-                weight.detach().norm().item(),
-            )
-        )
-    model.zero_grad(set_to_none=True)
-    return statistics
+def first_near_best(x: Sequence[float], y: Sequence[float], slack: float = 0.0) -> float:
+    """The first x at which a curve is no more than `slack` above its lowest value."""
+    best = min(y)
+    return next(float(at) for at, value in zip(x, y, strict=True) if value <= best + slack)

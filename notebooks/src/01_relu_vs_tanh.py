@@ -36,7 +36,8 @@ from alexnet_edu.show.explorer import activation_explorer
 from alexnet_edu.show.plots import STYLES, draw_histogram
 from alexnet_edu.studies import figure1
 from alexnet_edu.studies.engine import Bench
-from alexnet_edu.studies.statistics import bootstrap_ratio, slope
+from alexnet_edu.studies.signals import slope
+from alexnet_edu.studies.statistics import bootstrap_ratio
 
 record = figure1.load_record(results_dir() / "figure1.json")
 images = load_cifar10().train

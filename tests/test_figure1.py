@@ -134,22 +134,6 @@ def test_a_damaged_curve_is_named(bench: Bench, content: str) -> None:
     assert bench.run(spec(), 0.5).run.resumed_at == 6
 
 
-def test_a_record_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "record.json"
-    json_files.write_json(path, {"old": 1})
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(json_files.os, "fsync", full)
-    with pytest.raises(ValueError, match=r"could not write .*record\.json.*No space left.*is kept"):
-        json_files.write_json(path, {"new": 2})
-    assert json.loads(path.read_text()) == {"old": 1}
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_what_changes_the_curve_changes_the_file_and_words_do_not(bench: Bench) -> None:
     paths = {
         bench.path(spec()),

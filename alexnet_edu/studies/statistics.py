@@ -39,7 +39,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     mean, error = float(np.mean(values)), _standard_error(values)
     if len(values) < 2:
         return Interval(mean)
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    reach = _quantile(len(values) - 1) * error
     return Interval(mean, mean - reach, mean + reach)
 
 
@@ -53,10 +53,12 @@ def welch(a: Sequence[float], b: Sequence[float]) -> Interval:
     difference = float(np.mean(a) - np.mean(b))
     if min(len(a), len(b)) < 2:
         return Interval(difference)
-    if _standard_error(a) == _standard_error(b) == 0:
+    parts = [_standard_error(x) ** 2 for x in (a, b)]
+    if (error := sum(parts) ** 0.5) == 0:
         return Interval(difference, difference, difference)
-    found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
-    return Interval(difference, float(found.low), float(found.high))
+    freedom = sum(parts) ** 2 / sum(p**2 / (len(x) - 1) for p, x in zip(parts, (a, b), strict=True))
+    reach = _quantile(freedom) * error
+    return Interval(difference, difference - reach, difference + reach)
 
 
 def bootstrap_ratio(
@@ -75,6 +77,11 @@ def bootstrap_ratio(
     bottoms = b[rng.integers(0, len(b), (resamples, len(b)))].mean(1)
     low, high = np.quantile(tops / bottoms, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(a.mean() / b.mean()), float(low), float(high))
+
+
+def _quantile(freedom: float) -> float:
+    """Half the width of an interval in standard errors."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def _standard_error(values: Sequence[float]) -> float:

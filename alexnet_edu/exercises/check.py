@@ -1,43 +1,40 @@
-"""Answers to the exercises are judged here, and hints are given.
+"""Judges answers to the exercises and gives hints.
 
-    check("01.1", my_answer)   whether it is right, and if not, what is off
-    hint("01.1")               the next hint, a little more each time
-
-The exercises themselves are in the modules named `exercises_…`, one for each subject.
+`check("01.1", my_answer)` says whether it is right, and if not, what is off; `hint("01.1")` tells a little
+more each time. What is said stands in texts.toml, how answers are judged in one module for each notebook.
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections import Counter
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
-from alexnet_edu.exercises import augmentation as exercises_augment
-from alexnet_edu.exercises import dropout as exercises_dropout
-from alexnet_edu.exercises import kernels as exercises_kernels
-from alexnet_edu.exercises import neighbours as exercises_neighbours
-from alexnet_edu.exercises import norm as exercises_norm
-from alexnet_edu.exercises import pooling as exercises_pooling
-from alexnet_edu.exercises import relu as exercises_relu
-from alexnet_edu.exercises import results as exercises_results
-from alexnet_edu.exercises import sgd as exercises_sgd
-from alexnet_edu.exercises import training as exercises_training
-from alexnet_edu.exercises import two_gpus as exercises_columns
-from alexnet_edu.exercises.judge import Exercise, Fault
-
-_SUBJECTS = (
-    exercises_relu,
-    exercises_norm,
-    exercises_pooling,
-    exercises_augment,
-    exercises_columns,
-    exercises_training,
-    exercises_kernels,
-    exercises_neighbours,
-    exercises_dropout,
-    exercises_sgd,
-    exercises_results,
+from alexnet_edu.exercises import (
+    augmentation,
+    dropout,
+    kernels,
+    neighbours,
+    norm,
+    pooling,
+    relu,
+    results,
+    sgd,
+    training,
+    two_gpus,
 )
-EXERCISES: dict[str, Exercise] = {e.id: e for subject in _SUBJECTS for e in subject.EXERCISES}
+from alexnet_edu.exercises.judge import Fault, Judge
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """judge: of answers. hints: each tells a little more. praise: what the right answer teaches."""
+
+    judge: Judge
+    hints: list[str]
+    praise: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,11 @@ class Judgement:
         return self.text
 
 
-_given: dict[str, int] = {}
+_JUDGES = relu.JUDGES | norm.JUDGES | pooling.JUDGES | augmentation.JUDGES | two_gpus.JUDGES
+_JUDGES |= training.JUDGES | kernels.JUDGES | neighbours.JUDGES | dropout.JUDGES | sgd.JUDGES | results.JUDGES
+_TEXTS = tomllib.loads((files("alexnet_edu.exercises") / "texts.toml").read_text(encoding="utf-8"))
+EXERCISES = {name: Exercise(judge, **_TEXTS[name]) for name, judge in _JUDGES.items()}
+_hinted: Counter[str] = Counter()
 
 
 def check(exercise_id: str, answer: Any) -> Judgement:
@@ -78,11 +79,10 @@ def check(exercise_id: str, answer: Any) -> Judgement:
 
 def hint(exercise_id: str) -> None:
     """Prints the next hint; after the last one it starts again."""
-    exercise = _find(exercise_id)
-    turn = _given.get(exercise_id, 0)
-    _given[exercise_id] = turn + 1
-    place = turn % len(exercise.hints)
-    print(f"Hint {place + 1} of {len(exercise.hints)}: {exercise.hints[place]}")
+    hints = _find(exercise_id).hints
+    place = _hinted[exercise_id] % len(hints)
+    _hinted[exercise_id] += 1
+    print(f"Hint {place + 1} of {len(hints)}: {hints[place]}")
 
 
 def _find(exercise_id: str) -> Exercise:

@@ -1,0 +1,266 @@
+"""Answers to every exercise: right ones in several forms, and wrong ones with words of the reason.
+
+Frequent wrong answers stand in the judges themselves, as their `faults`; here are others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from alexnet_edu.model.architecture import count, variant
+from alexnet_edu.training.sgd import PaperSGD
+
+
+def by_shifts(a: Tensor, alpha: float = 1e-4, reach: int = 2) -> Tensor:
+    padded = F.pad(a**2, (0, 0, 0, 0, reach, reach))
+    return a / (2 + alpha * sum(padded[:, j : j + a.shape[1]] for j in range(2 * reach + 1))) ** 0.75
+
+
+def by_unfold(x: Tensor) -> Tensor:
+    columns = F.unfold(x, 3, stride=2).unflatten(1, (x.shape[1], 9))  # (N, C, 9, L)
+    return columns.amax(2).unflatten(2, ((x.shape[2] - 3) // 2 + 1, (x.shape[3] - 3) // 2 + 1))
+
+
+def by_einsum(images: Tensor, p: Tensor, s: Tensor, alpha: Tensor) -> Tensor:
+    return images + torch.einsum("ci,i,ni->nc", p, s, alpha)[..., None, None]
+
+
+def ten_patches(images: Tensor, size: int) -> Tensor:
+    h, w = images.shape[2] - size, images.shape[3] - size
+    corners = [(0, 0), (0, w), (h // 2, w // 2), (h, 0), (h, w)]
+    crops = [images[:, :, top : top + size, left : left + size] for top, left in corners]
+    return torch.stack(crops + [crop.flip(3) for crop in crops], 1)
+
+
+def triangle(c: Tensor) -> Tensor:
+    a = torch.zeros_like(c)
+    for i in range(3):
+        for j in range(i + 1):
+            rest = c[i, j] - (a[i, :j] * a[j, :j]).sum()
+            a[i, j] = rest.sqrt() if i == j else rest / a[j, j]
+    return a
+
+
+def ungrouped(w: Tensor) -> Tensor:
+    whole = torch.zeros(len(w), 2 * w.shape[1], *w.shape[2:])
+    half, maps = len(w) // 2, w.shape[1]
+    whole[:half, :maps], whole[half:, maps:] = w[:half], w[half:]
+    return whole
+
+
+def falls(errors: Tensor, patience: Tensor) -> int:
+    best, waited, fallen = math.inf, 0, 0
+    for error in errors.tolist():
+        best, waited = (error, 0) if error < best else (best, waited + 1)
+        if waited == int(patience) and fallen < 3:
+            fallen, waited = fallen + 1, 0
+    return fallen
+
+
+def batch(order: Tensor, step: int, size: int) -> Tensor:
+    return order[step * size : (step + 1) * size]
+
+
+def colour_share(k: Tensor) -> Tensor:
+    grey = k.mean(1, keepdim=True).expand_as(k)
+    return ((k - grey) ** 2).sum((1, 2, 3)) / (k**2).sum((1, 2, 3))
+
+
+def frequency(w: Tensor) -> float:
+    power, steps = torch.fft.fft2(w, s=(64, 64)).abs(), torch.fft.fftfreq(64)
+    row, column = divmod(int(power.argmax()), 64)
+    return math.hypot(steps[row], steps[column])
+
+
+def p_value(own: Tensor, null: Tensor) -> float:
+    return (1 + sum(float(d) >= float(own) for d in null)) / (1 + len(null))
+
+
+def standardized(k: Tensor) -> Tensor:
+    flat = k.flatten(1)
+    flat = (flat - flat.mean(1, keepdim=True)) / flat.std(1, unbiased=False, keepdim=True)
+    return ((flat - flat.min()) / (flat.max() - flat.min())).view_as(k)
+
+
+def over_all_orders(distances: Tensor, same: Tensor, k: Tensor) -> float:
+    """Each place counted with its chance: how many are nearer, how many as near."""
+    total = 0.0
+    for d, s in zip(distances.tolist(), same.tolist(), strict=True):
+        nearer, tied = int((distances < d).sum()), int((distances == d).sum())
+        total += s * min(1.0, max(0.0, (int(k) - nearer) / tied))
+    return total / int(k)
+
+
+def by_the_optimizer(v: Tensor, w: Tensor, g: Tensor, rate: Tensor) -> Tensor:
+    weight = w.clone().requires_grad_()
+    optimizer = PaperSGD([weight], lr=float(rate))
+    optimizer.state[weight]["momentum_buffer"] = v.clone()
+    weight.grad = g
+    optimizer.step()
+    return optimizer.state[weight]["momentum_buffer"]
+
+
+def shared_error(p: Tensor, labels: Tensor) -> float:
+    wrong = 0.0
+    for row, label in zip(p.tolist(), labels.tolist(), strict=True):
+        best = [i for i, x in enumerate(row) if x == max(row)]
+        wrong += 1 - (label in best) / len(best)
+    return wrong / len(labels)
+
+
+BINOMIAL = [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+RIGHT: dict[str, list[Any]] = {
+    "00.1": [lambda z: z * (z > 0), lambda z: (z + z.abs()) / 2],
+    "00.2": [2.178, 2.2, torch.atanh(torch.tensor(0.95).sqrt())],
+    "00.3": [614_656],
+    "00.4": [63],
+    "01.1": [1 / 64, "0.0156"],
+    "01.2": [89_578],
+    "01.3": [lambda g, z: torch.where(z > 0, g, torch.zeros_like(g))],
+    "01.4": [lambda z: sum(1 - math.tanh(v) ** 2 < 0.05 for v in z.tolist()) / len(z)],
+    "01.5": [(-3.0, 0.1)],
+    "02.1": [by_shifts, lambda a: F.local_response_norm(a, 5, 5e-4, 0.75, 2.0)],
+    "02.2": [0.232, 7**-0.75],
+    "02.3": [5e-4],
+    "02.4": [[-100.0, 50.0], (1.0, 0.0, -1.0), torch.tensor([3.0, -3.0])],
+    "02.5": [78, 77.97],
+    "03.1": [56, "56"],
+    "03.2": [by_unfold, lambda x: F.max_pool2d(F.max_pool2d(x, 2, 1), 2, 2)],
+    "03.3": [9, torch.tensor(9)],
+    "03.4": [lambda n, z, s: (n - z) % s != 0, lambda n, z, s: (n - z) % s],
+    "03.5": [torch.tensor(BINOMIAL)[None, None] / 16, [[x / 16 for x in row] for row in BINOMIAL]],
+    "04.1": [1800, "1800"],
+    "04.2": [11.9, torch.tensor(11.89)],
+    "04.3": [by_einsum],
+    "04.4": [ten_patches],
+    "04.5": [torch.linalg.cholesky, triangle],
+    "05.1": [17_915_904, 17.9e6],
+    "05.2": [sum(layer.parameters for layer in count(variant("ungrouped")))],
+    "05.3": [ungrouped],
+    "05.4": [1040, 1040.5],
+    "05.5": [torch.add],
+    "06.1": [900_900],
+    "06.2": [0.3174, 0.32],
+    "06.3": [falls, lambda errors, patience: torch.tensor(falls(errors, patience))],
+    "06.4": [
+        lambda o, s, b, rank, world: batch(o, s, b)[rank::world],
+        lambda o, s, b, rank, world: batch(o, s, b).tensor_split(world)[rank].tolist(),
+    ],
+    "06.5": [831.4, 820],
+    "07.1": [99],
+    "07.2": [colour_share],
+    "07.3": [frequency],
+    "07.4": [p_value],
+    "07.5": [standardized],
+    "08.1": [512, "512"],
+    "08.2": [lambda u, v: (u[:, None] != v[None]).sum(2), lambda u, v: (u.shape[1] - u @ v.T) / 2],
+    "08.3": [
+        lambda k, B: B * (1 - (1 - 1 / B) ** k),
+        lambda k, B: sum((1 - 1 / int(B)) ** r for r in range(int(k))),
+    ],
+    "08.4": [over_all_orders],
+    "08.5": [lambda c: torch.acos(c) / math.pi, lambda c: [math.acos(x) / math.pi for x in c]],
+    "09.1": [2467, "2467"],
+    "09.2": [
+        lambda z: z.mean(0).softmax(0),
+        lambda z: z.softmax(1).log().mean(0).exp() / z.softmax(1).log().mean(0).exp().sum(),
+    ],
+    "09.3": [1 / 0.64, 1.56],
+    "09.4": [lambda w, h, keep: (keep - keep**2) * torch.dot(w**2, h**2)],
+    "09.5": [10, torch.tensor(-12.0)],
+    "10.1": [19, sum(0.95**n for n in range(1, 1000))],
+    "10.2": [lambda v, w, g, rate: 0.9 * v - rate * (g + 5e-4 * w), by_the_optimizer],
+    "10.3": [0.0408, torch.tensor(2 / 1200).sqrt()],
+    "10.4": [2048, "2048"],
+    "10.5": [13_863, math.log(2) / 5e-5],
+    "11.1": [2328, "2328"],
+    "11.2": [shared_error],
+    "11.3": [[[0.45, 0.5, 0.05], [0.45, 0.05, 0.5]], torch.tensor([[0.48, 0.5, 0.02], [0.4, 0.0, 0.6]])],
+    "11.4": [
+        lambda p: p.argsort(dim=1, descending=True, stable=True)[:, :5] + 1,
+        lambda p: p.sort(dim=1, descending=True, stable=True).indices[:, :5] + 1.0,
+    ],
+    "11.5": [lambda m, rho: (m + m * (m - 1) * rho) / m**2],
+}
+WRONG: dict[str, list[tuple[Any, str]]] = {
+    "00.1": [
+        (torch.abs, "differ from the right ones, by up to 5"),
+        (lambda z: z.clamp(min=1e-3), "by up to 0.001"),
+    ],
+    "00.2": [
+        (2.1, "there the slope is 0.058, not 0.05"),
+        (-2.178, "give the positive input"),
+    ],
+    "01.1": [("1/64", "a number is asked for, not '1/64'"), (math.nan, "a finite number is asked for")],
+    "01.2": [(89_577, "too small")],
+    "01.3": [
+        (lambda g, z: g * (z >= 0), "differ from the right ones"),
+        (lambda g, z: g, "differ from the right ones"),
+        (lambda g, z: g[0], "the shape is"),
+    ],
+    "01.4": [(lambda z: z.no_such_thing, "it raised AttributeError")],
+    "01.5": [
+        ((1.0, 2.0), "both orders give"),
+        (3.0, "a pair of numbers is asked for"),
+        ((1.0, "x"), "a number is asked for"),
+    ],
+    "02.1": [
+        (lambda a: by_shifts(a, alpha=2e-5), "α/n times the sum"),
+        (lambda a: by_shifts(a, reach=1), "two on either side"),
+    ],
+    "02.2": [(0.5, "too large")],
+    "02.4": [
+        ([1.0, 2.0], "all are positive"),
+        ([-1.0, -2.0], "both orders give 0"),
+        ([5.0, 0.0, 0.0, -5.0], "within two maps"),
+        ([], "the list is empty"),
+        (3.0, "a list of numbers is asked for"),
+        ([1.0, "x"], "a number is asked for"),
+    ],
+    "03.2": [
+        (lambda x: F.max_pool2d(x, 3, 3), "the shape is"),
+        (lambda x: F.max_pool2d(x, 3, 2).clamp(min=0), "some values differ"),
+    ],
+    "03.4": [
+        (lambda n, z, s: n % s != 0, "for n = 2, z = 1, s = 2 it says False, but (2 − 1)/2 = 0.5"),
+        (lambda n, z, s: None, "returns nothing"),
+        (True, "a function is asked for"),
+    ],
+    "03.5": [
+        (torch.full((3, 3), 1 / 9), "one average over 3×3"),
+        (torch.tensor(BINOMIAL), "these to 16"),
+        (torch.eye(3) / 3, "row 1, column 1"),
+        (torch.ones(2, 2) / 4, "shape (2, 2)"),
+        ("binomial", "a 3×3 tensor is asked for"),
+    ],
+    "04.1": [(2178, "too large")],
+    "04.3": [(lambda x, p, s, a: (a * s) @ p.T, "the shape is")],
+    "06.3": [(lambda errors, patience: falls(errors, patience + 1), "not one later")],
+    "06.4": [
+        (lambda o, s, b, rank, world: batch(o, s, b) if rank == 0 else o[:0], "not shared evenly"),
+        (lambda o, s, b, rank, world: batch(o, s, b), "an image comes twice"),
+        (lambda o, s, b, rank, world: batch(o, s, b)[rank::world][:-1], "are in no process"),
+        (lambda o, s, b, rank, world: o[rank::world], "of another step"),
+        (3, "a function is asked for"),
+    ],
+    "07.5": [(lambda k: standardized(k).flatten(1), "the shape is")],
+    "09.2": [(lambda z: z.softmax(1), "the shape is")],
+    "09.5": [
+        (1, "for w = 1 the halved network says 0.622 and the average is 0.616"),
+        ("large", "a number is asked for"),
+    ],
+    "10.2": [(lambda v, w, g, rate: v, "some values differ")],
+    "11.3": [
+        ([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]], "network 1 is not wrong"),
+        ([[0.4, 0.5, 0.1], [0.4, 0.5, 0.1]], "is not right about class 0"),
+        ([[0.5, 0.6, 0.1], [0.4, 0.1, 0.5]], "sum to 1"),
+        ([0.4, 0.5, 0.1], "the shape must be"),
+        ("two", "two rows of three numbers"),
+    ],
+    "11.4": [(lambda p: p.topk(1).indices + 1, "the shape is")],
+}

@@ -1,0 +1,105 @@
+"""Every exercise is tried with right, nearly right and wrong answers; what their numbers rest on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet_edu import paper
+from alexnet_edu.exercises import check as checks
+from alexnet_edu.exercises import training
+from alexnet_edu.exercises.check import EXERCISES, check, hint
+from alexnet_edu.exercises.judge import Function, Number
+from alexnet_edu.exercises.kernels import FIELDS
+from alexnet_edu.exercises.results import WITH_CENTRE, WITH_TEN
+from alexnet_edu.ledger.claims import RUNS_2012
+from alexnet_edu.lessons import imagenet as costs
+from alexnet_edu.model.architecture import variant
+from alexnet_edu.training.sgd import PaperSGD
+from tests.exercises.answers import RIGHT, WRONG
+
+FREQUENT = {name: list(getattr(e.judge, "faults", {}).items()) for name, e in EXERCISES.items()}
+WRONG_KIND: dict[type, list[tuple[Any, str]]] = {
+    Number: [("soon", "a number is asked for, not 'soon'"), (-1e9, "-1e+09 is too small")],
+    Function: [(0.5, "a function is asked for, not float"), (lambda *_: None, "returns nothing")],
+}
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_answers_are_judged(name: str) -> None:
+    assert RIGHT[name]
+    for answer in RIGHT[name]:
+        judgement = check(name, answer)
+        assert judgement, judgement.text
+        assert judgement.text.endswith(EXERCISES[name].praise)
+    faults = [(answer, why) for why, answer in FREQUENT[name]] + WRONG.get(name, [])
+    assert faults, "no nearly right answer"
+    for answer, why in faults + WRONG_KIND.get(type(EXERCISES[name].judge), []):
+        judgement = check(name, answer)
+        assert not judgement
+        assert why in judgement.text
+        assert f"hint({name!r})" in judgement.text
+
+
+def test_no_answer_yet_is_no_fault() -> None:
+    assert not check("01.1", None)
+    assert "not answered yet" in repr(check("01.1", None))
+
+
+def test_hints_come_one_at_a_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_hinted", checks.Counter())
+    for _ in range(3):
+        hint("01.1")
+    first, second = EXERCISES["01.1"].hints
+    said = [f"Hint 1 of 2: {first}", f"Hint 2 of 2: {second}", f"Hint 1 of 2: {first}"]
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def test_an_unknown_exercise_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"99\.9.*00\.1, "):
+        check("99.9", 1)
+
+
+# --- what the numbers rest on --------------------------------------------------------------
+
+
+def test_the_arithmetic_of_training_is_that_of_the_lesson() -> None:
+    table, took = variant("paper"), training.DAYS * costs.DAY
+    peak = costs.DEVICES[paper.GPU_NAME].float32
+    assert costs.TRAINING_IMAGES == training.IMAGES
+    assert costs.operations_per_image(table) == training.PER_IMAGE
+    assert sum(layer.multiply_adds for layer in paper.LAYERS) == training.MULTIPLY_ADDS
+    assert peak == training.PEAK
+    assert costs.share_reached(costs.operations(table), peak, took, paper.GPUS) == pytest.approx(
+        training.SHARE
+    )
+    assert check("06.1", costs.steps())
+
+
+def test_the_interval_between_checkpoints_is_the_cheapest() -> None:
+    def cost(interval: float) -> float:
+        return training.SAVE_S / interval + interval / (2 * training.BETWEEN_S)
+
+    best = training.INTERVAL
+    assert cost(best) < min(cost(0.98 * best), cost(1.02 * best))
+    assert cost(2 * best) == pytest.approx(1.25 * cost(best))
+    assert cost(best / 2) == pytest.approx(1.25 * cost(best))
+
+
+def test_fields_and_rates_are_those_of_the_table_and_the_notes() -> None:
+    assert list(FIELDS.values()) == [11, 51, 99, 131, 163, 224, 224, 224]
+    assert (RUNS_2012["145-2010"][:2], RUNS_2012["145-2010 centre"][:2]) == (WITH_TEN, WITH_CENTRE)
+
+
+def test_the_half_life_of_a_weight_is_what_the_rule_gives() -> None:
+    weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    optimizer, steps = PaperSGD([weight], lr=0.01), 0
+    weight.grad = torch.zeros_like(weight)
+    while weight.item() > 0.5:
+        optimizer.step()
+        steps += 1
+    assert check("10.5", steps)

@@ -20,6 +20,11 @@ class Errors(NamedTuple):
     def __str__(self) -> str:
         return f"{self.top1:.1f}% / {self.top5:.1f}%"
 
+    @property
+    def lower(self) -> str:
+        """A difference in words: "top-1 −1.4, top-5 −1.2 points"."""
+        return f"top-1 −{self.top1:.1f}, top-5 −{self.top5:.1f} points"
+
 
 class Layer(NamedTuple):
     """One layer with weights, over both columns.

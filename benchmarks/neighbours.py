@@ -23,8 +23,7 @@ import torch
 from torch import Tensor
 from turns import Measure, median_ratio, take_turns
 
-from alexnet_edu.studies.codes import random_coder
-from alexnet_edu.studies.hamming import binary_index, hamming, pack
+from alexnet_edu.studies.codes import binary_index, hamming, pack, random_coder
 from alexnet_edu.studies.neighbours import nearest
 
 K = 6
@@ -48,7 +47,7 @@ def variants(gallery: Tensor, queries: Tensor, bits: int) -> dict[str, Callable[
     flat.add(gallery.numpy())
     coder = random_coder(gallery, bits, seed=0)
     codes = coder(gallery)
-    binary = binary_index(pack(codes))
+    binary = binary_index(codes)
     signs = 2 * codes.float() - 1
 
     def by_product() -> Tensor:

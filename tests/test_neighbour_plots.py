@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from alexnet_edu.lessons import neighbours as draw
-from alexnet_edu.studies.feature_map import centers, plane
+from alexnet_edu.studies.neighbours import centers, plane
 
 
 @pytest.fixture

@@ -16,21 +16,13 @@ from alexnet_edu.retrieval_commands import place
 from alexnet_edu.studies import retrieval as retrieval_study
 from alexnet_edu.studies import retrieval_records as records
 from alexnet_edu.studies.neighbours import as_vectors, nearest, precision_at_k
-from alexnet_edu.studies.retrieval import Searched, every_layer
+from alexnet_edu.studies.retrieval import Searched
 from tests.retrieval_sample import TINY, sample_record, tiny_images, tiny_network
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Any]:
     return sample_record()
-
-
-def test_one_pass_gives_every_layer() -> None:
-    network, pixels = tiny_network(), tiny_images().test.pixels[:7]
-    found = every_layer(network, pixels, batch_size=3)
-    assert tuple(found) == network.layers
-    for name, features in found.items():
-        torch.testing.assert_close(features, network.features(pixels, name))
 
 
 def test_the_training_images_are_shuffled_and_whole() -> None:

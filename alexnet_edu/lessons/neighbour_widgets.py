@@ -15,7 +15,7 @@ from alexnet_edu.lessons import neighbours as draw
 from alexnet_edu.show.explorer import PictureWidget, choice, slider, upload
 from alexnet_edu.show.photograph import photograph_from_bytes
 from alexnet_edu.show.plots import FONT_SIZE, widget_axes
-from alexnet_edu.studies.neighbours import Found, as_vectors, nearest
+from alexnet_edu.studies.neighbours import Neighbours, as_vectors, nearest
 from alexnet_edu.studies.networks import Network
 
 LAYER_WORDS = {-1: "what it says to each class", -2: "last hidden layer"}
@@ -37,7 +37,7 @@ class Gallery:
         self.network, self.images = network, images
         self._vectors: dict[str, Tensor] = {}
 
-    def found(self, query: Query, layer: str | None, k: int) -> Found:
+    def found(self, query: Query, layer: str | None, k: int) -> Neighbours:
         """The k nearest ones in a layer; in pixels where it is None."""
         if layer is None:
             return nearest(as_vectors(query.pixels[None]), as_vectors(self.images.pixels), k)

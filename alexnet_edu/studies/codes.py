@@ -1,20 +1,27 @@
-"""Short binary codes for vectors: learned by an auto-encoder, as §6.1 proposes, or by random projections.
+"""Short binary codes for vectors: learned by an auto-encoder, as §6.1 proposes, or by random planes.
 
 The auto-encoder has a bottleneck of `bits` units with tanh. Going forward each is rounded to −1 or +1; going
 backward the rounding counts as if it were not there, so that the network learns to live with it.
+Codes are packed to bytes and compared by how many bits differ; faiss does that by the processor's own
+instructions for bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from alexnet_edu import paper
+from alexnet_edu.training.loop import autocast
+
 BITS = (32, 64, 128, 256)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class CodeSettings:
 
     bits: of a code, a multiple of 8. hidden: units between vector and bottleneck, on each side.
     epochs: passes over the vectors. rate: the first rate. batch: vectors a step. precision: of the matrix
-    products, a key of `PRECISIONS`; "bfloat16" where the processor has it (`train.resolve_precision`).
+    products, "float32", or "bfloat16" where the processor has it (`resolve_precision`).
     """
 
     bits: int = 64
@@ -35,10 +42,6 @@ class CodeSettings:
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
-        if min(self.hidden, self.epochs, self.batch) < 1 or self.rate <= 0:
-            raise ValueError(f"hidden, epochs, rate and batch must be above 0, got {self}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision is {' or '.join(PRECISIONS)}, got {self.precision!r}")
 
 
 def check_bits(bits: int) -> None:
@@ -73,12 +76,16 @@ class Scale:
 
 
 class BinaryAutoEncoder(nn.Module):
-    """D numbers -> `bits` values of −1 or +1 -> D numbers."""
+    """D numbers -> `bits` values of −1 or +1 -> D numbers; weights from N(0, 2 / fan-in), biases 0."""
 
-    def __init__(self, dimensions: int, bits: int, hidden: int) -> None:
+    def __init__(self, dimensions: int, bits: int, hidden: int, generator: torch.Generator) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Linear(dimensions, hidden), nn.ReLU(), nn.Linear(hidden, bits))
         self.decoder = nn.Sequential(nn.Linear(bits, hidden), nn.ReLU(), nn.Linear(hidden, dimensions))
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, 0.0, (2 / module.in_features) ** 0.5, generator=generator)
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, D) -> its reconstruction from the code, (N, D)."""
@@ -108,36 +115,27 @@ class Coder:
 
     @torch.no_grad()
     def __call__(self, vectors: Tensor, batch: int = 5_000) -> Tensor:
-        """vectors: (N, D) -> codes (N, bits) bool. Raises ValueError for another D."""
-        if vectors.ndim != 2 or vectors.shape[1] != len(self.scale.mean):
-            raise ValueError(
-                f"vectors must be (N, {len(self.scale.mean)}), as those that this coder is for; "
-                f"got {tuple(vectors.shape)}"
-            )
+        """vectors: (N, D) -> codes (N, bits) bool."""
         return torch.cat([self.project(self.scale(part)) >= 0 for part in vectors.split(batch)])
 
 
-def train_coder(
-    vectors: Tensor, settings: CodeSettings, seed: int, *, tell: Callable[[int, float], None] | None = None
-) -> Coder:
+def train_coder(vectors: Tensor, settings: CodeSettings, seed: int) -> Coder:
     """Trains an auto-encoder on vectors (N, D) float32; no label is used.
 
-    tell: called with the number of epochs done and the mean loss of the last one (1 is the variance).
     Raises ValueError for vectors that cannot be told apart, RuntimeError where the loss is no number.
     """
     scale, generator = Scale.of(vectors), torch.Generator().manual_seed(seed)
     x = scale(vectors)
-    model = _drawn(x.shape[1], settings, generator)
+    model = BinaryAutoEncoder(x.shape[1], settings.bits, settings.hidden, generator)
     steps = -(-len(x) // settings.batch) * settings.epochs
     optimizer = torch.optim.Adam(model.parameters(), settings.rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    error = float("nan")
     for epoch in range(1, settings.epochs + 1):
         total = 0.0
         for index in torch.randperm(len(x), generator=generator).split(settings.batch):
             batch = x[index]
-            with torch.autocast(
-                "cpu", PRECISIONS[settings.precision], enabled=settings.precision != "float32"
-            ):
+            with autocast("cpu", settings.precision):
                 out = model(batch)
             loss = F.mse_loss(out.float(), batch)
             optimizer.zero_grad(set_to_none=True)
@@ -145,23 +143,11 @@ def train_coder(
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)
-        mean = total / len(x)
-        if not mean < float("inf"):
-            raise RuntimeError(f"the auto-encoder's loss is {mean} in epoch {epoch}; a lower rate helps")
-        if tell is not None:
-            tell(epoch, mean)
+        error = total / len(x)  # 1 is the variance
+        if not error < float("inf"):
+            raise RuntimeError(f"the auto-encoder's loss is {error} in epoch {epoch}; a lower rate helps")
     model.eval().requires_grad_(False)
-    return Coder(settings.bits, scale, model.encoder, mean)
-
-
-def _drawn(dimensions: int, settings: CodeSettings, generator: torch.Generator) -> BinaryAutoEncoder:
-    """An auto-encoder whose weights come from the generator: N(0, 2 / fan-in), biases 0."""
-    model = BinaryAutoEncoder(dimensions, settings.bits, settings.hidden)
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0.0, (2 / module.in_features) ** 0.5, generator=generator)
-            nn.init.zeros_(module.bias)
-    return model
+    return Coder(settings.bits, scale, model.encoder, error)
 
 
 def random_coder(vectors: Tensor, bits: int, seed: int) -> Coder:
@@ -174,3 +160,55 @@ def random_coder(vectors: Tensor, bits: int, seed: int) -> Coder:
     planes = torch.randn(vectors.shape[1], bits, generator=torch.Generator().manual_seed(seed))
     planes = planes.to(vectors.dtype)
     return Coder(bits, scale, lambda x: x @ planes)
+
+
+# --- search -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NearestCodes:
+    """bits: (Q, k) int64, how many bits differ, ascending; index: (Q, k) int64, places in the gallery."""
+
+    bits: Tensor
+    index: Tensor
+
+
+def hamming(x: Tensor, y: Tensor) -> Tensor:
+    """In how many bits codes differ: (Q, bits) and (N, bits) bool -> (Q, N) float32, whole numbers.
+
+    With −1 and +1 for the bits, u · v = bits − 2 · (bits that differ). Up to 2²⁴ bits float32 is exact.
+    """
+    u, v = 2 * x.float() - 1, 2 * y.float() - 1
+    return (x.shape[1] - u @ v.T) / 2
+
+
+def pack(codes: Tensor) -> NDArray[np.uint8]:
+    """Codes (N, bits) bool as bytes (N, bits / 8), the first bit the highest."""
+    return np.packbits(codes.numpy(), axis=1)
+
+
+def binary_index(codes: Tensor) -> Any:
+    """faiss's exact index of codes (N, bits): `.search(pack(queries), k)` gives bits and places."""
+    import faiss  # takes a while, and only codes need it
+
+    index = faiss.IndexBinaryFlat(codes.shape[1])
+    index.add(pack(codes))
+    return index
+
+
+def search_codes(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> NearestCodes:
+    """The k codes of the gallery that differ from each query in the fewest bits.
+
+    queries: (Q, bits), gallery: (N, bits), bool. Many codes are equally far, and of these faiss takes
+    whichever come first: shuffle a gallery that lies in class order before you count classes.
+    Raises ValueError for other shapes or k.
+    """
+    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
+        raise ValueError(
+            f"codes must be (Q, bits) and (N, bits), got {tuple(queries.shape)} and {tuple(gallery.shape)}"
+        )
+    check_bits(gallery.shape[1])
+    if not 1 <= k <= len(gallery):
+        raise ValueError(f"k must be from 1 to {len(gallery)}, the size of the gallery; got {k!r}")
+    bits, index = binary_index(gallery).search(pack(queries), k)
+    return NearestCodes(torch.from_numpy(bits).long(), torch.from_numpy(index).long())

@@ -1,4 +1,4 @@
-"""Nearest neighbours by Euclidean distance, as in Figure 4 right: tensors in, numbers out.
+"""Nearest neighbours by Euclidean distance, as in Figure 4 right, and vectors as a map of the plane.
 
 Exact search goes block by block through ‖x − y‖² = ‖x‖² − 2 x·y + ‖y‖², so that the work is one matrix
 product and no more than a few blocks lie in memory. Beside it stands the authors' search, to which each
@@ -8,6 +8,7 @@ batch of training images offers its nearest one only (findsimilar.py).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,22 +19,19 @@ from alexnet_edu import paper
 BLOCK = 25_000_000  # distances held at a time: 100 MB
 KEPT_2012 = 16  # findsimilar.py
 BATCHES_2012 = 1334  # findsimilar.py: training batches 1 to 1334
+PERPLEXITY = 30.0  # of t-SNE: about how many neighbours each point listens to
 
 
 @dataclass(frozen=True)
-class Found:
+class Neighbours:
     """The nearest ones of each query, the nearest first.
 
-    squared: (Q, k) float32, ‖x − y‖². index: (Q, k) int64, places in what was searched.
+    squared: (Q, k), ‖x − y‖²; findsimilar.py compared without the root, too, which changes no order.
+    index: (Q, k) int64, places in what was searched.
     """
 
     squared: Tensor
     index: Tensor
-
-    @property
-    def distances(self) -> Tensor:
-        """‖x − y‖, (Q, k); findsimilar.py compared without the root, which changes no order."""
-        return self.squared.sqrt()
 
 
 def as_vectors(pixels: Tensor) -> Tensor:
@@ -50,22 +48,19 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return squares.addmm_(x, y.T, alpha=-2).clamp_(min=0)
 
 
-def nearest(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> Found:
+def nearest(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> Neighbours:
     """Exact search: the k nearest of the gallery for each query. Among equals any may be taken.
 
     queries: (Q, D), gallery: (N, D), both of one floating type. The mean of the gallery is subtracted first,
     since float32 has seven digits. Raises ValueError where the shapes or k do not fit.
     """
     _check(queries, gallery, k)
-    center = gallery.mean(0)
-    y = gallery - center
-    found = [_smallest(squared_distances(x - center, y), k) for x in _blocks(queries, len(y))]
-    return _joined(found)
+    return _joined([_smallest(distances, k) for distances in _blocks(queries, gallery)])
 
 
 def nearest_of_batches(
     queries: Tensor, gallery: Tensor, batches: int, k: int = paper.FIGURE4_NEIGHBOURS
-) -> Found:
+) -> Neighbours:
     """The search of findsimilar.py: each batch offers its nearest one; the k best of these are kept.
 
     batches: into how many the gallery is cut, in its own order; at least k. Shapes and errors
@@ -77,28 +72,24 @@ def nearest_of_batches(
             f"{len(gallery)} images are cut into {k} (as many as are kept) to {len(gallery)} batches; "
             f"got {batches!r}"
         )
-    center = gallery.mean(0)
-    y = gallery - center
-    found = []
-    for x in _blocks(queries, len(y)):
-        parts = squared_distances(x - center, y).tensor_split(batches, dim=1)
+    kept = []
+    for distances in _blocks(queries, gallery):
+        parts = distances.tensor_split(batches, dim=1)
         starts = torch.tensor([0, *(part.shape[1] for part in parts[:-1])]).cumsum(0)
         offers = [part.min(1) for part in parts]
         best = _smallest(torch.stack([offer.values for offer in offers], 1), k)
         places = torch.stack([offer.indices for offer in offers], 1) + starts  # (block, batches)
-        found.append(Found(best.squared, places.gather(1, best.index)))
-    return _joined(found)
+        kept.append(Neighbours(best.squared, places.gather(1, best.index)))
+    return _joined(kept)
 
 
 def expected_by_batches(k: int, batches: int, images: int | None = None) -> float:
-    """How many of the true k nearest `nearest_of_batches` finds on the mean, if batches are shuffled.
+    """How many of the true k nearest `nearest_of_batches` finds on average, if batches are shuffled.
 
     The r-th nearest is lost if one of the r − 1 nearer ones lies in its batch. So what is found is the number
     of batches that hold at least one of the k: with batches of any size B (1 − (1 − 1/B)^k), for `images`
-    dealt to equal batches a little more. Raises ValueError for k, batches below 1 or too many batches.
+    split into equal batches a little more.
     """
-    if k < 1 or batches < 1 or (images is not None and not max(k, batches) <= images):
-        raise ValueError(f"at least 1, and no more than there are images: got {k!r} of {batches!r} batches")
     if images is None:
         return batches * -math.expm1(k * math.log1p(-1 / batches)) if batches > 1 else 1.0
     elsewhere = images - images / batches  # images outside of one batch
@@ -109,12 +100,8 @@ def expected_by_batches(k: int, batches: int, images: int | None = None) -> floa
 def precision_at_k(index: Tensor, query_labels: Tensor, gallery_labels: Tensor) -> Tensor:
     """The share of each query's k neighbours that have its class: (Q,) float32, 0–1.
 
-    index: (Q, k) int64; query_labels: (Q,); gallery_labels: (N,). Raises ValueError where Q differs.
+    index: (Q, k) int64; query_labels: (Q,); gallery_labels: (N,).
     """
-    if index.ndim != 2 or len(index) != len(query_labels):
-        raise ValueError(
-            f"index must be (Q, k) for {len(query_labels)} query labels, got {tuple(index.shape)}"
-        )
     return (gallery_labels[index] == query_labels[:, None]).float().mean(1)
 
 
@@ -122,20 +109,14 @@ def ranks(queries: Tensor, gallery: Tensor, index: Tensor) -> Tensor:
     """How near given images of the gallery are by another distance: the share of it that is nearer, (Q, k).
 
     queries: (Q, D), gallery: (N, D), as for `nearest`; index: (Q, k) int64. 0 is the nearest of all; images
-    taken at random have 0.5 on the mean. Raises ValueError where shapes do not fit.
+    taken at random have 0.5 on average.
     """
-    _check(queries, gallery, 1)
-    if index.ndim != 2 or len(index) != len(queries):
-        raise ValueError(f"index must be (Q, k) for {len(queries)} queries, got {tuple(index.shape)}")
-    center = gallery.mean(0)
-    y = gallery - center
-    blocks = _blocks(queries, len(y))
-    shares = []
-    for x, places in zip(blocks, index.split(len(blocks[0])), strict=True):
-        distances = squared_distances(x - center, y)
-        own = distances.gather(1, places)
-        shares.append(torch.stack([(distances < one[:, None]).float().mean(1) for one in own.T], 1))
-    return torch.cat(shares)
+    shares, places = [], iter(index)
+    for distances in _blocks(queries, gallery):
+        for row in distances:
+            chosen = row[next(places)]  # (k,)
+            shares.append((row < chosen[:, None]).float().mean(1))
+    return torch.stack(shares)
 
 
 def share_found(index: Tensor, true: Tensor) -> Tensor:
@@ -143,8 +124,6 @@ def share_found(index: Tensor, true: Tensor) -> Tensor:
 
     index: (Q, m), true: (Q, k), both int64, without repetitions in a row.
     """
-    if index.ndim != 2 or true.ndim != 2 or len(index) != len(true):
-        raise ValueError(f"both must be (Q, …) with one Q, got {tuple(index.shape)} and {tuple(true.shape)}")
     return (true[:, :, None] == index[:, None]).any(2).float().mean(1)
 
 
@@ -159,14 +138,43 @@ def _check(queries: Tensor, gallery: Tensor, k: int) -> None:
         raise ValueError(f"k must be from 1 to {len(gallery)}, the size of the gallery; got {k!r}")
 
 
-def _blocks(queries: Tensor, columns: int) -> tuple[Tensor, ...]:
-    return queries.split(max(1, BLOCK // columns))
+def _blocks(queries: Tensor, gallery: Tensor) -> Iterator[Tensor]:
+    """Squared distances of some queries at a time to the whole gallery."""
+    center = gallery.mean(0)
+    y = gallery - center
+    for x in queries.split(max(1, BLOCK // len(gallery))):
+        yield squared_distances(x - center, y)
 
 
-def _smallest(distances: Tensor, k: int) -> Found:
-    values, index = distances.topk(k, 1, largest=False, sorted=True)
-    return Found(values, index)
+def _smallest(distances: Tensor, k: int) -> Neighbours:
+    return Neighbours(*distances.topk(k, 1, largest=False, sorted=True))
 
 
-def _joined(found: list[Found]) -> Found:
-    return Found(torch.cat([f.squared for f in found]), torch.cat([f.index for f in found]))
+def _joined(parts: list[Neighbours]) -> Neighbours:
+    return Neighbours(torch.cat([p.squared for p in parts]), torch.cat([p.index for p in parts]))
+
+
+# --- a map ------------------------------------------------------------------------------------
+
+
+def plane(vectors: Tensor, *, seed: int = 0, perplexity: float = PERPLEXITY) -> Tensor:
+    """(N, D) float -> (N, 2) float32 by t-SNE, started at the first two principal components.
+
+    Distances between far points, the axes and their units say nothing. The same on one machine with one
+    seed; elsewhere the picture may be turned otherwise. Raises ValueError for fewer than four times
+    `perplexity` points.
+    """
+    if vectors.ndim != 2 or len(vectors) < 4 * perplexity:
+        raise ValueError(
+            f"a map wants (N, D) with at least {4 * perplexity:.0f} vectors, got {tuple(vectors.shape)}"
+        )
+    from sklearn.manifold import TSNE  # takes a second to import, and only maps need it
+
+    model = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
+    return torch.from_numpy(model.fit_transform(vectors.double().numpy())).float()
+
+
+def centers(points: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Where each class lies on the map: the median of its points, (classes, 2); NaN where it has none."""
+    rows = [points[labels == label] for label in range(classes)]
+    return torch.stack([row.median(0).values if len(row) else torch.full((2,), torch.nan) for row in rows])

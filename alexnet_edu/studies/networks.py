@@ -7,7 +7,7 @@ steps of the training; and as text the table of the network, how it was made, an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,26 +71,34 @@ class Network:
         raise ValueError(f"the first layer of {self.name!r} has no convolution")
 
     @torch.no_grad()
-    def outputs(self, pixels: Tensor, layer: str, *, batch_size: int = 500, device: str = "cpu") -> Tensor:
-        """What a layer says to images, after its ReLU and pooling, without dropout.
+    def outputs_of(
+        self, pixels: Tensor, layers: Sequence[str], *, batch_size: int = 500, device: str = "cpu"
+    ) -> dict[str, Tensor]:
+        """What these layers answer to images, after their ReLU and pooling, without dropout, by one pass.
 
-        pixels: (N, 3, H, W) uint8. Returns float32 (N, C, h, w) from a convolution, (N, D) from a fully
+        pixels: (N, 3, H, W) uint8. Returns float32 (N, C, h, w) for a convolution, (N, D) for a fully
         connected layer; the last layer gives logits. Raises ValueError for an unknown layer, or pixels that
         are of another kind.
         """
         if pixels.dim() != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.uint8:
             raise ValueError(f"pixels must be (N, 3, H, W) uint8, got {tuple(pixels.shape)} {pixels.dtype}")
-        if layer not in self.layers:
-            raise ValueError(f"{self.name} has no layer {layer!r}; there are {', '.join(self.layers)}")
+        for layer in layers:
+            if layer not in self.layers:
+                raise ValueError(f"{self.name} has no layer {layer!r}; there are {', '.join(self.layers)}")
         stages = self.stages.to(device).eval()
-        wanted = [stages[name] for name in self.layers[: self.layers.index(layer) + 1]]
-        found = []
+        parts: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+        needed = self.layers[: max(map(self.layers.index, layers)) + 1]
         for batch in pixels.split(batch_size):
             x = self.prepare(batch.to(device))
-            for stage in wanted:
-                x = stage(x)
-            found.append(x.float().cpu())
-        return torch.cat(found)
+            for name in needed:
+                x = stages[name](x)
+                if name in parts:
+                    parts[name].append(x.float().cpu())
+        return {layer: torch.cat(answers) for layer, answers in parts.items()}
+
+    def outputs(self, pixels: Tensor, layer: str, **options: Any) -> Tensor:
+        """`outputs_of` of one layer."""
+        return self.outputs_of(pixels, [layer], **options)[layer]
 
     def features(self, pixels: Tensor, layer: str | None = None, **options: Any) -> Tensor:
         """`outputs` of a layer, the last hidden one if None, as one vector an image: (N, D) float32."""

@@ -23,8 +23,7 @@ from alexnet_edu import paper
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import joint_provenance, provenance
 from alexnet_edu.files import read_json, write_json
-from alexnet_edu.studies.codes import BITS, Coder, CodeSettings, random_coder, train_coder
-from alexnet_edu.studies.hamming import search_codes
+from alexnet_edu.studies.codes import BITS, Coder, CodeSettings, random_coder, search_codes, train_coder
 from alexnet_edu.studies.neighbours import (
     KEPT_2012,
     as_vectors,
@@ -90,26 +89,14 @@ class Searched:
         return precision_at_k(index, self.test.labels, self.train.labels)
 
 
-@torch.no_grad()
-def every_layer(network: Network, pixels: Tensor, batch_size: int = 500) -> dict[str, Tensor]:
-    """`Network.features` of every layer by one pass: name -> (N, D) float32."""
-    found: dict[str, list[Tensor]] = {name: [] for name in network.layers}
-    for batch in pixels.split(batch_size):
-        x = network.prepare(batch)
-        for name, stage in network.stages.eval().items():
-            x = stage(x)
-            found[name].append(x.flatten(1).float())
-    return {name: torch.cat(parts) for name, parts in found.items()}
-
-
 # --- the parts ---------------------------------------------------------------------------------
 
 
 def network_part(network: Network, seed: int, searched: Searched, plan: Plan) -> dict[str, Any]:
     """One network: its errors, exact search in every layer, codes of the last hidden one."""
     made = provenance()  # before, not after: what the part is measured with
-    gallery, queries = (every_layer(network, each.pixels) for each in (searched.train, searched.test))
-    said, labels = queries[network.layers[-1]].softmax(1), searched.test.labels
+    gallery, queries = (_every_layer(network, each) for each in (searched.train, searched.test))
+    probabilities, labels = queries[network.layers[-1]].softmax(1), searched.test.labels
     layers, dimensions = {}, {name: x.shape[1] for name, x in queries.items()}
     features = (gallery[network.hidden], queries[network.hidden])
     for name in network.layers:
@@ -121,8 +108,8 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
             layers[name] = _of_sample(nearest(x[searched.sample], y, plan.k).index, searched)
     return {
         "seed": seed,
-        "top1_error": top_errors(said, labels, 1).mean().item(),
-        "top5_error": top_errors(said, labels, paper.FIGURE4_LABELS).mean().item(),
+        "top1_error": top_errors(probabilities, labels, 1).mean().item(),
+        "top5_error": top_errors(probabilities, labels, paper.FIGURE4_LABELS).mean().item(),
         "layers": {name: each.mean().item() for name, each in layers.items()},
         "dimensions": dimensions,
         "classes": _by_class(layers[network.hidden], searched.test),
@@ -132,6 +119,12 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
         "batches": batch_rows(*features, searched, plan),
         "provenance": made,
     }
+
+
+def _every_layer(network: Network, images: Images) -> dict[str, Tensor]:
+    """What every layer answers, as one vector an image: layer -> (N, D) float32."""
+    answers = network.outputs_of(images.pixels, network.layers)
+    return {name: maps.flatten(1) for name, maps in answers.items()}
 
 
 def pixels_part(searched: Searched, plan: Plan) -> dict[str, Any]:

@@ -36,16 +36,16 @@ from alexnet_edu.lessons import neighbours as neighbour_plots
 from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
 from alexnet_edu.show.photograph import photograph
 from alexnet_edu.studies import retrieval_records as retrieval
-from alexnet_edu.studies.codes import CodeSettings, random_coder, train_coder
-from alexnet_edu.studies.feature_map import centers, plane
-from alexnet_edu.studies.hamming import hamming, pack, search_codes
+from alexnet_edu.studies.codes import CodeSettings, hamming, pack, random_coder, search_codes, train_coder
 from alexnet_edu.studies.neighbours import (
     BATCHES_2012,
     KEPT_2012,
     as_vectors,
+    centers,
     expected_by_batches,
     nearest,
     nearest_of_batches,
+    plane,
     precision_at_k,
     share_found,
     squared_distances,
@@ -422,9 +422,9 @@ print(
 assert memory["features"] == memory["codes"] * 32 * features.shape[1] // bits
 
 # %%
-a = search_codes(query_codes[:20], codes, k, engine="faiss").bits
-b = search_codes(query_codes[:20], codes, k, engine="torch").bits
-assert torch.equal(a, b)  # faiss counts what the matrix product counts
+a = search_codes(query_codes[:20], codes, k).bits
+b = hamming(query_codes[:20], codes).sort(1).values[:, :k]
+assert torch.equal(a.float(), b)  # faiss counts what the matrix product counts
 assert torch.equal(hamming(query_codes[:2], codes[:2]), (query_codes[:2, None] != codes[None, :2]).sum(2))
 
 # %%

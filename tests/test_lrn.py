@@ -21,7 +21,6 @@ from alexnet_edu.lessons.lrn import (
     window_rms,
 )
 from alexnet_edu.lessons.lrn_widgets import SHOWN, lrn_explorer
-from alexnet_edu.lessons.relu import LayerProbe, Settings
 from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
 from alexnet_edu.model.layers import (
     LocalResponseNorm,
@@ -29,6 +28,7 @@ from alexnet_edu.model.layers import (
     local_response_norm,
     map_response_norm,
 )
+from alexnet_edu.studies.probe import LayerProbe, Settings
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from alexnet_edu import paper
 from alexnet_edu.environment import results_dir
-from alexnet_edu.lessons import figure1_plots
+from alexnet_edu.lessons import relu
 from alexnet_edu.show.plots import STYLES
 from alexnet_edu.studies import figure1
 
@@ -32,14 +32,12 @@ def draw_figure1(record: dict[str, Any]) -> Figure:
     for name in ("tanh", "relu"):
         for i, run in enumerate(figure1.find_cell(record, "2012", name)["runs"]):
             curve, label = run["curve"], f"{STYLES[name].label}, our seeds" if i == 0 else None
-            figure1_plots.draw_learning_curve(
-                left, curve["epoch"], curve["train_error"], name, label=label, thin=True
-            )
+            relu.learning_curve(left, curve["epoch"], curve["train_error"], name, label=label, thin=True)
     published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
-    figure1_plots.mark_published(left, published, figure1.TARGET_ERROR)
-    figure1_plots.finish_learning_curves(left, figure1.TARGET_ERROR, "Figure 1 on real CIFAR-10 (recorded)")
+    relu.mark_published(left, published, figure1.TARGET_ERROR)
+    relu.finish_learning_curves(left, figure1.TARGET_ERROR, "Figure 1 on real CIFAR-10 (recorded)")
     rows = [r for r in record["summary"] if r["numerator"] == "tanh"]
-    figure1_plots.draw_ratios(right, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded)")
+    relu.draw_ratios(right, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded)")
     figure.tight_layout()
     return figure
 

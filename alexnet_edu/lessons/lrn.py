@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves
 
 from alexnet_edu import paper
 from alexnet_edu.data.images import Images
-from alexnet_edu.lessons.relu import LayerProbe, Settings
 from alexnet_edu.model.layers import LocalResponseNorm, local_response_norm, map_response_norm
+from alexnet_edu.studies.probe import LayerProbe, Settings
 
 READINGS = ("paper", "code", "one map")
 

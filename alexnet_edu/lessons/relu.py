@@ -1,273 +1,149 @@
-"""A look into the four-layer network after a few steps of training: images in, numbers out.
+"""Lesson 01, ReLU: learning curves and rates of Figure 1, one neuron, and the layers of a network.
 
-What the widgets draw is computed here. It is small enough to answer when a control is
-moved: a hundred steps of 32 images take about two seconds, fewer steps less.
+The explorers `function_explorer` (one neuron, without a network) and `activation_explorer` (the layers of
+the four-layer network after a few steps) stand at the end.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from numpy.typing import ArrayLike
 
 from alexnet_edu.data.images import Images
-from alexnet_edu.model.cifar import ACTIVATIONS, CifarNetConfig, FourLayerNet, activation_layers
+from alexnet_edu.model.cifar import ACTIVATIONS, INITS
+from alexnet_edu.show import plots
+from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, log_slider, slider
+from alexnet_edu.show.plots import NEUTRAL, STYLES, frame, short
 from alexnet_edu.studies import signals
+from alexnet_edu.studies.probe import INPUT_SCALES, STEPS, LayerProbe, LayerView, NetworkView, Settings
 
-STEPS = (0, 3, 10, 30, 100)  # where a training stops to be looked at
-INPUT_SCALES = ("raw", "standardized")
-BATCH = 32  # images per step: small, so that the answer comes soon
-POOL, PROBED = 1_024, 100  # images trained on; further images on which the layers are looked at
-MOMENTUM = 0.9
-TOO_LARGE = 1e4  # nats; a loss beyond this has diverged
-BINS = 60
-SAMPLED = 60_000  # values per histogram, of up to three million
+LAYER_LINES = ("-", "--", ":")  # from the input up
+
+# --- learning curves (Figure 1) ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """counts: (BINS,) values per bin; edges: (BINS + 1,), increasing, in units of the quantity."""
+def learning_curve(
+    ax: Axes,
+    epochs: Sequence[float],
+    errors: Sequence[float],
+    activation: str,
+    *,
+    label: str | None = None,
+    thin: bool = False,
+) -> None:
+    """One training error curve (errors 0–1); `thin` for one seed among several."""
+    style = STYLES[activation]
+    dots = style.line == ":"  # hard to see when they are thin and pale
+    width, alpha = ((1.5, 0.9) if dots else (0.9, 0.55)) if thin else (2, 1)
+    ax.plot(epochs, errors, **(style.kwargs() | {"label": label}), linewidth=width, alpha=alpha)
 
-    counts: NDArray[np.float64]
-    edges: NDArray[np.float64]
+
+def finish_learning_curves(ax: Axes, target: float, title: str) -> None:
+    """Axes, target line and legend of a figure of learning curves."""
+    plots.level(ax, target, line="--")
+    words = "epochs (passes over the training images)"
+    frame(ax, title, words, "training error", percent="y", legend="best")
+    ax.set_ylim(bottom=0.0)
+    ax.set_xlim(left=0.0)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the network is made and trained.
+def mark_published(ax: Axes, crossings: Mapping[str, float], target: float) -> None:
+    """The points of the published figure that are known: where each curve meets the target."""
+    for activation, epoch in crossings.items():
+        style = STYLES[activation]
+        look: dict[str, Any] = {
+            "markersize": 11,
+            "markerfacecolor": "none",
+            "markeredgewidth": 2,
+            "linestyle": "none",
+        }
+        label = f"published, {style.label}: near epoch {epoch:g}"
+        ax.plot(epoch, target, style.marker, markeredgecolor=style.color, label=label, **look)
 
-    activation, init: as in `CifarNetConfig`, which raises ValueError for others.
-    rate: learning rate ε; scale: one of INPUT_SCALES.
+
+def draw_rate_search(ax: Axes, searches: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> None:
+    """Epochs to the target against the learning rate, one series per activation.
+
+    searches: activation -> rows with `learning_rate`, `epochs` (None if not reached) and `epochs_run`.
+    A run that did not reach the target is drawn open, with an arrow upwards, where it was given up.
     """
+    for activation, rows in searches.items():
+        style = STYLES[activation]
+        points = [(row["learning_rate"], row["epochs"] or row["epochs_run"]) for row in rows]
+        ax.plot(*zip(*points, strict=True), color=style.color, linestyle=style.line, linewidth=0.8, alpha=0.6)
+        for row, (rate, height) in zip(rows, points, strict=True):
+            face = "white" if row["epochs"] is None else style.color
+            ax.plot(rate, height, style.marker, color=style.color, markersize=8, markerfacecolor=face)
+            if row["epochs"] is None:
+                arrow = {"arrowstyle": "->", "color": style.color}
+                ax.annotate("", (rate, height * 1.32), (rate, height * 1.06), arrowprops=arrow)
+        ax.plot([], [], style.marker, color=style.color, label=style.label)
+    _rate_axes(ax, [row for rows in searches.values() for row in rows])
+    frame(ax, title, "learning rate ε", "epochs to 25% training error", legend="best")
 
-    activation: str
-    rate: float
-    init: str
-    scale: str
 
-    def __post_init__(self) -> None:
-        if self.scale not in INPUT_SCALES:
-            raise ValueError(f"unknown input scale {self.scale!r}; choose one of {', '.join(INPUT_SCALES)}")
+def _rate_axes(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    heights = [row["epochs"] or row["epochs_run"] for row in rows]
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_ylim(0.6 * min(heights), 1.8 * max(heights))
+    ax.xaxis.set_major_locator(FixedLocator(sorted({row["learning_rate"] for row in rows})))
+    ax.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50]))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter(ScalarFormatter())
 
 
-@dataclass(frozen=True)
-class LayerView:
-    """One activation layer on the probed images, reduced to what is drawn.
+def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, title: str) -> None:
+    """How many times as many epochs tanh needs as ReLU, one line per condition.
 
-    passed: Σ|f′·g| / Σ|g| (0–1) over all values, g being the gradient that arrives at f.
-    off: share (0–1) of outputs that are exactly 0. They are left out of `outputs`.
-    arriving, leaving: histograms of log10|g| and log10|f′·g|; zeros are left out.
-    Histograms count a sample of SAMPLED values, evenly spaced over images and units.
+    rows: as in the record's summary: `title`, `epochs` (value, low, high) or None, and
+    `at_least`, drawn as an arrow to the right, or else `relu_not_within`, said in words.
     """
-
-    statistics: signals.LayerStatistics
-    inputs: Histogram
-    outputs: Histogram
-    off: float
-    passed: float
-    arriving: Histogram
-    leaving: Histogram
-
-
-@dataclass(frozen=True)
-class NetworkView:
-    """The network after `step` steps; step is below what was asked for if it diverged."""
-
-    layers: tuple[LayerView, ...]
-    loss: float
-    classifier_gradient: float
-    step: int
-    diverged: bool
-
-
-class LayerProbe:
-    """Trains the four-layer network a few steps and looks into its layers.
-
-    images: at least PROBED + BATCH square images; POOL of them, drawn by `seed`, are
-    trained on and PROBED others are looked at. Their mean image is subtracted, and for
-    "standardized" the result is divided by the standard deviation of all its pixels.
-    The same settings give the same numbers on the same machine, however many threads it uses.
-    Raises ValueError for too few images or images that are not square.
-    """
-
-    def __init__(self, images: Images, seed: int = 0) -> None:
-        if len(images) < PROBED + BATCH:
-            raise ValueError(f"need at least {PROBED + BATCH} images, got {len(images)}")
-        if images.pixels.shape[2] != images.pixels.shape[3]:
-            raise ValueError(f"images must be square, got {tuple(images.pixels.shape[2:])} pixels")
-        generator = torch.Generator().manual_seed(seed)
-        chosen = images.subset(torch.randperm(len(images), generator=generator)[: POOL + PROBED])
-        with _one_thread():
-            pixels = chosen.pixels.float()
-            pixels -= pixels.mean(0)
-            self.pixels = pixels.contiguous(memory_format=torch.channels_last)  # (POOL + PROBED, 3, H, W)
-            self.std = pixels.std().item()
-        self.labels, self.seed = chosen.labels, seed
-        self.probed = chosen.pixels[:PROBED]  # (PROBED, 3, H, W) uint8, to be shown
-        self.image_size, self.classes = pixels.shape[-1], len(images.classes)
-        self._views: dict[tuple[Settings, int], NetworkView] = {}
-        self._last: _Training | None = None
-
-    def view(self, settings: Settings, steps: int) -> NetworkView:
-        """The network after `steps` steps of SGD; remembered, and continued where possible."""
-        if steps < 0:
-            raise ValueError(f"steps must be 0 or more, got {steps}")
-        if (settings, steps) not in self._views:
-            with _one_thread():
-                self._views[settings, steps] = self._trained(settings, steps).look()
-        return self._views[settings, steps]
-
-    def first_responses(self, settings: Settings, steps: int) -> Tensor:
-        """z of the first convolution on the PROBED images, before the activation: (PROBED, C, H, W)."""
-        with _one_thread():
-            training = self._trained(settings, steps)
-            z: Tensor = training.net.features[0](training.x[:PROBED])
-        return z.detach().contiguous()
-
-    def _trained(self, settings: Settings, steps: int) -> _Training:
-        if self._last is None or self._last.settings != settings or self._last.step > steps:
-            self._last = _Training(self, settings)
-        self._last.train_to(steps)
-        return self._last
+    color = STYLES["tanh"].color
+    for place, row in enumerate(rows):
+        interval, least = row["epochs"], row["at_least"]
+        if interval is not None:
+            ax.plot([interval["low"], interval["high"]], [place, place], color=color, linewidth=2)
+            ax.plot(interval["value"], place, "o", markersize=8, color=color)
+            text, end = f"{interval['value']:.1f}", max(interval["high"], interval["value"])
+        elif least is not None:
+            ax.plot(least, place, ">", markersize=9, color=color)
+            text, end = f"at least {least:.1f}", least
+        else:
+            text, end = f"ReLU not within {row['relu_not_within']:g} epochs", 1.0
+        plots.note(ax, text, (end, place), (8, 0), va="center", bbox=plots.BEHIND_WORDS)
+    ax.axvline(published, color=NEUTRAL, linestyle="--", linewidth=1, label=f"the paper: {published:g}")
+    ax.axvline(1, color=NEUTRAL, linewidth=0.8)
+    plots.rows(ax, [row["title"] for row in rows])
+    ax.set_ylim(len(rows) + 0.2, -0.6)  # room for the legend
+    ax.set_xlim(0, max(9.0, ax.get_xlim()[1] * 1.15))
+    frame(ax, title, "epochs of tanh / epochs of ReLU to 25% training error", legend="lower right")
 
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread, so that the numbers do not depend on how many there are.
-
-    Batches this small gain little from a second thread, and beside other work they lose
-    much: every one of the many short loops waits for the slower thread.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def draw_layers(
+    ax: Axes, epochs: Sequence[float], rows: Sequence[Sequence[float]], activation: str, *, percent: bool
+) -> None:
+    """One quantity of each layer over training. rows: per point, one number per layer."""
+    style = STYLES[activation]
+    for layer, values in enumerate(zip(*rows, strict=True)):
+        line, label = LAYER_LINES[layer % len(LAYER_LINES)], f"{style.label}, layer {layer + 1}"
+        ax.plot(epochs, values, color=style.color, linestyle=line, label=label)
+    frame(ax, x="epochs", percent="y" if percent else "")
+    ax.autoscale(axis="y")  # a limit set by an earlier call would cut this one's curves
+    ax.set_ylim(-0.03 if percent else 0, 1.03 if percent else None)
 
 
-class _Training:
-    """One network on its way: SGD with momentum, stopped before its loss explodes."""
-
-    def __init__(self, probe: LayerProbe, settings: Settings) -> None:
-        generator = torch.Generator().manual_seed(1_000_003 + probe.seed)
-        config = CifarNetConfig(
-            settings.activation, settings.init, image_size=probe.image_size, classes=probe.classes
-        )
-        net = FourLayerNet(config, generator)
-        self.net = net.to(memory_format=torch.channels_last)
-        self.settings, self.step, self.diverged = settings, 0, False
-        self.weights = list(self.net.parameters())
-        self.velocities = [torch.zeros_like(w) for w in self.weights]
-        self.x = probe.pixels / (1.0 if settings.scale == "raw" else probe.std)
-        self.y = probe.labels
-        self.loss = self._forward()
-
-    def _forward(self) -> Tensor:
-        """Loss () of the batch of the current step."""
-        trained_on = len(self.x) - PROBED
-        index = PROBED + (torch.arange(BATCH) + self.step * BATCH) % trained_on
-        return F.cross_entropy(self.net(self.x[index]), self.y[index])
-
-    def train_to(self, target: int) -> None:
-        """Steps up to `target`, or up to the last one that leaves a loss below TOO_LARGE."""
-        while self.step < target and not self.diverged:
-            before = {name: w.clone() for name, w in self.net.state_dict().items()}
-            self._update()
-            self.step += 1
-            self.loss = self._forward()
-            self.diverged = not self.loss.item() < TOO_LARGE  # so written, NaN is caught too
-            if self.diverged:
-                self.net.load_state_dict(before)
-                self.step -= 1
-
-    def _update(self) -> None:
-        # By hand: importing torch.optim's first optimizer takes seconds, a first picture should not.
-        gradients = torch.autograd.grad(self.loss, self.weights)
-        with torch.no_grad():
-            for w, v, g in zip(self.weights, self.velocities, gradients, strict=True):
-                w.sub_(v.mul_(MOMENTUM).add_(g), alpha=self.settings.rate)
-
-    def look(self) -> NetworkView:
-        """What the layers do on the probed images, with the weights as they stand."""
-        x, y = self.x[:PROBED], self.y[:PROBED]
-        layers = activation_layers(self.net)
-        captured = signals.capture(self.net, {name: f for name, (f, _) in layers.items()}, x, y)
-        weight = self.net.classifier.weight
-        assert weight.grad is not None
-        classifier_gradient = weight.grad.norm().item()
-        statistics = signals.layer_statistics(self.net, layers, x, y)
-        span = _exponent_span(captured.gradients.values())
-        views = tuple(_layer_view(self.settings.activation, s, captured, span) for s in statistics)
-        return NetworkView(views, captured.loss, classifier_gradient, self.step, self.diverged)
-
-
-def _layer_view(
-    activation: str, statistics: signals.LayerStatistics, captured: signals.Captured, span: tuple[int, int]
-) -> LayerView:
-    name = statistics.name
-    z, y, g = captured.inputs[name], captured.outputs[name], captured.gradients[name]
-    left = g * signals.slope(ACTIVATIONS[activation], z)
-    total = g.abs().sum().item()
-    some_z, some_y = _sample(z), _sample(y)
-    return LayerView(
-        statistics,
-        _histogram(some_z, *_range(some_z)),
-        _histogram(some_y[some_y != 0], *_range(some_y)),
-        (y == 0).float().mean().item(),
-        left.abs().sum().item() / total if total else 0.0,
-        _histogram(_exponents(_sample(g)), *span),
-        _histogram(_exponents(_sample(left)), *span),
-    )
-
-
-def _sample(values: Tensor) -> Tensor:
-    """About SAMPLED of the values, evenly spaced: (M,)."""
-    # An odd stride visits every row, column and channel in turn; their numbers are even.
-    return values.reshape(-1)[:: (values.numel() // SAMPLED) | 1]
-
-
-def _range(sample: Tensor) -> tuple[float, float]:
-    """Where all but 0.4% of the values lie, and 0; never empty."""
-    low = min(0.0, sample.quantile(0.002).item())
-    high = max(0.0, sample.quantile(0.998).item())
-    return (low, high) if high > low else (-1.0, 1.0)
-
-
-def _exponents(values: Tensor) -> Tensor:
-    """log10 of the sizes of all values that are not 0: (M,)."""
-    return values[values != 0].abs().log10()
-
-
-def _exponent_span(gradients: Iterable[Tensor]) -> tuple[int, int]:
-    """Whole powers of ten between which these gradients lie, from four decades to ten.
-
-    An image that is classified for certain has gradients of any smallness; beyond ten
-    decades they are left out.
-    """
-    exponents = [e for g in gradients if len(e := _exponents(_sample(g)))]
-    if not exponents:  # every gradient is 0: any span will do
-        return -8, 0
-    low = math.floor(min(e.quantile(0.02).item() for e in exponents)) - 1
-    high = math.ceil(max(e.quantile(0.999).item() for e in exponents))
-    return min(max(low, high - 10), high - 4), high
-
-
-def _histogram(values: Tensor, low: float, high: float) -> Histogram:
-    """Counts of `values` in BINS equal bins from low to high; what lies outside is left out."""
-    counts = torch.histc(values, BINS, low, high)
-    return Histogram(counts.double().numpy(), np.linspace(low, high, BINS + 1))
-
-
-# --- one activation, without a network ----------------------------------------------------
+# --- one activation, without a network -----------------------------------------------------------
 
 
 def mean_slope(activation: str, stds: Sequence[float]) -> list[float]:
@@ -288,3 +164,184 @@ def flat_zones(activation: str) -> tuple[tuple[float, float], ...]:
     steep = z[slopes >= signals.SATURATED_SLOPE * slopes.max()]
     zones = ((-math.inf, steep[0].item()), (steep[-1].item(), math.inf))
     return zones if steep[-1] < z[-1] else zones[:1]  # ReLU is flat on its left only
+
+
+def draw_histogram(ax: Axes, counts: ArrayLike, edges: ArrayLike, activation: str, flat: bool = True) -> None:
+    """Inputs or outputs of an activation; shaded where it is flat, if these are inputs."""
+    shaded = flat_zones(activation) if flat else ()
+    plots.histogram(ax, counts, edges, color=STYLES[activation].color, shaded=shaded)
+
+
+EXPONENTS = (-1.0, 2.0)  # inputs from 0.1 to 100, the range that images and weights give
+
+
+def _activation(start: str) -> Any:
+    options = {name: STYLES[name].label for name in ACTIVATIONS}
+    return choice("Activation f", options, start, "the function that every neuron applies")
+
+
+def function_explorer(activation: str = "tanh", std: float = 1.0) -> PictureWidget:
+    """One neuron: its function, its slope over the inputs, and what is left of a gradient.
+
+    activation: a key of `ACTIVATIONS`; std: standard deviation of the inputs z, which are normally
+    distributed around 0, from 0.1 to 100. Both are where the controls start.
+    """
+
+    def draw(
+        activation: str = _activation("tanh"),
+        std: float = log_slider(
+            "Standard deviation of the inputs", EXPONENTS, 1.0, "standard deviation of the inputs z"
+        ),
+    ) -> Drawing:
+        return _draw_function(activation, std)
+
+    return explorer(draw, activation=activation, std=std)
+
+
+def _draw_function(activation: str, std: float) -> Drawing:
+    f, style = ACTIVATIONS[activation], STYLES[activation]
+    z = torch.linspace(-1, 1, 801) * max(4.0, 3 * std)
+    (share,) = mean_slope(activation, [std])
+    figure, ((left, middle, right),) = plots.panels(1, 3, height=3.5)
+    left.plot(z, f(z), **style.kwargs())
+    frame(left, f"the function: {style.label}", "input z", "output f(z)")
+    _draw_slope(middle, z, signals.slope(f, z), torch.exp(-0.5 * (z / std) ** 2), activation)
+    frame(middle, f"inputs: standard deviation {std:.2g}", "input z", "slope f′(z)", legend="upper left")
+    for ax in (left, middle):
+        ax.axhline(0, color=NEUTRAL, linewidth=0.6)
+        ax.margins(x=0)
+    _draw_shares(right, activation, std, share)
+    words = f"{share:.0%} of the gradient gets through"
+    frame(right, words, "standard deviation of z", "mean of |f′(z)| (%)", legend="upper right")
+    return figure, (
+        f"{style.label} with inputs of standard deviation {std:.2g}: "
+        f"the mean slope is {share:.2f}, so {share:.0%} of the gradient gets through."
+    )
+
+
+def _draw_slope(
+    ax: Axes, z: torch.Tensor, slope: torch.Tensor, density: torch.Tensor, activation: str
+) -> None:
+    """f′(z) as a line over the density of the inputs as a hill of height 1: only its place matters."""
+    ax.fill_between(z, density / density.max(), color="#C8C8C8", linewidth=0, label="inputs z")
+    ax.plot(z, slope, **(STYLES[activation].kwargs() | {"label": "slope f′(z)"}))
+    falls = bool((slope < -0.01).any())
+    ax.set_ylim(-1.1 if falls else -0.05, 1.45)  # room for the legend
+    ax.set_yticks([-1, -0.5, 0, 0.5, 1] if falls else [0, 0.25, 0.5, 0.75, 1])
+
+
+@cache
+def _share_curves() -> tuple[list[float], dict[str, list[float]]]:
+    """Standard deviations over the slider's range, and the mean slope of each activation there."""
+    stds = np.logspace(*EXPONENTS, 61).tolist()
+    return stds, {name: mean_slope(name, stds) for name in ACTIVATIONS}
+
+
+def _draw_shares(ax: Axes, activation: str, std: float, share: float) -> None:
+    """The share of the gradient that gets through, against the inputs' scale, of every activation."""
+    stds, shares = _share_curves()
+    same = {"abs-tanh": " (the same)"}  # |f′| as of tanh
+    for name, values in shares.items():
+        look = STYLES[name].kwargs() | {"label": STYLES[name].label + same.get(name, "")}
+        ax.plot(stds, [100 * v for v in values], linewidth=2.6 if name == activation else 1.2, **look)
+    style = STYLES[activation]
+    ax.plot([std], [100 * share], style.marker, color=style.color, markersize=9, markeredgecolor="black")
+    ax.set_xscale("log")
+    ax.set_ylim(0, 150)  # room for the legend
+    ax.set_yticks([0, 25, 50, 75, 100])
+    ax.margins(x=0)
+    ax.xaxis.set_major_formatter("{x:g}")
+
+
+# --- the layers of the four-layer network ----------------------------------------------------------
+
+RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
+SCALE_LABELS = {"raw": "raw: 0–255 minus the mean", "standardized": "standardized"}
+INIT_LABELS = {
+    "gaussian-0.01": "N(0, 0.01)",
+    "cuda-convnet": "N(0, 0.0001), later N(0, 0.01)",
+    "scaled": "scaled to the fan-in",
+}
+
+
+def activation_explorer(images: Images, *, seed: int = 0, **start: Any) -> PictureWidget:
+    """The activations and gradients in the layers of the four-layer network on `images`.
+
+    images, seed: see `LayerProbe`, whose errors are raised. start: where the controls start: activation
+    and init as in `CifarNetConfig`, scale "raw" or "standardized", rate one of RATES, steps one of STEPS,
+    how many steps of SGD to take first (batches of 32 images, momentum 0.9).
+    """
+    probe = LayerProbe(images, seed)
+
+    def draw(
+        activation: str = _activation("tanh"),
+        scale: str = choice(
+            "Input", {s: SCALE_LABELS[s] for s in INPUT_SCALES}, "raw", "scale of the pixels"
+        ),
+        init: str = choice("Weights", {i: INIT_LABELS[i] for i in INITS}, INITS[0], "how weights are drawn"),
+        rate: float = slider("Learning rate ε", RATES, 0.01, "step size of SGD"),
+        steps: int = slider("Steps taken", STEPS, 0, "steps of SGD so far"),
+    ) -> Drawing:
+        settings = Settings(activation, rate, init, scale)
+        return _draw_network(settings, probe.view(settings, steps), images)
+
+    return explorer(draw, notice="computing …", **start)
+
+
+def _draw_network(settings: Settings, view: NetworkView, images: Images) -> Drawing:
+    figure, rows = plots.panels(3, len(view.layers), height=6.6)
+    for column, layer in enumerate(view.layers):
+        _draw_layer([row[column] for row in rows], settings.activation, layer, first=column == 0)
+    words = _heading(settings, view, images)
+    plots.heading(figure, "\n".join(words))
+    layers = [
+        f"{v.statistics.name} {_saturation(settings.activation, v)}, "
+        f"gradient norm {short(v.statistics.gradient_norm)}, {v.passed:.0%} of the gradient through"
+        for v in view.layers
+    ]
+    return figure, "; ".join([*words, *layers])
+
+
+def _draw_layer(axes: list[Axes], activation: str, layer: LayerView, *, first: bool) -> None:
+    """The inputs, the outputs and the gradients of one layer, from the top down."""
+    s, y = layer.statistics, "frequency" if first else ""
+    draw_histogram(axes[0], layer.inputs.counts, layer.inputs.edges, activation)
+    frame(axes[0], f"{s.name}: {_saturation(activation, layer)}", f"input z (std {short(s.input_std)})", y)
+    draw_histogram(axes[1], layer.outputs.counts, layer.outputs.edges, activation, flat=False)
+    zeros = f": {layer.off:.0%} are 0, not drawn" if layer.off >= 0.005 else ""
+    output = f"output y (std {short(s.output_std)})"
+    frame(axes[1], f"y = {STYLES[activation].label}(z){zeros}", output, y)
+    _draw_gradients(axes[2], layer, STYLES[activation].color)
+    title = f"‖∂L/∂W‖ = {short(s.gradient_norm)}, f′ passes {layer.passed:.0%}"
+    legend = "upper left" if first else None
+    frame(axes[2], title, "|∂L/∂y| before f′, |∂L/∂z| after f′", y, legend=legend)
+
+
+def _draw_gradients(ax: Axes, layer: LayerView, color: str) -> None:
+    """Sizes of gradients: outlined what arrives at f, filled what f′ leaves of it."""
+    arriving, leaving, edges = layer.arriving.counts, layer.leaving.counts, layer.arriving.edges
+    top = max(arriving.max(), leaving.max(), 1)
+    ax.stairs(leaving / top, edges, fill=True, color=color, alpha=0.55, label="after f′")
+    ax.stairs(arriving / top, edges, color="black", linewidth=1.3, label="before f′")
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0, 1.08)
+    ax.set_yticks([])
+    # Without ticks at the ends, whose labels would run into those of the neighbouring picture.
+    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
+    ax.xaxis.set_major_formatter(lambda exponent, _: plots.power_of_ten(exponent))
+
+
+def _saturation(activation: str, layer: LayerView) -> str:
+    return f"{layer.statistics.saturated:.0%} {'off' if activation == 'relu' else 'saturated'}"
+
+
+def _heading(settings: Settings, view: NetworkView, images: Images) -> list[str]:
+    fate = f"after {view.step} steps"
+    if view.diverged:
+        fate = f"DIVERGED at step {view.step + 1}, shown as it was before"
+    source = "SYNTHETIC images" if images.synthetic else images.source
+    return [
+        f"{STYLES[settings.activation].label}, input {SCALE_LABELS[settings.scale]}, "
+        f"weights {INIT_LABELS[settings.init]}, ε = {settings.rate:g}",
+        f"{fate}: loss {view.loss:.2f}, classifier ‖∂L/∂W‖ = {short(view.classifier_gradient)} ({source})",
+    ]

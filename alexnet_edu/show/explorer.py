@@ -1,83 +1,193 @@
 """Pictures with controls: live in JupyterLab, a saved picture everywhere else.
 
-A `PictureWidget` redraws one PNG whenever a control changes. It is displayed as a widget
-and, in the same output, as that PNG with its alternative text, so a notebook that is only
-read shows what was last drawn. This is the only module that imports ipywidgets.
+`explorer(draw)` makes a control of every argument of a drawing function; its default says which one:
+
+    def draw(z: int = slider("Window z", range(1, 7), 3, "side of the window"),
+             up: bool = checkbox("round up", True, "what happens at the edge")) -> Drawing: ...
+
+The picture is displayed as a widget and, in the same output, as a PNG with its alternative text, so a
+notebook that is only read shows what was last drawn. Only this module and lessons use ipywidgets.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import inspect
 import io
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass, field
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
-import numpy as np
-import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
-from alexnet_edu.data.images import Images
-from alexnet_edu.lessons.relu import (
-    INPUT_SCALES,
-    STEPS,
-    LayerProbe,
-    LayerView,
-    NetworkView,
-    Settings,
-    flat_zones,
-    mean_slope,
-)
-from alexnet_edu.model.cifar import ACTIVATIONS, INITS
-from alexnet_edu.show import plots
-from alexnet_edu.studies import signals
+from alexnet_edu.show.plots import heading
 
-Draw = Callable[..., tuple[Figure, str]]
+Drawing = tuple[Figure, str]  # a figure, and the sentence that says what it shows
+Draw = Callable[..., Drawing]
+TITLE_WIDTH = 120  # characters of a line of the title
+ROW = {"flex_flow": "row wrap", "align_items": "center"}
+
+# --- controls ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Control:
+    """How one argument of a drawing is chosen, and where it starts.
+
+    allowed: the values that it may have, or the lowest and the highest one where `kind` is continuous.
+    """
+
+    kind: type
+    start: Any
+    settings: Mapping[str, Any]
+    allowed: Sequence[Any] | None = None
+    continuous: bool = False
+    width: str = "auto"
+    layout: Mapping[str, str] = field(default_factory=lambda: {"margin": "2px 12px 2px 2px"})
+
+    def widget(self, name: str, start: Any) -> Any:
+        """The ipywidget of the argument `name`. Raises ValueError for a start that is no option."""
+        if self.continuous and self.allowed is not None:
+            low, high = self.allowed
+            if not low <= start <= high:
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, got {start!r}")
+        elif self.allowed is not None and start not in self.allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, self.allowed))}, got {start!r}")
+        layout = ipywidgets.Layout(width=self.width, **self.layout)
+        return self.kind(value=start, layout=layout, **self.settings)
+
+
+Options = Mapping[Any, str] | Sequence[Any]
+
+
+def choice(label: str, options: Options, start: Any, help: str, form: str = "") -> Any:
+    """A drop-down list. options: value -> what is shown; or values alone, shown by `form`."""
+    return _selection(ipywidgets.Dropdown, label, options, start, help, form, "auto")
+
+
+def slider(label: str, options: Options, start: Any, help: str, form: str = "") -> Any:
+    """A slider over a few values; arguments as those of `choice`. form: such as "{:.0%}"."""
+    # Not a list: JupyterLab takes the up and down keys of a list for itself, those of a slider not.
+    return _selection(ipywidgets.SelectionSlider, label, options, start, help, form, "26em")
+
+
+def _selection(
+    kind: type, label: str, options: Options, start: Any, help: str, form: str, width: str
+) -> Control:
+    if not isinstance(options, Mapping):
+        if options and all(isinstance(o, tuple) and len(o) == 2 and isinstance(o[0], str) for o in options):
+            options = {value: shown for shown, value in options}
+        else:
+            options = {value: _shown(value, form) for value in options}
+    settings = _texts(label, help) | {"options": [(shown, value) for value, shown in options.items()]}
+    return Control(kind, start, settings, list(options), width=width)
+
+
+def _shown(value: Any, form: str) -> str:
+    return (form or ("{:g}" if isinstance(value, float) else "{}")).format(value)
+
+
+def _texts(label: str, help: str) -> dict[str, Any]:
+    return {"description": label, "tooltip": help, "style": {"description_width": "initial"}}
+
+
+def log_slider(label: str, exponents: tuple[float, float], start: float, help: str) -> Any:
+    """A slider over powers of ten, in steps of a twentieth of a decade."""
+    low, high = exponents
+    settings = _texts(label, help) | {"min": low, "max": high, "step": 0.05, "readout_format": ".2f"}
+    return Control(
+        ipywidgets.FloatLogSlider, start, settings, (10.0**low, 10.0**high), continuous=True, width="42em"
+    )
+
+
+def checkbox(label: str, start: bool, help: str) -> Any:
+    """A box to tick."""
+    return Control(ipywidgets.Checkbox, start, _texts(label, help) | {"indent": False}, (False, True))
+
+
+def upload(label: str, help: str) -> Any:
+    """A button that takes one image file. Its `value` is () or ({"name": …, "content": bytes-like, …},)."""
+    settings = {"description": label, "tooltip": help, "accept": "image/*", "multiple": False}
+    return Control(ipywidgets.FileUpload, (), settings)
+
+
+# --- the picture below them ----------------------------------------------------------------
+
+
+def explorer(
+    draw: Draw, *, notice: str = "", frames: Mapping[str, Sequence[Any]] | None = None, **start: Any
+) -> PictureWidget:
+    """A picture that follows one control for each argument of `draw`.
+
+    draw: returns a figure and one sentence, its alternative text; it becomes the title, too, unless
+        the figure has one. Every argument's default is a control of this module.
+    notice: shown while drawing, where that takes a while.
+    frames: argument -> values; the saved picture shows one below the other, the live one does not.
+    start: where controls start, if not at their own start. Raises ValueError for what is no option.
+    """
+    arguments = inspect.signature(draw).parameters
+    if unknown := set(start) - set(arguments):
+        raise TypeError(f"there is no control {', '.join(sorted(unknown))}; there are {', '.join(arguments)}")
+    controls = {
+        name: argument.default.widget(name, start.get(name, argument.default.start))
+        for name, argument in arguments.items()
+    }
+
+    def titled(**values: Any) -> Drawing:
+        figure, sentence = draw(**values)
+        if not figure.get_suptitle():
+            heading(figure, textwrap.fill(sentence, TITLE_WIDTH))
+        return figure, sentence
+
+    return PictureWidget(controls, titled, notice=notice, frames=frames)
 
 
 class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
-    """Controls above a picture that follows them.
+    """Controls above a picture that follows them; made by `explorer`.
 
-    controls: name -> ipywidgets control. A change of any control's `value` calls
-        draw(name=value, …), which returns a figure and its alternative text.
-    notice: shown beside the controls while drawing, where that takes a while.
+    An exception in the first drawing is raised as usual. A later one, which Jupyter would hide in a log,
+    is shown in place of the picture, until a drawing succeeds again.
 
-    An exception in the first drawing is raised as usual. A later one, which Jupyter would
-    hide in a log, is shown in place of the picture, until a drawing succeeds again.
+    Attributes to read: `controls`, `alt` (the alternative text, or the error), `png` (bytes; None while
+    an error is shown), `error` (None or one line).
 
-    Attributes to read: `controls`, `alt` (the alternative text, or the error), `png`
-    (bytes; None while an error is shown), `error` (None or one line).
-
-    Drawing is not delayed or put in a queue: a front end of ipywidgets holds back the
-    changes of one control until the kernel has answered the one before, and then sends
-    the latest only.
+    Drawing is not put in a queue: a front end of ipywidgets holds back the changes of one control until
+    the kernel has answered the one before, and then sends the latest only.
     """
 
-    def __init__(self, controls: Mapping[str, Any], draw: Draw, *, notice: str = "") -> None:
-        self.controls = dict(controls)
-        self.draw = draw
-        self.notice = notice
+    def __init__(
+        self,
+        controls: Mapping[str, Any],
+        draw: Draw,
+        *,
+        notice: str = "",
+        frames: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        self.controls = {
+            name: control.widget(name, control.start) if isinstance(control, Control) else control
+            for name, control in controls.items()
+        }
+        self.draw, self.notice, self.frames = draw, notice, frames or {}
         self.alt = ""
         self.png: bytes | None = None
         self.error: str | None = None
         self.picture = ipywidgets.HTML()
         self.status = ipywidgets.Label()
-        row = ipywidgets.HBox(
-            [*self.controls.values(), self.status],
-            layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"),
-        )
         self._show(*self._drawn())
+        row = ipywidgets.HBox([*self.controls.values(), self.status], layout=ipywidgets.Layout(**ROW))
         super().__init__([row, self.picture])
         for control in self.controls.values():
             control.observe(self._redraw, names="value")
 
-    def _drawn(self) -> tuple[bytes, str]:
-        figure, alt = self.draw(**{name: control.value for name, control in self.controls.items()})
+    def _drawn(self, **changed: Any) -> tuple[bytes, str]:
+        values = {name: control.value for name, control in self.controls.items()} | changed
+        figure, alt = self.draw(**values)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", facecolor="white")
         return buffer.getvalue(), alt
@@ -107,40 +217,65 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"<details><summary>Where it happened</summary><pre>{html.escape(details)}</pre></details></div>"
         )
 
+    def saved(self) -> tuple[bytes | None, str]:
+        """(PNG, text) of what a notebook keeps: the picture, or all of its frames."""
+        if self.error is not None or not self.frames:
+            return self.png, self.alt
+        (name, values), *_ = self.frames.items()
+        pngs, sentences = zip(*(self._drawn(**{name: value}) for value in values), strict=True)
+        return stacked(pngs), "\n".join(sentences)
+
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The live widget, the picture, and the alternative text, in one output."""
+        """The live widget, the saved picture, and the alternative text, in one output."""
         bundle = dict(super()._repr_mimebundle_(**kwargs))
-        bundle["text/plain"] = self.alt
-        if self.png is not None:
-            bundle["image/png"] = base64.b64encode(self.png).decode()
+        png, bundle["text/plain"] = self.saved()
+        if png is not None:
+            bundle["image/png"] = base64.b64encode(png).decode()
         return bundle
+
+
+def stacked(pngs: Sequence[bytes]) -> bytes:
+    """Pictures as one PNG, one below the other."""
+    pictures = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    size = max(p.width for p in pictures), sum(p.height for p in pictures)
+    sheet, top, buffer = Image.new("RGB", size, "white"), 0, io.BytesIO()
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+# --- something that goes on by itself --------------------------------------------------------
 
 
 class LiveWidget(PictureWidget):
     """A picture of something that goes on by itself, with buttons and a line of text above it.
 
-    look() -> (line, goes on): called at the start, after a click, and every `every` seconds as long
-    as it says that something goes on; `line` is plain text. draw: as in `PictureWidget`; called
-    when `look` said something else than before. buttons: from `button`; a click calls `do` first,
-    and what that raises is shown in the line.
+    report() -> (line, goes on): called at the start, after a click, and every `every` seconds as long
+    as it says that something goes on; `line` is plain text. draw: called when the line has changed.
+    buttons: from `button`; what a click raises is shown in the line.
 
-    The looking is done by a thread, which the program does not wait for, so that it goes on while
-    a cell is being executed. `close` ends it.
+    A daemon thread calls `report`, so that the picture follows while a cell is being executed. `close`
+    ends it.
     """
 
     def __init__(
-        self, look: Callable[[], tuple[str, bool]], draw: Draw, buttons: Sequence[Any], *, every: float = 2.0
+        self,
+        report: Callable[[], tuple[str, bool]],
+        draw: Draw,
+        buttons: Sequence[Any],
+        *,
+        every: float = 2.0,
     ) -> None:
-        self.look, self.every, self.buttons = look, every, list(buttons)
-        self.line = ipywidgets.Label()
-        self._said, self._lock = "", threading.RLock()
-        self._ended = threading.Event()
+        self.report, self.every, self.buttons = report, every, list(buttons)
+        self._lock, self._ended = threading.RLock(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._said, goes_on = look()
+        self._reported, goes_on = report()
         super().__init__({}, draw)
-        self.line.value = self._said
-        layout = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
-        self.children = [ipywidgets.HBox([*self.buttons, self.line], layout=layout), self.picture]
+        self.line = ipywidgets.Label(self._reported)
+        above = ipywidgets.HBox([*self.buttons, self.line], layout=ipywidgets.Layout(**ROW))
+        self.children = [above, self.picture]
         for each in self.buttons:
             each.on_click(self._clicked)
         if goes_on:
@@ -148,20 +283,20 @@ class LiveWidget(PictureWidget):
 
     @property
     def following(self) -> bool:
-        """Whether it looks by itself now."""
+        """Whether it asks for reports by itself now."""
         return self._thread is not None
 
     def refresh(self) -> bool:
-        """Looks once, and draws where something has changed; whether it goes on."""
+        """Asks for one report, and draws where something has changed; whether it goes on."""
         with self._lock:
-            said, goes_on = self.look()
-            if said != self._said:
-                self._said = self.line.value = said
+            line, goes_on = self.report()
+            if line != self._reported:
+                self._reported = self.line.value = line
                 self._redraw(None)
             return goes_on
 
     def close(self) -> None:
-        """Ends the looking and takes the widget from the page."""
+        """Ends the thread and takes the widget from the page."""
         self._ended.set()
         super().close()
 
@@ -177,19 +312,20 @@ class LiveWidget(PictureWidget):
 
     def _follow(self) -> None:
         if not self.following:
-            self._thread = threading.Thread(target=self._keep_looking, daemon=True)
+            self._thread = threading.Thread(target=self._keep_following, daemon=True)
             self._thread.start()
 
-    def _keep_looking(self) -> None:
+    def _keep_following(self) -> None:
         while not self._ended.wait(self.every):
-            with self._lock:  # so that no click falls between the last look and the end
+            with self._lock:  # so that no click falls between the last report and the end
                 if not self.refresh():
                     self._thread = None
                     return
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+    def saved(self) -> tuple[bytes | None, str]:
+        """As things stand now."""
         self.refresh()
-        return super()._repr_mimebundle_(**kwargs)
+        return super().saved()
 
 
 class _Button(ipywidgets.Button):  # type: ignore[misc]
@@ -198,218 +334,6 @@ class _Button(ipywidgets.Button):  # type: ignore[misc]
         super().__init__(**options)
 
 
-def button(label: str, do: Callable[[], object], help_text: str) -> Any:
-    """A button for a `LiveWidget`. do: what a click does, before the picture is looked at again."""
-    return _Button(do, description=label, tooltip=help_text, layout=ipywidgets.Layout(width="auto"))
-
-
-def choice(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
-    """A drop-down list. options: (what is shown, value)."""
-    return ipywidgets.Dropdown(
-        options=options,
-        value=value,
-        description=label,
-        tooltip=help_text,
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="auto", margin="2px 12px 2px 2px"),
-    )
-
-
-def slider(label: str, options: list[tuple[str, Any]], value: Any, help_text: str) -> Any:
-    """A slider over a few values. options: (what is shown, value)."""
-    # Not a list: JupyterLab takes the up and down keys of a list for itself, those of a slider not.
-    return ipywidgets.SelectionSlider(
-        options=options,
-        value=value,
-        description=label,
-        tooltip=help_text,
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="26em", margin="2px 12px 2px 2px"),
-    )
-
-
-def checkbox(label: str, value: bool, help_text: str) -> Any:
-    """A box to tick."""
-    return ipywidgets.Checkbox(
-        value=value,
-        description=label,
-        tooltip=help_text,
-        indent=False,
-        layout=ipywidgets.Layout(width="auto", margin="2px 12px 2px 2px"),
-    )
-
-
-def upload(label: str, help_text: str) -> Any:
-    """A button that takes one image file. Its `value` is () or ({"name": …, "content": bytes-like, …},)."""
-    return ipywidgets.FileUpload(
-        accept="image/*",
-        multiple=False,
-        description=label,
-        tooltip=help_text,
-        layout=ipywidgets.Layout(width="auto", margin="2px 12px 2px 2px"),
-    )
-
-
-def _activation_choice(value: str) -> Any:
-    options = [(plots.STYLES[name].label, name) for name in ACTIVATIONS]
-    return choice("Activation f", options, value, "the function that every neuron applies")
-
-
-# --- one neuron --------------------------------------------------------------------------
-
-SCALE_EXPONENTS = (-1.0, 2.0)  # inputs from 0.1 to 100, the range that images and weights give
-
-
-def function_explorer(activation: str = "tanh", std: float = 1.0) -> PictureWidget:
-    """One neuron: its function, its slope over the inputs, and what is left of a gradient.
-
-    activation: a key of `ACTIVATIONS`; std: standard deviation of the inputs z, which are
-    normally distributed around 0, from 0.1 to 100. Both are where the controls start.
-    Raises ValueError for a std outside that range.
-    """
-    low, high = (10**e for e in SCALE_EXPONENTS)
-    if not low <= std <= high:
-        raise ValueError(f"std must be from {low:g} to {high:g}, got {std!r}")
-    slider = ipywidgets.FloatLogSlider(
-        value=std,
-        min=SCALE_EXPONENTS[0],
-        max=SCALE_EXPONENTS[1],
-        step=0.05,
-        description="Standard deviation of the inputs",
-        tooltip="standard deviation of the inputs z",
-        readout_format=".2f",
-        style={"description_width": "initial"},
-        layout=ipywidgets.Layout(width="42em"),
-    )
-    return PictureWidget({"activation": _activation_choice(activation), "std": slider}, _draw_function)
-
-
-@cache
-def _share_curves() -> tuple[list[float], dict[str, list[float]]]:
-    """Standard deviations over the slider's range, and the mean slope of each activation there."""
-    stds = np.logspace(*SCALE_EXPONENTS, 61).tolist()
-    return stds, {name: mean_slope(name, stds) for name in ACTIVATIONS}
-
-
-def _draw_function(activation: str, std: float) -> tuple[Figure, str]:
-    f, label = ACTIVATIONS[activation], plots.STYLES[activation].label
-    z = torch.linspace(-1, 1, 801) * max(4.0, 3 * std)
-    density = torch.exp(-0.5 * (z / std) ** 2)
-    (share,) = mean_slope(activation, [std])
-    figure, ((left, middle, right),) = plots.widget_axes(1, 3, height=3.5)
-    plots.draw_function(left, activation, z.numpy(), f(z).numpy())
-    plots.label_axes(left, f"the function: {label}", "input z", "output f(z)")
-    plots.draw_slope_over_inputs(middle, activation, z.numpy(), signals.slope(f, z).numpy(), density.numpy())
-    plots.label_axes(middle, f"inputs: standard deviation {std:.2g}", "input z", "slope f′(z)")
-    plots.draw_shares(right, *_share_curves(), activation, (std, share))
-    plots.label_axes(
-        right, f"{share:.0%} of the gradient gets through", "standard deviation of z", "mean of |f′(z)| (%)"
-    )
-    figure.subplots_adjust(left=0.085, right=0.98, top=0.89, bottom=0.16, wspace=0.33)
-    alt = (
-        f"{label} with inputs of standard deviation {std:.2g}: "
-        f"the mean slope is {share:.2f}, so {share:.0%} of the gradient gets through."
-    )
-    return figure, alt
-
-
-# --- the layers of the four-layer network --------------------------------------------------
-
-RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
-SCALE_LABELS = {"raw": "raw: 0–255 minus the mean", "standardized": "standardized"}
-INIT_LABELS = {
-    "gaussian-0.01": "N(0, 0.01)",
-    "cuda-convnet": "N(0, 0.0001), later N(0, 0.01)",
-    "scaled": "scaled to the fan-in",
-}
-
-
-def activation_explorer(
-    images: Images,
-    *,
-    activation: str = "tanh",
-    rate: float = 0.01,
-    init: str = "gaussian-0.01",
-    scale: str = "raw",
-    steps: int = 0,
-    seed: int = 0,
-) -> PictureWidget:
-    """The activations and gradients in the layers of the four-layer network on `images`.
-
-    activation, init: as in `CifarNetConfig`; scale: "raw" or "standardized"; rate: one of
-    RATES; steps: one of STEPS, how many steps of SGD to take first (batches of 32 images,
-    momentum 0.9). These are where the controls start. images and seed: see `LayerProbe`, whose
-    errors are raised; ipywidgets raises TraitError for a value that is no option.
-    """
-    probe = LayerProbe(images, seed)
-    controls = {
-        "activation": _activation_choice(activation),
-        "scale": choice("Input", [(SCALE_LABELS[s], s) for s in INPUT_SCALES], scale, "scale of the pixels"),
-        "init": choice("Weights", [(INIT_LABELS[i], i) for i in INITS], init, "how weights are drawn"),
-        "rate": slider("Learning rate ε", [(f"{r:g}", r) for r in RATES], rate, "step size of SGD"),
-        "steps": slider("Steps taken", [(str(s), s) for s in STEPS], steps, "steps of SGD so far"),
-    }
-
-    def draw(activation: str, scale: str, init: str, rate: float, steps: int) -> tuple[Figure, str]:
-        settings = Settings(activation, rate, init, scale)
-        return _draw_network(settings, probe.view(settings, steps), images)
-
-    return PictureWidget(controls, draw, notice="computing …")
-
-
-def _draw_network(settings: Settings, view: NetworkView, images: Images) -> tuple[Figure, str]:
-    figure, rows = plots.widget_axes(3, len(view.layers), height=6.6)
-    for column, layer in enumerate(view.layers):
-        _draw_layer([row[column] for row in rows], settings.activation, layer, first=column == 0)
-    figure.suptitle("\n".join(_heading(settings, view, images)), fontsize=plots.FONT_SIZE, x=0.045, ha="left")
-    figure.subplots_adjust(left=0.045, right=0.985, top=0.865, bottom=0.075, hspace=0.7, wspace=0.13)
-    return figure, _description(settings, view, images)
-
-
-def _draw_layer(axes: list[Axes], activation: str, layer: LayerView, *, first: bool) -> None:
-    s, label = layer.statistics, plots.STYLES[activation].label
-    y = "frequency" if first else ""
-    z = layer.inputs
-    plots.draw_histogram(axes[0], z.counts, z.edges, activation=activation, shaded=flat_zones(activation))
-    plots.label_axes(
-        axes[0], f"{s.name}: {_saturation(activation, s)}", f"input z (std {plots.short(s.input_std)})", y
-    )
-    plots.draw_histogram(axes[1], layer.outputs.counts, layer.outputs.edges, activation=activation)
-    zeros = f": {layer.off:.0%} are 0, not drawn" if layer.off >= 0.005 else ""
-    plots.label_axes(axes[1], f"y = {label}(z){zeros}", f"output y (std {plots.short(s.output_std)})", y)
-    plots.draw_gradients(
-        axes[2],
-        layer.arriving.edges,
-        layer.arriving.counts,
-        layer.leaving.counts,
-        activation=activation,
-        legend=first,
-    )
-    title = f"‖∂L/∂W‖ = {plots.short(s.gradient_norm)}, f′ passes {layer.passed:.0%}"
-    plots.label_axes(axes[2], title, "|∂L/∂y| before f′, |∂L/∂z| after f′", y)
-
-
-def _saturation(activation: str, statistics: signals.LayerStatistics) -> str:
-    return f"{statistics.saturated:.0%} {'off' if activation == 'relu' else 'saturated'}"
-
-
-def _heading(settings: Settings, view: NetworkView, images: Images) -> list[str]:
-    fate = f"after {view.step} steps"
-    if view.diverged:
-        fate = f"DIVERGED at step {view.step + 1}, shown as it was before"
-    source = "SYNTHETIC images" if images.synthetic else images.source
-    gradient = plots.short(view.classifier_gradient)
-    return [
-        f"{plots.STYLES[settings.activation].label}, input {SCALE_LABELS[settings.scale]}, "
-        f"weights {INIT_LABELS[settings.init]}, ε = {settings.rate:g}",
-        f"{fate}: loss {view.loss:.2f}, classifier ‖∂L/∂W‖ = {gradient} ({source})",
-    ]
-
-
-def _description(settings: Settings, view: NetworkView, images: Images) -> str:
-    layers = [
-        f"{v.statistics.name} {_saturation(settings.activation, v.statistics)}, "
-        f"gradient norm {plots.short(v.statistics.gradient_norm)}, {v.passed:.0%} of the gradient through"
-        for v in view.layers
-    ]
-    return "; ".join([*_heading(settings, view, images), *layers])
+def button(label: str, do: Callable[[], object], help: str) -> Any:
+    """A button for a `LiveWidget`. do: what a click does, before the next report."""
+    return _Button(do, description=label, tooltip=help, layout=ipywidgets.Layout(width="auto"))

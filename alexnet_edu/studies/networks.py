@@ -1,28 +1,43 @@
-"""Trained networks at hand: the small ones that the project ships, in files that run no code.
+"""Trained networks to look into: shipped, in a file, from a full training of one's own, or torchvision's.
 
-A file of `data/weights` is a safetensors file: the weights, the mean image, the first kernels at some
-steps of the training; and as text the table of the network, how it was made, and what it is worth.
+All come as one kind of thing, `Network`: layers by their names, and a preparation that takes the pixels of
+any image to what the network was trained on. A file of `data/weights` is a safetensors file: the weights,
+the mean image, the first kernels at some steps of the training; and as text the table of the network, how
+it was made, and what it is worth. No file's code is ever run.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
+import socket
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torchvision.models import AlexNet as TorchvisionAlexNet  # type: ignore[import-untyped]
+from torchvision.models import AlexNet_Weights, alexnet
 
+from alexnet_edu.data.cifar10 import connection_fault
 from alexnet_edu.data.images import Images, ImageSet
+from alexnet_edu.data.pixels import fit_to_square
 from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.environment import weights_dir
-from alexnet_edu.files import DataError, Written, checked, read_head, write_tensors
+from alexnet_edu.files import DataError, checked, read_head, write_tensors
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet.checkpoint import Checkpoint
+from alexnet_edu.imagenet.evaluate import network_of
+from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
+from alexnet_edu.imagenet.run_state import RUN_FORMAT, newest_of
+from alexnet_edu.imagenet.runs import data_of
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer
+from alexnet_edu.training.loop import CheckpointError
 
 FORMAT = "alexnet-edu-weights-1"
 FACTS = {  # what a shipped file says of its network
@@ -30,6 +45,12 @@ FACTS = {  # what a shipped file says of its network
     "command", "fingerprint",
 }  # fmt: skip
 SHIPPED = {"cifar10": "CIFAR-10", "stand-in": "the synthetic stand-in"}  # name -> what it learned
+TORCHVISION = "torchvision"
+TORCHVISION_TITLE = (
+    "torchvision's AlexNet: 64 kernels, one column, no response normalization, another architecture than "
+    "the paper's"
+)
+TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -126,6 +147,29 @@ class Network:
         )
 
 
+def network(source: str | Path) -> Network:
+    """The network of a shipped name, of a weight file, of the folder of a full training, or "torchvision".
+
+    Raises DataError, or CheckpointError, with what there is and what to do, where there is none.
+    """
+    if source == TORCHVISION:
+        return from_torchvision()
+    path = Path(source)
+    if path.is_file() and (path.name == checkpoints.BEST or path.name.startswith("step-")):
+        raise DataError(f"{path} is a checkpoint of a training: name its folder, {path.parent}")
+    if source in SHIPPED or path.is_file():
+        return load_weights(source)
+    if path.is_dir():
+        return from_run(path)
+    raise DataError(
+        f"there is no network {str(source)!r}: choose {', '.join(map(repr, SHIPPED))} or {TORCHVISION!r}, or "
+        "name a weight file, or the folder of a training by `alexnet-edu train`"
+    )
+
+
+# --- in a file -------------------------------------------------------------------------------
+
+
 def weights_path(name: str) -> Path:
     """Where the file of a shipped network is. Raises ValueError for a name that is not of `SHIPPED`."""
     if name not in SHIPPED:
@@ -143,7 +187,7 @@ def save_weights(
     classes: tuple[str, ...],
     looks: list[tuple[int, Tensor]],
     facts: Mapping[str, Any],
-) -> Written:
+) -> None:
     """Writes a network to a file that `load_weights` reads. Raises DataError where it cannot be written."""
     # Those of four bytes come first, so that each begins at a multiple of its element.
     tensors = {f"weight.{key}": value.cpu().contiguous().numpy() for key, value in model.state_dict().items()}
@@ -159,8 +203,7 @@ def save_weights(
         "classes": json.dumps(classes),
         "facts": json.dumps(dict(facts), sort_keys=True),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_tensors(path, tensors, head)
+    write_tensors(path, tensors, head)
 
 
 def load_weights(source: str | Path) -> Network:
@@ -173,18 +216,14 @@ def load_weights(source: str | Path) -> Network:
     if not path.is_file():
         raise DataError(f"there are no weights at {path}; {_back(path)}")
     try:
-        found = read_head(path).get("__metadata__", {}).get("format")
-        if found != FORMAT:
-            raise DataError(f"{path} is no network of this project: its format is {found!r}, not {FORMAT!r}")
+        written_as = read_head(path).get("__metadata__", {}).get("format")
+        if written_as != FORMAT:
+            raise DataError(f"{path} is no network of this project: its format is {written_as!r}")
         _, head = checked(path)
         return _network(load_file(path), head)
-    except DataError as error:
-        raise DataError(f"{error}; {_back(path)}") from error
-    except (
-        SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
-        RuntimeError,
-    ) as error:  # fmt: skip
-        reason = f"{path} cannot be used as a network ({_first_line(error)})"
+    except Exception as error:  # whatever the contents of a file may lead to
+        known = isinstance(error, DataError)
+        reason = str(error) if known else f"{path} cannot be used as a network ({_first_line(error)})"
         raise DataError(f"{reason}; {_back(path)}") from error
 
 
@@ -220,7 +259,7 @@ def weights_for(images: ImageSet | Images) -> Network:
     if network.classes != split.classes:
         raise ValueError(
             f"{network.title!r} knows {', '.join(network.classes)}, in this order; the images "
-            f"({split.source}) have the classes {_some(split.classes)}"
+            f"({split.source}) have the classes {', '.join(split.classes[:10])}"
         )
     side = min(split.pixels.shape[2:])
     if isinstance(network.prepare, Preparation) and side < network.prepare.side:
@@ -235,9 +274,152 @@ def _table(value: Mapping[str, Any]) -> Architecture:
     return Architecture(**{**value, "layers": layers})
 
 
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# --- one's own training on ImageNet -----------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class SquarePreparation:
+    """uint8 (N, 3, H, W) of any size -> what a network trained on prepared ImageNet reads.
+
+    Images of another size than the prepared ones are brought to it first, as §2 says: the square in the
+    middle, `square` pixels a side. Then the middle patch, minus the mean image (`Preparation`).
+    """
+
+    square: int
+    patch: Preparation
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """float32 (N, 3, side, side) on the images' device."""
+        if tuple(batch.shape[2:]) != (self.square, self.square) and len(batch):
+            batch = torch.stack([fit_to_square(image, self.square) for image in batch.cpu()]).to(batch.device)
+        return self.patch(batch)
+
+
+def from_run(folder: Path | str, *, data: Path | str | None = None) -> Network:
+    """The network of a full training (`alexnet-edu train`, notebook 06), to be looked into.
+
+    It is the one with the lowest validation error, or the last one where there is no best yet. data: the
+    prepared folder that it was trained on, for its mean image and classes; None takes the one that the
+    run's own command names. Raises DataError where the prepared folder is missing or another;
+    CheckpointError where the folder holds no run, or none of its checkpoints is whole.
+    """
+    folder = Path(folder).expanduser()
+    checkpoint = _best(folder)
+    prepared = _prepared(folder, checkpoint, data)
+    model = network_of(checkpoint, prepared.wnids).requires_grad_(False)
+    table, state = model.architecture, checkpoint.state
+    return Network(
+        folder.name,
+        f"{table.name!r} trained on {len(prepared.wnids):,} classes, step {state['step']:,} of {folder}",
+        model.stages,
+        SquarePreparation(prepared.side, Preparation(prepared.mean_image, 1.0, table.side)),
+        prepared.names,
+        table.columns,
+        facts=_facts(state),
+    )
+
+
+def _best(folder: Path) -> Checkpoint:
+    best = folder / checkpoints.BEST
+    checkpoint = checkpoints.load(best) if best.exists() else newest_of(folder)[0]
+    if checkpoint is None:
+        raise CheckpointError(f"{folder} holds no run: `alexnet-edu train --folder {folder}` makes one")
+    if checkpoint.state.get("format") != RUN_FORMAT:
+        raise CheckpointError(f"{checkpoint.path} is no checkpoint of a full training")
+    return checkpoint
+
+
+def _prepared(folder: Path, checkpoint: Checkpoint, data: Path | str | None) -> PreparedSet:
+    """The images that the run was trained on. Raises DataError where they are others, or nowhere."""
+    ask = "name the prepared folder by data=PATH"
+    root = data_of(folder) if data is None else Path(data)
+    if root is None:
+        raise DataError(f"{folder} does not say on which images it was trained: {ask}")
+    try:
+        prepared = open_prepared(root)
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"the images of {folder} cannot be read ({error}); if they have moved, {ask}"
+        ) from error
+    if prepared.fingerprint != checkpoint.state["images"]:
+        raise DataError(f"{folder} was trained on other images than those of {root}: {ask}")
+    return prepared
+
+
+def _facts(state: dict[str, Any]) -> dict[str, Any]:
+    """What the checkpoint says of its network."""
+    recipe = state["recipe"]
+    facts = {"step": state["step"], "variant": recipe["variant"], "rate at the start": recipe["rate"]}
+    judged = [e for e in state["evaluations"] if e["step"] == state["step"]]
+    if judged:
+        facts["epoch"] = judged[-1]["epoch"]
+        facts["validation error"] = f"{judged[-1]['top1']:.2%}, among the first five {judged[-1]['top5']:.2%}"
+    return facts
+
+
+# --- torchvision's ----------------------------------------------------------------------------
+
+
+def from_torchvision(model: TorchvisionAlexNet | None = None) -> Network:
+    """torchvision's AlexNet with its ImageNet weights: downloaded once (244 MB), then from torch's cache.
+
+    It is the network of Krizhevsky's "One weird trick" (2014): 64 kernels of 11 × 11, one column, no
+    response normalization; see its title. model: another one of that architecture in its place, such as
+    one that was fine-tuned; its classes are numbered where there are not 1,000.
+    Raises DataError, with what to do, where there is neither a network nor a copy in the cache.
+    """
+    pretrained = AlexNet_Weights.IMAGENET1K_V1
+    names = tuple(pretrained.meta["categories"])
+    facts: dict[str, Any] = {}
+    if model is None:
+        model = alexnet()
+        model.load_state_dict(_downloaded())
+        top1 = pretrained.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        facts = {"weights": str(pretrained), "top-1 error that torchvision states": f"{1 - top1 / 100:.2%}"}
+    last = model.classifier[-1]
+    assert isinstance(last, nn.Linear)
+    classes = names if last.out_features == len(names) else tuple(map(str, range(last.out_features)))
+    stages = _stages(model.eval()).requires_grad_(False)
+    return Network(TORCHVISION, TORCHVISION_TITLE, stages, pretrained.transforms(), classes, 1, facts=facts)
+
+
+def _stages(model: TorchvisionAlexNet) -> nn.ModuleDict:
+    """Its layers, each with what follows it; one after the other they compute what the model does."""
+    maps, units = list(model.features), list(model.classifier)
+    layers = {
+        "conv1": maps[0:3],
+        "conv2": maps[3:6],
+        "conv3": maps[6:8],
+        "conv4": maps[8:10],
+        "conv5": [*maps[10:13], model.avgpool],
+        "fc6": [nn.Flatten(), *units[0:3]],
+        "fc7": units[3:6],
+        "fc8": units[6:],
+    }
+    return nn.ModuleDict(OrderedDict((name, nn.Sequential(*steps)) for name, steps in layers.items()))
+
+
+def _downloaded() -> dict[str, Tensor]:
+    """torchvision's weights, read as numbers alone: no code of the file is run."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
+    try:
+        return AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
+            progress=True, check_hash=True, weights_only=True, map_location="cpu"
+        )
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = connection_fault(error) or _first_line(error)
+        cache = Path(torch.hub.get_dir()) / "checkpoints"
+        raise DataError(
+            f"torchvision's weights could not be read ({reason}). Try again when there is a network; "
+            f"or put {AlexNet_Weights.IMAGENET1K_V1.url.rsplit('/')[-1]} from a machine that has one into "
+            f"{cache}, and delete a damaged file there. The networks {', '.join(SHIPPED)} need no network."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)

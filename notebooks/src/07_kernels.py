@@ -465,7 +465,7 @@ for name in ("paper", "joint", "apart"):
 # %% tags=["nbval-ignore-output"]
 my_source = None  # "data/runs/my-training", "torchvision", or the path of a weights file
 if my_source is not None:
-    from alexnet_edu.studies.network_sources import network as network_from
+    from alexnet_edu.studies.networks import network as network_from
 
     theirs = network_from(my_source)
     figure, ax = plt.subplots(figsize=(11, 4.6))

@@ -1,0 +1,541 @@
+"""Golden values: what the package said and computed, down to the bits of trained weights, kept in JSON files.
+
+They are compared with what it says and computes now. Weights, and what is computed with them, are compared
+exactly on a processor and with libraries like those that the files were made with (`environment.json`), and
+to a thousandth elsewhere. Where a value is meant to change, write the files anew, from the repository's root:
+
+    python tests/golden/test_golden.py --write [NAME …]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, replace
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch import distributed as dist
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script has only its own folder
+
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.environment import results_dir, weights_dir
+from alexnet_edu.show.photograph import photograph
+from alexnet_edu.studies.networks import SHIPPED, load_weights
+from alexnet_edu.studies.specialization import KERNELS_FILE, load_kernels
+from tests import imagenet_files
+
+HERE = Path(__file__).resolve().parent
+Found = dict[str, Any]
+FAMILIES: dict[str, Callable[[], Found]] = {}  # name of the file -> what makes its value
+ROUNDED: set[str] = set()  # families whose last digits depend on the processor
+
+
+def golden(make: Callable[[], Found]) -> Callable[[], Found]:
+    """Registers a function as the one that makes the file of its name."""
+    FAMILIES[make.__name__] = make
+    return make
+
+
+def rounded(make: Callable[[], Found]) -> Callable[[], Found]:
+    """The same, where the last digits depend on the processor."""
+    ROUNDED.add(make.__name__)
+    return golden(make)
+
+
+def tensor(value: Tensor) -> str:
+    """Digest of the float32 bytes, sum, and sum of the absolute values."""
+    flat = value.detach().float().contiguous().flatten()
+    digest = hashlib.sha256(flat.numpy().tobytes()).hexdigest()[:16]
+    return f"tensor {digest} {flat.double().sum().item():.6g} {flat.double().abs().sum().item():.6g}"
+
+
+def tensors(values: Mapping[str, Tensor]) -> dict[str, str]:
+    return {name: tensor(value) for name, value in sorted(values.items())}
+
+
+def trained(weights: Mapping[str, Tensor], losses: list[float]) -> Found:
+    return {"losses": losses, **tensors(weights)}
+
+
+# --- what is said ----------------------------------------------------------------------------
+
+
+@golden
+def claims() -> Found:
+    from alexnet_edu.ledger.table import CLAIMS, verdict
+
+    rows = {claim.id: verdict([claim.id]).rows[0] for claim in CLAIMS}
+    more = {c.id: {"check": list(c.check), "notebook": c.notebook, "how": c.how} for c in CLAIMS}
+    return {name: asdict(row) | more[name] for name, row in rows.items()}
+
+
+@golden
+def exercises() -> Found:
+    from alexnet_edu.exercises.check import EXERCISES
+
+    return {name: len(exercise.hints) for name, exercise in EXERCISES.items()}
+
+
+def shown(**explorers: Any) -> Found:
+    """What widgets say at their defaults, and where their controls start."""
+    found = {}
+    for name, explorer in explorers.items():
+        assert explorer.error is None, explorer.error
+        controls = {key: f"{c.description}: {c.value}" for key, c in explorer.controls.items()}
+        found[name] = {"alt": explorer.alt, "controls": controls}
+    return found
+
+
+@golden
+def explorers() -> Found:
+    """Those that show arithmetic and recorded values."""
+    from alexnet_edu.imagenet.log import METRICS
+    from alexnet_edu.lessons.augment_widgets import crop_explorer
+    from alexnet_edu.lessons.cost_widgets import cost_explorer
+    from alexnet_edu.lessons.dropout_widgets import dropout_explorer
+    from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
+    from alexnet_edu.lessons.pooling_widgets import pooling_explorer
+    from alexnet_edu.lessons.result_widgets import results_explorer
+    from alexnet_edu.lessons.sgd_widgets import clinic_explorer, schedule_explorer
+    from alexnet_edu.lessons.training_widgets import dashboard
+    from alexnet_edu.show.explorer import function_explorer
+    from alexnet_edu.show.network_widgets import architecture_explorer
+    from alexnet_edu.studies import clinic, result_records
+    from alexnet_edu.studies.record import load_record
+
+    judged: dict[str, Any] = {"top1": 0.75, "top5": 0.25, "loss": 2.1, "images": 12, "patches": 1}
+    step = {"top1": 0.9, "top5": 0.5, "loss": 2.2, "rate": 0.01, "images_per_s": 30.0, "waited": 0.1}
+    rows: list[dict[str, Any]] = [
+        {"kind": "start", "step": 0, "steps": 8, "classes": 10, "steps_per_epoch": 4},
+        *({"kind": "step", "step": i, "epoch": i / 4, "memory": [2**30], **step} for i in (2, 4, 6, 8)),
+        *({"kind": "evaluation", "step": i, "epoch": i / 4, **judged} for i in (4, 8)),
+        {"kind": "stop", "step": 8, "status": "finished"},
+    ]
+    with TemporaryDirectory() as parent:
+        (folder := Path(parent) / "run").mkdir()  # its name stands in the picture
+        lines = [json.dumps({**row, "time": 1.0 + i}) + "\n" for i, row in enumerate(rows)]
+        (folder / METRICS).write_text("".join(lines))
+        training = dashboard(folder, note="synthetic stand-in, not ImageNet")
+        training.close()
+    return shown(
+        architecture=architecture_explorer(),
+        function=function_explorer(),
+        pooling=pooling_explorer(),
+        crop=crop_explorer(photograph()),
+        exchange=exchange_explorer(),
+        memory=memory_explorer(),
+        cost=cost_explorer(),
+        dashboard=training,
+        dropout=dropout_explorer(),
+        schedule=schedule_explorer(load_record(results_dir() / "schedule.json", "schedule")["cells"]),
+        clinic=clinic_explorer(clinic.load_record(results_dir() / "clinic.json")),
+        results=results_explorer(result_records.load_record(results_dir() / "results.json")),
+    )
+
+
+@rounded
+def explorers_of_networks() -> Found:
+    """Those that show what a network, or statistics of images, come to: on the small stand-in."""
+    from alexnet_edu.data.augment import ColorPCA
+    from alexnet_edu.data.cifar10 import load_cifar10
+    from alexnet_edu.lessons.augment_widgets import color_explorer, patch_explorer
+    from alexnet_edu.lessons.kernel_widgets import (
+        excitation_explorer,
+        specialization_explorer,
+        training_explorer,
+    )
+    from alexnet_edu.lessons.lrn_widgets import lrn_explorer
+    from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
+    from alexnet_edu.show.explorer import activation_explorer
+    from alexnet_edu.studies import specialization_records
+
+    images, network = load_cifar10("quick"), load_weights("stand-in")
+    train, test = (images.train.subset(torch.arange(300)), images.test.subset(torch.arange(100)))
+    record = specialization_records.load_record(results_dir() / "specialization.json")
+    return shown(
+        activation=activation_explorer(images.train),
+        lrn=lrn_explorer(images.train),
+        color=color_explorer(photograph(), ColorPCA.fit(images.train.pixels)),
+        patch=patch_explorer(test.subset(torch.arange(12)), network.prepare.side, network.probabilities),
+        training=training_explorer(network),
+        specialization=specialization_explorer(record, load_kernels(weights_dir() / KERNELS_FILE)),
+        excitation=excitation_explorer(network, test),
+        neighbours=neighbour_explorer(network, train, test, image=3),
+    )
+
+
+# --- what is trained: five steps or so, in more than one epoch -------------------------------
+
+
+@rounded
+def weights_figure1() -> Found:
+    from alexnet_edu.studies.engine import Bench, Spec
+    from alexnet_edu.studies.figure1 import CONDITIONS, STUDIES
+
+    found = {}
+    with TemporaryDirectory() as folder:
+        bench = Bench(synthetic_images(90, 20).train, Path(folder))
+        for study in STUDIES:
+            condition = CONDITIONS[study.condition]
+            spec = Spec(study.activation, study.start_rate, 1, condition, "float32", batch_size=32)
+            run = bench.run(spec, 1.5).run
+            kept = load_file(bench.path(spec).with_suffix(".safetensors"))  # velocities, too
+            found[f"{study.condition} {study.activation}"] = trained(kept, [p.loss for p in run.points])
+    return found
+
+
+@rounded
+def weights_studies() -> Found:
+    """Every variant of every study: norms, pooling, columns, augmentation, dropout, the paper's rule."""
+    from alexnet_edu.studies.ablations import STUDIES
+    from alexnet_edu.studies.laboratory import Laboratory
+
+    images, found = synthetic_images(48, 12), {}
+    for study in STUDIES.values():
+        lab = Laboratory(study, images.train, images.test, None)
+        for variant in study.variants:
+            record, model = lab.run(variant, variant.start_rate, 1, epochs=1.5, batch_size=16)
+            found[f"{study.name} {variant.name}"] = trained(model.state_dict(), record["curve"]["loss"])
+    return found
+
+
+@rounded
+def weights_results() -> Found:
+    """§6: members, networks from scratch, pre-trained and fine-tuned ones; and their ten patches."""
+    from alexnet_edu.studies.ensembles import all_tasks
+    from alexnet_edu.studies.result_trials import KINDS, Plan, Trials
+
+    plan = Plan(networks=2, epochs=2, problems=1, few=5, source_epochs=3, few_epochs=3, plain=2, starred=1)
+    images, found = synthetic_images(160, 30), {}
+    trials = Trials(plan, images, None)
+    for task in all_tasks(trials, dict.fromkeys(KINDS, 0.02)):
+        run, model = trials.trained(task)
+        said = trials.probabilities(model, trials.judged_on(task).pixels)
+        found[task.name] = trained(model.state_dict() | {"said": said}, [p.loss for p in run.points])
+    return found
+
+
+@rounded
+def weights_kernels() -> Found:
+    """Kernels over the training, codes of images, and the clinic's networks."""
+    from alexnet_edu.model.kernel_net import CONNECTIONS, kernel_net
+    from alexnet_edu.studies import clinic
+    from alexnet_edu.studies.codes import CodeSettings, train_coder
+    from alexnet_edu.studies.kernel_training import Recipe, train_network
+    from alexnet_edu.studies.weight_recipes import RECIPES
+
+    images = synthetic_images(200, 20)
+    recipes = {name: Recipe(kernel_net(name, kernels=16), 0.01, 2.5) for name in CONNECTIONS}
+    old = kernel_net(norm=True, start="2012", kernels=16)
+    recipes["2012"] = Recipe(old, 0.005, 2.5, standardized=False)
+    recipes |= {name: replace(recipe, epochs=2, drops=(1,)) for name, recipe in RECIPES.items()}
+    found = {}
+    for name, recipe in recipes.items():
+        made = train_network(recipe, images, 1, looks=(1, 3))
+        looks = {f"look {step}": kernels for step, kernels in made.looks}
+        found[name] = trained(made.model.state_dict() | looks, [])
+    vectors = images.train.pixels.flatten(1).float()
+    coder = train_coder(vectors, CodeSettings(bits=16, hidden=32, epochs=2, batch=50), 1)
+    found["codes"] = trained({"projected": coder.project(coder.scale(vectors))}, [coder.error])
+    batch = clinic.batch_of(images.train)
+    for setting in (clinic.Setting(), clinic.Setting("standardized", "he", "zeros", "adam")):
+        model = clinic.build(setting, clinic.DIVISOR)
+        losses = clinic.train(model, batch.scaled(setting.inputs), batch.labels, setting.rule, 3)
+        found[f"clinic {setting.rule}"] = trained(model.state_dict(), losses)
+    return found
+
+
+@contextmanager
+def prepared_folder(**options: Any) -> Iterator[Path]:
+    """ImageNet in small, prepared: 12 training images of three classes, 6 for validation."""
+    from alexnet_edu.imagenet.prepare import prepare
+
+    with TemporaryDirectory() as name:
+        source, target = Path(name) / "source", Path(name) / "prepared"
+        imagenet_files.write_folders(source, imagenet_files.training(), imagenet_files.validation())
+        prepare(source, target, workers=1, progress=False, shard_images=5, say=lambda _: None, **options)
+        yield target
+
+
+@rounded
+def prepared() -> Found:
+    found: Found = {}
+    for store in ("jpeg", "raw"):
+        with prepared_folder(store=store) as folder:
+            statistics = load_file(folder / "statistics.safetensors")
+            files = [(p.name, p.read_bytes()) for p in sorted(folder.glob("*.safetensors"))]
+            found[store] = {
+                "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files},
+                "statistics": tensors(statistics),
+                "colours": {k: v.tolist() for k, v in statistics.items() if v.numel() < 10},
+            }
+    return found
+
+
+@rounded
+def weights_imagenet() -> Found:
+    """Six steps of each form that one process can do; two processes are compared with one elsewhere."""
+    from alexnet_edu.imagenet import checkpoint as checkpoints
+    from alexnet_edu.imagenet.distributed import Data, Single
+    from alexnet_edu.imagenet.fine_tuning import starting_weights
+    from alexnet_edu.imagenet.prepared import open_prepared
+    from alexnet_edu.imagenet.recipe import Recipe
+    from alexnet_edu.imagenet.trainer import Running, Training
+    from alexnet_edu.model.architecture import CONV6, VARIANTS
+
+    running = Running(precision="float32", workers=1, log_every=2, save_every=100)
+    usual = Recipe(narrow=16, batch_size=5, epochs=2, rate=0.003, patience=1)
+    recipes = {name: replace(usual, variant=name) for name in (*VARIANTS, CONV6)}
+    recipes |= {
+        "logged": replace(usual, variant="run145", schedule="run145", shared_crops=2),
+        "data": usual,
+        "fine-tuned": replace(usual, seed=1),
+    }
+    found: Found = {}
+    with prepared_folder() as folder, TemporaryDirectory() as runs:
+        images = open_prepared(folder)
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        try:
+            for name, recipe in recipes.items():
+                table, start = recipe.architecture(len(images.wnids)), None
+                if name == "fine-tuned":
+                    start, *_ = starting_weights(checkpoints.path_of(Path(runs) / "paper", 6), table, 1)
+                group = (Data if name == "data" else Single)(table, torch.device("cpu"), recipe.seed)
+                run = Path(runs) / name
+                training = Training(recipe, images, group, run, running, start=start, say=lambda _: None)
+                assert training.run() == "finished"
+                kept = checkpoints.load(checkpoints.path_of(run, 6))
+                found[name] = trained(kept.tensors, [each["loss"] for each in kept.state["evaluations"]])
+        finally:
+            dist.destroy_process_group()
+    return found
+
+
+# --- what is shipped and recorded --------------------------------------------------------------
+
+
+@rounded
+def shipped() -> Found:
+    from alexnet_edu.studies.kernel_measures import colour_share
+
+    pixels, found = synthetic_images(10, 16, seed=5).test.pixels, {}
+    for name in SHIPPED:
+        network = load_weights(name)
+        logits = network.outputs(pixels, network.layers[-1])
+        found[name] = {
+            "said": network.text(),
+            "classes": logits.argmax(1).tolist(),
+            "logits": logits[:3].flatten().tolist(),
+            **tensors({"all logits": logits} | {f"look {step}": look for step, look in network.looks}),
+        }
+    for condition, networks in load_kernels(weights_dir() / KERNELS_FILE).items():
+        columns = [colour_share(kernels).chunk(2) for kernels in networks.values()]
+        found[f"colour, {condition}"] = {"columns": [[c.mean().item() for c in pair] for pair in columns]}
+    return found
+
+
+@golden
+def records() -> Found:
+    """The numbers that readers give of each recorded study, and a digest of everything in it."""
+    from alexnet_edu.studies import augment_trials, clinic, figure1
+    from alexnet_edu.studies import record as ablations
+    from alexnet_edu.studies import result_records as results
+    from alexnet_edu.studies import retrieval_records as retrieval
+    from alexnet_edu.studies import specialization_records as specialization
+    from alexnet_edu.studies.ablations import STUDIES
+    from alexnet_edu.two_gpus import check as column_trials
+
+    folder = results_dir()
+    found: Found = {}
+
+    def keep(name: str, record: Any, **numbers: Any) -> None:
+        # 1.0 as 1: another format may not tell the two apart.
+        text = json.dumps(plain(record, lambda x: int(x) if x == int(x) else f"{x:.10g}"), sort_keys=True)
+        found[name] = {"digest": hashlib.sha256(text.encode()).hexdigest()[:16], **numbers}
+
+    def of_study(record: Any) -> Found:
+        first, parts = record["cells"][0]["variant"], {}
+        for cell in record["cells"]:
+            found = {what: ablations.last(cell, what) for what in ("test_error", "train_error", "gap")}
+            gaps = [gap(record, cell["variant"], first) for gap in (ablations.gap, ablations.paired_gap)]
+            parts[cell["variant"]] = {
+                "rate, seeds, parameters": [cell["rate"], len(cell["runs"]), cell["parameters"]],
+                "means": [fmean(values) for values in found.values()],
+                f"against {first}": [astuple(gap) for gap in gaps],
+            }
+        return parts
+
+    for name in STUDIES:
+        record = ablations.load_record(folder / f"{name}.json", name)
+        same = {f"{r:g}": of_study(ablations.at_rate(record, r)) for r in ablations.shared_rates(record)}
+        keep(name, record, chosen=of_study(record), at_one_rate=same)
+
+    record = figure1.load_record(folder / "figure1.json")
+    reached = {
+        f"{cell['condition']} {cell['activation']}": [cell["rate"], len(cell["runs"])]
+        + [figure1.mean_crossing(cell, axis) for axis in ("epoch", "iteration", "cpu_seconds")]
+        for cell in record["cells"]
+    }
+    keep("figure1", record, reached=reached, ratios=record["summary"])
+
+    record = results.load_record(folder / "results.json")
+    sizes = range(1, record["plan"]["networks"] + 1)
+    pairs = [pair.split(" - ") for pair in record["problems"][0]["differences"]["ten"]]
+    keep(
+        "results",
+        record,
+        views={view: astuple(results.view_gap(record, view)) for view in record["members"]["patches"]},
+        subsets=[fmean(results.subset_errors(record, size)) for size in sizes],
+        groups=[astuple(gap) for gap in results.group_gaps(record)],
+        rows={row: results.row_errors(record, row) for row in results.ROWS},
+        kinds={kind: results.kind_errors(record, kind) for kind in results.KINDS},
+        gaps={f"{a} - {b}": [astuple(gap) for gap in results.gaps(record, a, b)] for a, b in pairs},
+        shortfalls=results.shortfalls(record),
+    )
+
+    record = retrieval.load_record(folder / "retrieval.json")
+    layers = (*retrieval.layers(record), retrieval.PIXELS)
+    kinds = product(retrieval.SOURCES, retrieval.KINDS, ("precision", "recall"))
+    keep(
+        "retrieval",
+        record,
+        precisions={layer: retrieval.precisions(record, layer) for layer in layers},
+        codes={", ".join(one): retrieval.means(record, *one) for one in kinds},
+        lead={str(bits): retrieval.lead(record, bits) for bits in record["plan"]["bits"]},
+        by_angle=retrieval.by_angle(record),
+        closeness=retrieval.closeness(record),
+    )
+
+    record = specialization.load_record(folder / "specialization.json")
+    for name in (part["name"] for part in record["conditions"]):
+        pooled = specialization.pooled_test(record, name)
+        columns = specialization.columns_of(record, name)
+        keep(f"specialization, {name}", record, pooled=astuple(pooled), columns=columns)
+
+    record = clinic.load_record(folder / "clinic.json")
+    for part in ("narrow", "full"):
+        cells = {setting.words(): clinic.find(record[part], setting) for setting in clinic.SETTINGS}
+        fates = {words: [cell["fate"], clinic.reason(cell)] for words, cell in cells.items()}
+        keep(f"clinic, {part}", record, fates=fates)
+
+    keep("augmenting", augment_trials.load_record(folder / "augmenting.json"))
+    keep("two-columns", column_trials.load_record(folder / "two-columns.json"))
+    return found
+
+
+# --- comparing -----------------------------------------------------------------------------------
+
+
+def plain(value: Any, number: Callable[[float], Any] = lambda x: float(f"{x:.10g}")) -> Any:
+    """As JSON has it. number: what is made of a float; ten digits of it by default."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each, number) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each, number) for each in value]
+    return number(value) if isinstance(value, float) else value
+
+
+def environment() -> dict[str, Any]:
+    """What the last digits of a computation depend on."""
+    from alexnet_edu.environment import cpu_model
+
+    packages = ("torch", "numpy", "pillow", "simplejpeg", "torchvision")
+    return {
+        **{name: version(name) for name in packages},
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "processor": f"{platform.machine()}, {cpu_model()}",
+    }
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """One thread, and float32 wherever a study would choose bfloat16: it rounds by the processor."""
+    from alexnet_edu.training import loop as train
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with mock.patch.object(train, "cpu_flags", frozenset):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def differences(found: Any, kept: Any, exact: bool, at: str = "") -> Iterator[str]:
+    """Where two values differ, in words."""
+    if isinstance(found, dict) and isinstance(kept, dict):
+        if found.keys() != kept.keys():
+            yield f"{at}: only then or only now {sorted(found.keys() ^ kept.keys())}"
+        for key in kept:
+            if key in found and (exact or key != "sha256"):
+                yield from differences(found[key], kept[key], exact, f"{at}/{key}")
+    elif isinstance(found, list) and isinstance(kept, list) and len(found) == len(kept):
+        for place, pair in enumerate(zip(found, kept, strict=True)):
+            yield from differences(*pair, exact, f"{at}/{place}")
+    elif not _same(found, kept, exact):
+        yield f"{at}: {found!r} was {kept!r}"
+
+
+def _same(found: Any, kept: Any, exact: bool) -> bool:
+    if isinstance(found, float) and isinstance(kept, float):
+        return math.isclose(found, kept, rel_tol=1e-9 if exact else 1e-3, abs_tol=0.0 if exact else 1e-3)
+    if exact or not (isinstance(found, str) and isinstance(kept, str)):
+        return bool(found == kept)
+    if kept.startswith("tensor "):
+        pairs = zip(found.split()[2:], kept.split()[2:], strict=True)
+        size = max(1.0, float(kept.split()[3]))  # biases are still near 0, and mostly rounding
+        return all(abs(float(a) - float(b)) <= 1e-3 * size for a, b in pairs)
+    return re.sub(r"[\d.,]+", "#", found) == re.sub(r"[\d.,]+", "#", kept)  # the words alone
+
+
+def read(name: str) -> Found:
+    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_as_before(name: str) -> None:
+    kept = read(name)
+    with settled():
+        made_like_this = read("environment") == environment()
+        found = json.loads(json.dumps(plain(FAMILIES[name]())))
+    wrong = list(differences(found, kept, made_like_this or name not in ROUNDED))
+    assert not wrong, "\n".join([f"{len(wrong)} values of {name}.json are others now:", *wrong[:20]])
+
+
+def write(names: list[str]) -> None:
+    """Makes the files of these families, or of all and that of the environment if none is named."""
+    with settled():
+        if names and environment() != read("environment"):
+            sys.exit("the other files were made on another machine, or by other versions: write all of them")
+        values = {name: FAMILIES[name]() for name in names or FAMILIES} | {"environment": environment()}
+    for name, value in values.items():
+        text = json.dumps(plain(value), indent=1, ensure_ascii=False)
+        text = re.sub(r"\[\n[^][{}]*\]", lambda m: re.sub(r"\n *", " ", m[0]), text)  # short lists in a line
+        (HERE / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] != ["--write"]:
+        sys.exit(__doc__)
+    import matplotlib
+
+    matplotlib.use("Agg")
+    write(sys.argv[2:])

@@ -333,7 +333,7 @@ def weights_imagenet() -> Found:
 
 @rounded
 def shipped() -> Found:
-    from alexnet_edu.studies.kernel_measures import colour_share
+    from alexnet_edu.studies.kernels import colour_share
 
     pixels, found = synthetic_images(10, 16, seed=5).test.pixels, {}
     for name in SHIPPED:

@@ -112,10 +112,10 @@ def explorers() -> Found:
     from alexnet_edu.lessons.dropout_widgets import dropout_explorer
     from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
     from alexnet_edu.lessons.pooling_widgets import pooling_explorer
+    from alexnet_edu.lessons.relu import function_explorer
     from alexnet_edu.lessons.result_widgets import results_explorer
     from alexnet_edu.lessons.sgd_widgets import clinic_explorer, schedule_explorer
     from alexnet_edu.lessons.training_widgets import dashboard
-    from alexnet_edu.show.explorer import function_explorer
     from alexnet_edu.show.network_widgets import architecture_explorer
     from alexnet_edu.studies import clinic, result_records
     from alexnet_edu.studies.record import load_record
@@ -163,7 +163,7 @@ def explorers_of_networks() -> Found:
     )
     from alexnet_edu.lessons.lrn_widgets import lrn_explorer
     from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
-    from alexnet_edu.show.explorer import activation_explorer
+    from alexnet_edu.lessons.relu import activation_explorer
     from alexnet_edu.studies import specialization_records
 
     images, network = load_cifar10("quick"), load_weights("stand-in")

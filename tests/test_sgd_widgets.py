@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -23,20 +22,13 @@ def study_cells() -> list[dict[str, Any]]:
     ]
 
 
-def clinic_record(**changes: Any) -> dict[str, Any]:
-    layers = [
-        {"name": name, "output": 10.0 / 2**i, "signal": 1.0 / 10**i, "gradient": 0.1, "weight": 0.01}
+def clinic_record(losses: tuple[float, ...] = (2.303,) * 5, synthetic: bool = False) -> clinic.Clinic:
+    layers = tuple(
+        clinic.LayerScale(name, 10.0 / 2**i, 1.0 / 10**i, 0.1, 0.01)
         for i, name in enumerate(("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"))
-    ]
-    cells = [
-        {**asdict(s), "layers": layers, "losses": [2.303] * 5, "fate": "stands still", **changes}
-        for s in clinic.SETTINGS
-    ]
-    return {
-        "full": {"divisor": 1, "steps": 3, "cells": cells},
-        "narrow": {"divisor": 8, "steps": 4, "cells": cells},
-        "provenance": {"data": {"synthetic": False}},
-    }
+    )
+    cells = dict.fromkeys(clinic.SETTINGS, clinic.Cell(layers, losses))
+    return clinic.Clinic(cells, cells, 8, {"data": {"synthetic": synthetic}})
 
 
 # --- schedules -----------------------------------------------------------------------------
@@ -113,13 +105,11 @@ def test_a_control_changes_the_setting() -> None:
 
 
 def test_losses_beyond_any_number_are_drawn() -> None:
-    widget = clinic_explorer(clinic_record(losses=[2.3, 1e9, None], fate="explodes"))
+    widget = clinic_explorer(clinic_record((2.3, 1e9, math.inf)))
     assert widget.error is None
     assert "explodes" in widget.alt
     assert math.isfinite(len(widget.png))
 
 
 def test_synthetic_images_are_told() -> None:
-    record = clinic_record()
-    record["provenance"]["data"]["synthetic"] = True
-    assert "SYNTHETIC" in clinic_explorer(record).alt
+    assert "SYNTHETIC" in clinic_explorer(clinic_record(synthetic=True)).alt

@@ -146,17 +146,16 @@ def _draw_curve(ax: Any, cell: Mapping[str, Any], kind: str, rule: PlateauSchedu
 # --- the clinic ------------------------------------------------------------------------------
 
 
-def clinic_explorer(record: Mapping[str, Any], setting: clinic.Setting | None = None) -> PictureWidget:
+def clinic_explorer(record: clinic.Clinic, setting: clinic.Setting | None = None) -> PictureWidget:
     """One setting of the recorded clinic: the scale in every layer, the losses, and the reason.
 
     record: as `clinic.load_record` gives it. setting: where the controls start; the paper's, if None.
     """
     start = setting or clinic.Setting()
-    parts = {"inputs": clinic.INPUTS, "init": clinic.INITS, "biases": clinic.BIASES, "rule": clinic.RULES}
     labels = {"inputs": "Inputs", "init": "Weights", "biases": "Biases", "rule": "Rule"}
     controls = {
         name: choice(labels[name], [(w, key) for key, w in known.items()], getattr(start, name), name)
-        for name, known in parts.items()
+        for name, known in clinic.WORDS.items()
     }
 
     def draw(inputs: str, init: str, biases: str, rule: str) -> tuple[Figure, str]:
@@ -165,19 +164,17 @@ def clinic_explorer(record: Mapping[str, Any], setting: clinic.Setting | None = 
     return PictureWidget(controls, draw)
 
 
-def _draw_setting(record: Mapping[str, Any], setting: clinic.Setting) -> tuple[Figure, str]:
-    full, cell = clinic.find(record["full"], setting), clinic.find(record["narrow"], setting)
+def _draw_setting(record: clinic.Clinic, setting: clinic.Setting) -> tuple[Figure, str]:
+    layers, cell = record.full[setting].layers, record.narrow[setting]
     figure, ((left, right),) = widget_axes(1, 2, height=4.0)
-    names = [layer["name"] for layer in full["layers"]]
-    output, signal = ([layer[what] for layer in full["layers"]] for what in ("output", "signal"))
-    sgd_plots.draw_scales(left, names, output, signal)
+    names, signal = [layer.name for layer in layers], [layer.signal for layer in layers]
+    sgd_plots.draw_scales(left, names, [layer.output for layer in layers], signal)
     label_axes(left, "the paper's size, before the first step", "", "root mean square")
-    losses = [clinic.EXPLODED if loss is None else loss for loss in cell["losses"]]
+    losses = [loss if math.isfinite(loss) else clinic.EXPLODED for loss in cell.losses]
     sgd_plots.draw_losses(right, losses, math.log(clinic.CLASSES))
-    divisor = record["narrow"]["divisor"]
-    label_axes(right, f"{divisor} times narrower, ten images (recorded)", "step", "loss (nats)")
-    verdict = f"{cell['fate']}: {clinic.reason(cell)}"
-    note = " (SYNTHETIC images)" if record["provenance"]["data"]["synthetic"] else ""
+    label_axes(right, f"{record.divisor} times narrower, ten images (recorded)", "step", "loss (nats)")
+    verdict = f"{cell.fate}: {cell.reason}"
+    note = " (SYNTHETIC images)" if record.provenance["data"]["synthetic"] else ""
     figure.suptitle(verdict + note, fontsize=FONT_SIZE, x=0.02, ha="left")
     figure.subplots_adjust(left=0.085, right=0.98, top=0.84, bottom=0.13, wspace=0.22)
     scales = ", ".join(f"{n} {short(s)}" for n, s in zip(names, signal, strict=True))

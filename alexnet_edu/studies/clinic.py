@@ -1,29 +1,23 @@
 """The clinic: why does this AlexNet not train? Settings in, scales per layer and losses out.
 
 A setting is one way to scale the inputs, to draw the weights, to start the biases, and to
-update. Each is put to the same test: what arrives in every layer of the untrained network, and
+update. Each gets the same test: what arrives in every layer of the untrained network, and
 in every gradient, for a batch of ten images, one of each class; then a few steps on that batch
-alone. Whoever cannot learn ten images by heart does not learn a million. The classes are
+alone. A network that cannot learn ten images by heart will not learn a million. The classes are
 equally frequent, so while the network cannot tell the images apart its loss cannot fall below ln 10.
 
-The network of the paper takes seconds for a step on a CPU. `narrow` makes one of the same depth
-with eight times fewer kernels, and weights larger to match, so that numbers have the same scale in
-every layer. It takes many steps where the large one takes few.
+A step of the paper's network takes seconds on a CPU. `narrow` makes one of the same depth with eight times
+fewer kernels, and weights larger to match, so that numbers have the same scale in every layer.
 
 Dropout is off throughout (its factor 0.5 is on). Its masks differ from image to image, and where the
 network is blind to the images it learns the masks by heart: the loss would fall for nothing.
-
-    alexnet-edu experiment clinic
-
-records all settings for the network of the paper; `narrow` gives a network of the same depth
-and the same gains that answers in seconds.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu import files as json_files
+from alexnet_edu import files
 from alexnet_edu.data.images import Images
 from alexnet_edu.environment import joint_provenance, provenance
 from alexnet_edu.files import read_json, write_json
@@ -40,16 +34,19 @@ from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer, fan_ins, narrow, variant
 from alexnet_edu.training.loop import keep_freed_memory
 
+EXPERIMENT = "clinic"
 INPUTS = {"raw": "0–255 minus the mean", "unit": "0–1 minus the mean", "standardized": "standardized"}
 INITS = {"paper": "N(0, 0.01²)", "run145": "N(0, 0.01²), conv3–5 N(0, 0.03²)", "he": "N(0, 2/fan-in)"}
 BIASES = {"ones": "1 (§5)", "zeros": "0"}
 RULES = {"sgd": "SGD, ε = 0.01, momentum 0.9", "adam": "Adam, ε = 0.001"}
+WORDS = {"inputs": INPUTS, "init": INITS, "biases": BIASES, "rule": RULES}
 CLASSES = 10
 DIVISOR = 8  # so many times fewer kernels has the narrow network of the record
 STEPS, FULL_STEPS = 60, 3  # of training in the record, of the narrow network and of the paper's
 EXPLODED = 1e4  # nats; a loss beyond this, or one that is no number, ends a training
 LEARNED = 0.9  # share of ln 10 below which the last three losses must lie
-FATES = ("learns", "stands still", "explodes")
+BLIND = 1e-3  # logits that tell images apart by less than this teach the classifier nothing soon
+LOUD = 2.0  # logits of this size make the first losses, and so the first gradients, large
 
 
 @dataclass(frozen=True)
@@ -62,11 +59,9 @@ class Setting:
     rule: str = "sgd"
 
     def __post_init__(self) -> None:
-        for name, known in (("inputs", INPUTS), ("init", INITS), ("biases", BIASES), ("rule", RULES)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(map(repr, known))}"
-                )
+        for name, known in WORDS.items():
+            if (word := getattr(self, name)) not in known:
+                raise ValueError(f"{name} is {word!r}; choose one of {', '.join(map(repr, known))}")
 
     def words(self) -> str:
         """In words, for a line of text."""
@@ -76,7 +71,72 @@ class Setting:
         )
 
 
-SETTINGS = tuple(Setting(*parts) for parts in itertools.product(INPUTS, INITS, BIASES, RULES))
+SETTINGS = tuple(Setting(*parts) for parts in itertools.product(*WORDS.values()))
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """One layer of the network on a batch, before ReLU; root mean squares of all values.
+
+    output: of Wx + b. signal: of what is left after the mean over the images is taken away: what the
+    layer says about *this* image. gradient: of ∂L/∂W. weight: of W.
+    """
+
+    name: str
+    output: float
+    signal: float
+    gradient: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting examined and trained.
+
+    layers: before the training. losses: in nats, before each step, and after the last where it did not
+    explode; infinite for one that is no finite number.
+    """
+
+    layers: tuple[LayerScale, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def fate(self) -> str:
+        """What became of the training: "learns", "stands still" or "explodes".
+
+        "explodes": a loss beyond EXPLODED, or the last three above twice ln 10 on average.
+        "learns": these three below LEARNED · ln 10.
+        """
+        last = self.losses[-3:]
+        level = sum(last) / len(last) / math.log(CLASSES)
+        if level > 2 or not max(self.losses) < EXPLODED:
+            return "explodes"
+        return "learns" if level < LEARNED else "stands still"
+
+    @property
+    def reason(self) -> str:
+        """One line: why it went so, from what was measured before the first step and the losses."""
+        signal, output = self.layers[-1].signal, self.layers[-1].output
+        differ = f"the images differ by {signal:.1g} in the logits"
+        if self.fate == "explodes":
+            if output > LOUD:
+                return (
+                    f"logits of {output:.2g} before the first step: the first gradients throw the weights far"
+                )
+            return f"logits of {output:.2g} are harmless, but the steps are too long for inputs of this size"
+        if self.fate == "learns":
+            if output > LOUD:
+                return f"logits of {output:.2g} are loud, but these steps calm them in time"
+            if signal >= BLIND:
+                return f"{differ}: enough for the classifier to begin with"
+            return f"{differ} only, but the steps do not shrink with the gradient"
+        if max(self.losses) > 2 * math.log(CLASSES):
+            return (
+                f"logits of {output:.2g}: the first steps threw the weights far, and now nothing gets through"
+            )
+        if self.losses[-1] < 0.98 * math.log(CLASSES):
+            return f"{differ}: it is on its way, but {len(self.losses) - 1} steps are too few"
+        return f"{differ}: the classifier has nothing to learn from, nor have the layers below it"
 
 
 @dataclass(frozen=True)
@@ -160,52 +220,36 @@ def build(setting: Setting, divisor: int = 1, seed: int = 0) -> AlexNet:
 # --- the examination -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class LayerScale:
-    """One layer of the network on a batch, before ReLU; root mean squares of all values.
-
-    output: of Wx + b. signal: of what is left after the mean over the images is taken away: what the
-    layer says about *this* image. gradient: of ∂L/∂W. weight: of W.
-    """
-
-    name: str
-    output: float
-    signal: float
-    gradient: float
-    weight: float
-
-
-def examine(model: AlexNet, x: Tensor, labels: Tensor) -> tuple[float, list[LayerScale]]:
-    """The loss and the scales in all layers. Dropout is off, its factor 0.5 is on; weights stay.
+def examine(model: AlexNet, x: Tensor, labels: Tensor) -> tuple[LayerScale, ...]:
+    """The scales in all layers. Dropout is off, its factor 0.5 is on; weights stay.
 
     x: (N, 3, side, side) inputs as the network sees them; labels: (N,).
     """
     model.eval()
     model.zero_grad(set_to_none=True)
-    seen: dict[str, tuple[float, float]] = {}
+    answers: dict[str, tuple[float, float]] = {}
 
     def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_: nn.Module, __: Any, z: Tensor) -> None:  # at once: ReLU will write over z
             z = z.detach()
-            seen[name] = (_rms(z), _rms(z - z.mean(0)))
+            answers[name] = (_rms(z), _rms(z - z.mean(0)))
 
         return hook
 
-    names = [layer.name for layer in model.architecture.layers]
-    handles = [model.weights(name).register_forward_hook(note(name)) for name in names]
+    weights = {layer.name: model.weights(layer.name) for layer in model.architecture.layers}
+    handles = [module.register_forward_hook(note(name)) for name, module in weights.items()]
     try:
-        loss = F.cross_entropy(model(x), labels)
+        F.cross_entropy(model(x), labels).backward()
     finally:
         for handle in handles:
             handle.remove()
-    loss.backward()
-    found = []
-    for name in names:
-        weight = model.weights(name).get_parameter("weight")
+    scales = []
+    for name, module in weights.items():
+        weight = module.get_parameter("weight")
         assert weight.grad is not None
-        found.append(LayerScale(name, *seen[name], _rms(weight.grad), _rms(weight.detach())))
+        scales.append(LayerScale(name, *answers[name], _rms(weight.grad), _rms(weight.detach())))
     model.zero_grad(set_to_none=True)
-    return loss.item(), found
+    return tuple(scales)
 
 
 def _rms(x: Tensor) -> float:
@@ -217,8 +261,6 @@ def train(model: AlexNet, x: Tensor, labels: Tensor, rule: str, steps: int) -> l
 
     rule: a key of RULES. No weight decay. Dropout is off, its factor 0.5 is on.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule is {rule!r}; choose one of {', '.join(map(repr, RULES))}")
     keep_freed_memory()
     model.eval()
     optimizer: torch.optim.Optimizer
@@ -238,40 +280,15 @@ def train(model: AlexNet, x: Tensor, labels: Tensor, rule: str, steps: int) -> l
     return losses
 
 
-def fate(losses: Sequence[float | None]) -> str:
-    """What became of a training: one of FATES. losses: in their order; None is no finite number.
-
-    "explodes": a loss beyond EXPLODED, or the last three above twice ln 10 on average.
-    "learns": these three below LEARNED · ln 10. Raises ValueError where there is no loss at all.
-    """
-    if not losses:
-        raise ValueError("a training without losses has no fate, got []")
-    known = [loss for loss in losses if loss is not None and loss < EXPLODED]
-    if len(known) < len(losses):
-        return "explodes"
-    last = sum(known[-3:]) / len(known[-3:]) / math.log(CLASSES)
-    return "explodes" if last > 2 else "learns" if last < LEARNED else "stands still"
-
-
 def trial(
     setting: Setting, batch: Batch, *, steps: int = STEPS, divisor: int = DIVISOR, seed: int = 0
-) -> dict[str, Any]:
-    """One setting examined and trained, as plain data for a record.
-
-    "layers": a `LayerScale` each, before the training. "losses": before each step, and after the
-    last where it did not explode; None for a loss that is no finite number. "fate": of FATES.
-    """
+) -> Cell:
+    """One setting examined and trained."""
     x = batch.scaled(setting.inputs)
     model = build(setting, divisor, seed)
-    layers = examine(model, x, batch.labels)[1]
+    layers = examine(model, x, batch.labels)
     losses = train(model, x, batch.labels, setting.rule, steps)
-    finite = [loss if math.isfinite(loss) else None for loss in losses]
-    return {
-        **asdict(setting),
-        "layers": [asdict(scale) for scale in layers],
-        "losses": finite,
-        "fate": fate(finite),
-    }
+    return Cell(layers, tuple(loss if math.isfinite(loss) else math.inf for loss in losses))
 
 
 # --- the record ------------------------------------------------------------------------------
@@ -282,13 +299,15 @@ def record(batch: Batch, runs_dir: Path, *, say: Callable[[str], None] = print) 
 
     Each is kept in runs_dir once it is done: killed and called again, this goes on.
     """
-    narrow_cells = [_kept(s, batch, runs_dir, STEPS, DIVISOR, say) for s in SETTINGS]
-    full_cells = [_kept(s, batch, runs_dir, FULL_STEPS, 1, say) for s in SETTINGS]
-    origins = [cell.pop("provenance") for cell in (*narrow_cells, *full_cells)]
+    parts: dict[str, Any] = {}
+    origins = []
+    for size, divisor, steps in (("narrow", DIVISOR, STEPS), ("full", 1, FULL_STEPS)):
+        cells = [_kept(setting, batch, runs_dir, steps, divisor, say) for setting in SETTINGS]
+        origins += [cell.pop("provenance") for cell in cells]
+        parts[size] = {"divisor": divisor, "steps": steps, "cells": cells}
     return {
-        "experiment": "clinic",
-        "narrow": {"divisor": DIVISOR, "steps": STEPS, "cells": narrow_cells},
-        "full": {"divisor": 1, "steps": FULL_STEPS, "cells": full_cells},
+        "experiment": EXPERIMENT,
+        **parts,
         "provenance": {
             **joint_provenance(origins),
             "precision": ["float32"],
@@ -307,52 +326,39 @@ def _kept(
     name = "-".join(asdict(setting).values())
     path = runs_dir / f"clinic-{name}-{divisor}-{steps}-{batch.fingerprint[:10]}.json"
     if not path.exists():
-        found = trial(setting, batch, steps=steps, divisor=divisor)
-        write_json(path, {**found, "provenance": provenance()})
-        size = "the paper's size" if divisor == 1 else f"{divisor} times narrower"
-        say(f"{size}, {steps} steps: {setting.words()}: {found['fate']}")
+        origin, cell = provenance(), trial(setting, batch, steps=steps, divisor=divisor)
+        losses = [loss if math.isfinite(loss) else None for loss in cell.losses]  # JSON has no infinity
+        layers = [asdict(layer) for layer in cell.layers]
+        made = {**asdict(setting), "layers": layers, "losses": losses, "fate": cell.fate}
+        write_json(path, {**made, "provenance": origin})
+        say(f"{divisor} times narrower, {steps} steps: {setting.words()}: {cell.fate}")
     return read_json(path)
 
 
-def load_record(path: Path) -> dict[str, Any]:
-    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
-    return json_files.load_record(path, "clinic", {"narrow", "full", "provenance"})
+@dataclass(frozen=True)
+class Clinic:
+    """The record as it is read: each setting's cell, of the narrow network and at the paper's size.
 
-
-def find(part: Mapping[str, Any], setting: Setting) -> dict[str, Any]:
-    """The cell of one setting. part: `record["narrow"]` or `record["full"]`.
-
-    Raises ValueError if it is not there.
+    divisor: so many times fewer kernels has the narrow one.
     """
-    for cell in part["cells"]:
-        if all(cell[name] == value for name, value in asdict(setting).items()):
-            return cell
-    raise ValueError(f"the record holds nothing about {setting.words()}")
+
+    narrow: dict[Setting, Cell]
+    full: dict[Setting, Cell]
+    divisor: int
+    provenance: dict[str, Any]
 
 
-# --- the reason ------------------------------------------------------------------------------
+def load_record(path: Path) -> Clinic:
+    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
+    made = files.load_record(path, EXPERIMENT, {"narrow", "full", "provenance"})
+    narrow, full = ({_setting(c): _cell(c) for c in made[size]["cells"]} for size in ("narrow", "full"))
+    return Clinic(narrow, full, made["narrow"]["divisor"], made["provenance"])
 
-BLIND = 1e-3  # logits that tell images apart by less than this teach the classifier nothing soon
-LOUD = 2.0  # logits of this size make the first losses, and so the first gradients, large
+
+def _setting(cell: dict[str, Any]) -> Setting:
+    return Setting(**{name: cell[name] for name in WORDS})
 
 
-def reason(cell: Mapping[str, Any]) -> str:
-    """One line: why a cell fares as it does, from what was measured before the first step and the losses."""
-    last, losses = cell["layers"][-1], cell["losses"]
-    signal, output = last["signal"], last["output"]
-    differ = f"the images differ by {signal:.1g} in the logits"
-    if cell["fate"] == "explodes":
-        if output > LOUD:
-            return f"logits of {output:.2g} before the first step: the first gradients throw the weights far"
-        return f"logits of {output:.2g} are harmless, but the steps are too long for inputs of this size"
-    if cell["fate"] == "learns" and output > LOUD:
-        return f"logits of {output:.2g} are loud, but these steps calm them in time"
-    if cell["fate"] == "learns" and signal >= BLIND:
-        return f"{differ}: enough for the classifier to begin with"
-    if cell["fate"] == "learns":
-        return f"{differ} only, but the steps do not shrink with the gradient"
-    if max(losses) > 2 * math.log(CLASSES):
-        return f"logits of {output:.2g}: the first steps threw the weights far, and now nothing gets through"
-    if losses[-1] < 0.98 * math.log(CLASSES):
-        return f"{differ}: it is on its way, but {len(losses) - 1} steps are too few"
-    return f"{differ}: the classifier has nothing to learn from, nor have the layers below it"
+def _cell(cell: dict[str, Any]) -> Cell:
+    losses = (math.inf if loss is None else loss for loss in cell["losses"])
+    return Cell(tuple(LayerScale(**layer) for layer in cell["layers"]), tuple(losses))

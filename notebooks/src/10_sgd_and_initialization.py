@@ -511,9 +511,7 @@ figure, axes = plt.subplots(1, 3, figsize=(14, 4), sharey=True)
 names = list(reads)
 for ax, (inputs, words) in zip(axes, clinic.INPUTS.items(), strict=True):
     lines = {
-        clinic.INITS[init]: [
-            layer["signal"] for layer in clinic.find(cells["full"], Setting(inputs, init))["layers"]
-        ]
+        clinic.INITS[init]: [layer.signal for layer in cells.full[Setting(inputs, init)].layers]
         for init in clinic.INITS
     }
     sgd_plots.draw_lines(ax, range(8), lines, ("", ""), f"inputs: {words}", markers=True, log=True)
@@ -522,7 +520,7 @@ axes[0].set_ylabel("root mean square of what differs\nbetween the ten images, in
 figure.suptitle("The paper's network before its first step (recorded, ten images of CIFAR-10)")
 plt.tight_layout()
 plt.show()
-made = cells["provenance"]
+made = cells.provenance
 print(
     f"recorded {', '.join(made['dates'])} on {', '.join(made['hardware'])} in {', '.join(made['precision'])}; {made['data']['source']}"
 )
@@ -537,24 +535,18 @@ print(
 
 # %%
 for inputs in clinic.INPUTS:
-    signals = {
-        i: [layer["signal"] for layer in clinic.find(cells["full"], Setting(inputs, i))["layers"]]
-        for i in ("paper", "he")
-    }
+    signals = {i: [layer.signal for layer in cells.full[Setting(inputs, i)].layers] for i in ("paper", "he")}
     assert signals["paper"][0] > 1000 * signals["paper"][-1]
     assert signals["he"][0] < 100 * signals["he"][-1]
 rms = {"raw": 1.0, "unit": 1 / 255}
 for inputs in ("raw", "unit"):
-    first = clinic.find(cells["full"], Setting(inputs))["layers"][0]["output"]
+    first = cells.full[Setting(inputs)].layers[0].output
     pixel = first / (363**0.5 * 0.01)
     rms[inputs] = pixel
     print(
         f"inputs {clinic.INPUTS[inputs]}: conv1 gives {first:.3g}, so by √363 · 0.01 the pixels have {pixel:.3g}"
     )
-    last_signal = {
-        b: clinic.find(cells["full"], Setting(inputs, biases=b))["layers"][-1]["signal"]
-        for b in clinic.BIASES
-    }
+    last_signal = {b: cells.full[Setting(inputs, biases=b)].layers[-1].signal for b in clinic.BIASES}
     ratio = last_signal["ones"] / last_signal["zeros"]
     print(
         f"    differences in the logits: biases 1 {last_signal['ones']:.2g}, biases 0 {last_signal['zeros']:.2g}: {ratio:.1f} times"
@@ -563,8 +555,8 @@ for inputs in ("raw", "unit"):
 assert 240 < rms["raw"] / rms["unit"] < 270
 assert 40 < rms["raw"] < 100
 assert all(
-    30 < clinic.find(cells["full"], Setting("raw", biases=b))["layers"][-1]["signal"]
-    / clinic.find(cells["full"], Setting("unit", biases=b))["layers"][-1]["signal"] < 1000
+    30 < cells.full[Setting("raw", biases=b)].layers[-1].signal
+    / cells.full[Setting("unit", biases=b)].layers[-1].signal < 1000
     for b in clinic.BIASES
 )  # fmt: skip
 
@@ -579,8 +571,8 @@ assert all(
 # %%
 worst = 1.0
 for setting in clinic.SETTINGS:
-    wide, thin_cell = (clinic.find(cells[size], setting)["layers"] for size in ("full", "narrow"))
-    ratios = [a["signal"] / b["signal"] for a, b in zip(wide, thin_cell, strict=True)]
+    wide, thin_cell = (each[setting].layers for each in (cells.full, cells.narrow))
+    ratios = [a.signal / b.signal for a, b in zip(wide, thin_cell, strict=True)]
     worst = max(worst, *ratios, *(1 / ratio for ratio in ratios))
 print(f"the largest factor between the two sizes, over 36 settings and eight layers: {worst:.2f}")
 assert worst < 2.5
@@ -593,19 +585,16 @@ def row_words(inputs, init):
 
 rows = [(inputs, init) for inputs in clinic.INPUTS for init in clinic.INITS]
 columns = [(biases, rule) for rule in clinic.RULES for biases in clinic.BIASES]
-table = [[clinic.find(cells["narrow"], Setting(*row, *column)) for column in columns] for row in rows]
-peaks = [[clinic.find(cells["full"], Setting(*row, *column))["losses"] for column in columns] for row in rows]
+table = [[cells.narrow[Setting(*row, *column)] for column in columns] for row in rows]
+peaks = [[cells.full[Setting(*row, *column)].losses for column in columns] for row in rows]
 words = [
-    [
-        f"loss {c['losses'][-1]:.2f}\n(full size, 3 steps: ≤ {max(x or math.inf for x in p):.2g})"
-        for c, p in zip(*pair, strict=True)
-    ]
+    [f"loss {c.losses[-1]:.2f}\n(full size, 3 steps: ≤ {max(p):.2g})" for c, p in zip(*pair, strict=True)]
     for pair in zip(table, peaks, strict=True)
 ]
 figure, ax = plt.subplots(figsize=(12, 9))
 heads = [f"{clinic.RULES[rule]}\nbiases {clinic.BIASES[biases]}" for biases, rule in columns]
 sgd_plots.draw_fates(
-    ax, [row_words(*row) for row in rows], heads, [[c["fate"] for c in line] for line in table], words
+    ax, [row_words(*row) for row in rows], heads, [[c.fate for c in line] for line in table], words
 )
 ax.set_title("Ten images by heart, 60 steps, narrow network (recorded); chance is 2.30", y=1.09)
 plt.tight_layout()
@@ -618,12 +607,9 @@ plt.show()
 for (inputs, init), line in zip(rows, table, strict=True):
     print(f"{clinic.INPUTS[inputs]}, {clinic.INITS[init]}")
     for (biases, rule), cell in zip(columns, line, strict=True):
-        peak = max(
-            loss if loss is not None else math.inf
-            for loss in clinic.find(cells["full"], Setting(inputs, init, biases, rule))["losses"]
-        )
+        peak = max(cells.full[Setting(inputs, init, biases, rule)].losses)
         print(
-            f"    biases {clinic.BIASES[biases][0]}, {rule:4} {cell['fate']:12} {clinic.reason(cell)} [full size: up to {peak:.3g}]"
+            f"    biases {clinic.BIASES[biases][0]}, {rule:4} {cell.fate:12} {cell.reason} [full size: up to {peak:.3g}]"
         )
 
 # %% [markdown]
@@ -644,27 +630,25 @@ for (inputs, init), line in zip(rows, table, strict=True):
 # themselves are 0.01.
 
 # %%
-fates = {tuple(s.__dict__.values()): clinic.find(cells["narrow"], s)["fate"] for s in clinic.SETTINGS}
+fates = {tuple(vars(s).values()): cell.fate for s, cell in cells.narrow.items()}
 assert all(
     fates[inputs, "paper", biases, "sgd"] == "stands still"
     for inputs in ("unit", "standardized")
     for biases in clinic.BIASES
 )
 assert fates["raw", "paper", "ones", "sgd"] == fates["raw", "run145", "ones", "sgd"] == "learns"
-paper_start, run145_start = (
-    clinic.find(cells["narrow"], Setting(init=i))["losses"] for i in ("paper", "run145")
-)
+paper_start, run145_start = (cells.narrow[Setting(init=i)].losses for i in ("paper", "run145"))
 first_below = [next(i for i, loss in enumerate(losses) if loss < 2) for losses in (paper_start, run145_start)]
 assert first_below[0] > 25 > 12 > first_below[1]
-zeros_start = clinic.find(cells["narrow"], Setting(biases="zeros"))["losses"]
+zeros_start = cells.narrow[Setting(biases="zeros")].losses
 assert all(loss > 2 for loss in zeros_start[: first_below[0] + 10])
 for biases in clinic.BIASES:
-    losses = clinic.find(cells["full"], Setting("raw", "he", biases))["losses"]
-    assert max(loss or math.inf for loss in losses) > 1e4
-he_losses = {b: clinic.find(cells["full"], Setting("unit", "he", b))["losses"] for b in clinic.BIASES}
+    losses = cells.full[Setting("raw", "he", biases)].losses
+    assert max(losses) > 1e4
+he_losses = {b: cells.full[Setting("unit", "he", b)].losses for b in clinic.BIASES}
 assert max(he_losses["ones"]) > 10
 assert max(he_losses["zeros"]) < 2.4
-full_adam = clinic.find(cells["full"], Setting(rule="adam"))["losses"]
+full_adam = cells.full[Setting(rule="adam")].losses
 assert all(f == "learns" for (*_, rule), f in fates.items() if rule == "adam")
 assert full_adam[0] < 2.5
 assert full_adam[1] > 20
@@ -683,7 +667,7 @@ patients = {
 }
 healed = {name: clinic.trial(s, batch, steps=steps, divisor=divisor) for name, s in patients.items()}
 figure, ax = plt.subplots(figsize=(8.5, 3.8))
-lines = {name: trial["losses"] for name, trial in healed.items()} | {
+lines = {name: trial.losses for name, trial in healed.items()} | {
     "chance, ln 10": [math.log(10)] * (steps + 1)
 }
 size = "full size" if divisor == 1 else f"{divisor} times narrower"
@@ -693,13 +677,11 @@ sgd_plots.draw_lines(
 plt.tight_layout()
 plt.show()
 for name, trial in healed.items():
-    print(
-        f"{name}: the images differ by {trial['layers'][-1]['signal']:.1g} in the logits; it {trial['fate']}"
-    )
+    print(f"{name}: the images differ by {trial.layers[-1].signal:.1g} in the logits; it {trial.fate}")
 sick, well = healed.values()
-assert sick["fate"] == "stands still"
-assert well["fate"] == "learns"
-assert well["layers"][-1]["signal"] > 100 * sick["layers"][-1]["signal"]
+assert sick.fate == "stands still"
+assert well.fate == "learns"
+assert well.layers[-1].signal > 100 * sick.layers[-1].signal
 
 # %% [markdown]
 # **Your own patient.** Choose a setting. On the left all of a layer's numbers and what of them differs between images; on the
@@ -731,9 +713,9 @@ clinic_explorer(cells)
 
 # %%
 for init in ("paper", "run145"):
-    losses = clinic.find(cells["narrow"], Setting(init=init))["losses"]
+    losses = cells.narrow[Setting(init=init)].losses
     first = next(i for i, loss in enumerate(losses) if loss < 2)
-    signal = clinic.find(cells["full"], Setting(init=init))["layers"][-1]["signal"]
+    signal = cells.full[Setting(init=init)].layers[-1].signal
     print(
         f"{clinic.INITS[init]:34} differences in the logits {signal:.2g}; loss below 2 after {first} steps (recorded)"
     )
@@ -838,8 +820,8 @@ verdict(
 )
 
 # %%
-flat = clinic.find(cells["narrow"], Setting("unit"))["losses"][-1]
-logits = [clinic.find(cells["full"], Setting(inputs))["layers"][-1]["signal"] for inputs in ("raw", "unit")]
+flat = cells.narrow[Setting("unit")].losses[-1]
+logits = [cells.full[Setting(inputs)].layers[-1].signal for inputs in ("raw", "unit")]
 if my_loss is not None:
     print(f"loss after 60 steps: you predicted {my_loss:g}, measured {flat:.3f} (recorded, narrow network)")
 if my_factor is not None:

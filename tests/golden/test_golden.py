@@ -430,10 +430,9 @@ def records() -> Found:
         keep(f"specialization, {name}", record, pooled=astuple(pooled), columns=columns)
 
     record = clinic.load_record(folder / "clinic.json")
-    for part in ("narrow", "full"):
-        cells = {setting.words(): clinic.find(record[part], setting) for setting in clinic.SETTINGS}
-        fates = {words: [cell["fate"], clinic.reason(cell)] for words, cell in cells.items()}
-        keep(f"clinic, {part}", record, fates=fates)
+    for part, cells in (("narrow", record.narrow), ("full", record.full)):
+        fates = {setting.words(): [cell.fate, cell.reason] for setting, cell in cells.items()}
+        keep(f"clinic, {part}", json.loads((folder / "clinic.json").read_text()), fates=fates)
 
     keep("augmenting", augment_trials.load_record(folder / "augmenting.json"))
     keep("two-columns", column_trials.load_record(folder / "two-columns.json"))

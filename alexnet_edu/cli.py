@@ -61,11 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _is_bad_input(error: Exception) -> bool:
     """Whether the message was written for the person who typed the command."""
     from alexnet_edu.files import DataError
-    from alexnet_edu.ledger.ours import RecordError
     from alexnet_edu.model.compiling import CannotCompile
     from alexnet_edu.training.loop import CheckpointError
 
-    return isinstance(error, DataError | CheckpointError | RecordError | CannotCompile | ValueError)
+    return isinstance(error, DataError | CheckpointError | CannotCompile | ValueError)
 
 
 # --- the commands ---------------------------------------------------------------------
@@ -126,23 +125,20 @@ def _data_imagenet(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from alexnet_edu.ledger import table as claims
+    import json
 
-    if options.id is None:
-        width = max(claims.NARROWEST, min(160, shutil.get_terminal_size((120, 40)).columns))
-        print(claims.table(options.section, options.notebook, width=width))
-        return 0
-    claim, ours = claims.claim_named(options.id), claims.ours(options.id)
-    rows = {
-        "claim": claim.statement,
-        "section": claim.section,
-        "paper": claim.paper,
-        "2012 log": claim.log,
-        "ours": f"{ours.value} ({ours.provenance})" if ours else claims.NOT_MEASURED,
-        "checked": f"{', '.join(claim.check) or 'not'}: {claim.how}",
-        "notebook": f"{claim.notebook} {claims.NOTEBOOKS[claim.notebook]}",
-    }
-    print("\n".join(f"{name:9s} {text}" for name, text in rows.items()))
+    from alexnet_edu.ledger import table
+
+    claims = table.chosen(options.section, options.notebook)
+    if options.id is not None:
+        claims = [table.claim_named(options.id)]
+    width = max(table.NARROWEST, min(120, shutil.get_terminal_size((80, 40)).columns))
+    if options.json:
+        print(json.dumps([table.as_object(claim) for claim in claims], indent=1, ensure_ascii=False))
+    elif options.id is not None:
+        print(table.detail(claims[0], width))
+    else:
+        print(table.lines(claims, width))
     return 0
 
 
@@ -228,10 +224,9 @@ def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
 def _two_columns(options: argparse.Namespace) -> int:
     from alexnet_edu.environment import results_dir
     from alexnet_edu.files import write_json
-    from alexnet_edu.ledger.ours import TWO_COLUMNS
     from alexnet_edu.two_gpus import check as column_trials
 
-    path = options.output or results_dir() / TWO_COLUMNS
+    path = options.output or results_dir() / "two-columns.json"
     write_json(path, column_trials.record(options.batch, rounds=options.rounds))
     print(f"two columns, equality, bytes and seconds: {path}")
     return 0
@@ -508,6 +503,7 @@ def _add_claims(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="one claim, with how it is checked")
     parser.add_argument("--section", help='such as 3.1, 3, abstract, "Fig. 1"')
     parser.add_argument("--notebook", help="such as 01")
+    parser.add_argument("--json", action="store_true", help="as a list of objects")
     parser.set_defaults(run=_claims)
 
 

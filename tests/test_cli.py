@@ -15,7 +15,6 @@ from alexnet_edu import cli, doctor
 from alexnet_edu.data import cifar10 as data
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import DataError, read_json, write_json
-from alexnet_edu.ledger.table import CLAIMS
 from alexnet_edu.studies import figure1, result_trials
 from alexnet_edu.studies import laboratory as ablations
 from alexnet_edu.training.loop import CheckpointError
@@ -157,13 +156,18 @@ def test_claims_shows_the_table_of_a_section(capsys: Capture) -> None:
     assert "lrn" not in text
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_claims_shows_any_single_claim(claim: Any, capsys: Capture) -> None:
-    assert cli.main(["claims", claim.id]) == 0
-    text = capsys.readouterr().out
-    assert claim.statement in text
-    assert claim.paper in text
-    assert "\nours      " in text
+def test_claims_as_objects(capsys: Capture) -> None:
+    assert cli.main(["claims", "--json", "--notebook", "01"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [claim["id"] for claim in found] == ["relu-6x", "relu-several", "relu-saturate"]
+    assert {"verdict", "section", "claim", "paper", "log", "ours", "lesson"} <= set(found[0])
+
+
+def test_one_claim_in_full(capsys: Capture) -> None:
+    assert cli.main(["claims", "relu-6x"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "6 times faster to 25% training error" in text
+    assert "verdict" in text
 
 
 def fake_record(

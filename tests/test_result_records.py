@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alexnet_edu import paper
-from alexnet_edu.files import write_json
-from alexnet_edu.ledger import claims as ledger
-from alexnet_edu.ledger.ours import RecordError, ours
-from alexnet_edu.ledger.table import CLAIMS
 from alexnet_edu.studies import result_records as results
 
 
@@ -104,55 +97,3 @@ def test_tables_have_a_line_for_each_row(record: dict[str, Any]) -> None:
     assert len(kinds) == 2 + len(results.KINDS)
     assert kinds[-1].split()[-1] == kinds[-2].split()[-1] == "20"  # seconds of both parts
     assert "3 networks for 4 epochs of 50,000 images; 2 problems of 2,500" in results.origin(record)
-
-
-@pytest.mark.parametrize(
-    ("claim", "expected"),
-    [
-        ("ten-crop", "28.0% with ten patches, 30.0% without; -2.00 [-2.00, -2.00] points"),
-        ("table2-5", "five averaged against one: 24.0% against 27.0%; -3.00 [-3.20, -2.80] points (groups"),
-        ("table2-5", "share no network; on CIFAR-10, 4 epochs, 3 seeds"),
-        ("table2-1s", "against one from scratch -4.00 [-5.96, -2.04]; -4.00 [-5.96, -2.04]; against the"),
-        ("table2-1s", "the same network from scratch -3.50 ["),
-        ("table2-1s", "trained as long in all -3.00 ["),
-        ("table2-1s", "both trained long -5.00 ["),
-        ("table2-1s", "(2 problems of five classes of CIFAR-10 with 500 images each"),
-        ("table2-7s", "15.0%, 25.0%; against one from scratch -5.00 [-6.96, -3.04]; -5.00"),
-        ("table2-7s", "points, against one pre-trained -1.00 ["),
-    ],
-)
-def test_the_ledger_reads_the_record(
-    claim: str, expected: str, record: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
-    assert ours(claim) is None
-    write_json(tmp_path / "results.json", record)
-    found = ours(claim)
-    assert found is not None
-    assert expected in found.value
-    record["provenance"]["data"]["synthetic"] = True
-    write_json(tmp_path / "results.json", record)
-    assert "synthetic stand-in" in ours(claim).value  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("claim", ["ten-crop", "table2-5", "table2-1s", "table2-7s"])
-def test_another_or_a_damaged_record_is_told(
-    claim: str, record: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
-    for broken in (record | {"experiment": "norms"}, record | {"members": {}, "problems": []}):
-        write_json(tmp_path / "results.json", broken)
-        with pytest.raises(RecordError, match=r"results\.json"):
-            ours(claim)
-
-
-def test_five_runs_before_the_contest_are_in_the_log() -> None:
-    """Table 2's average of five beats each of them, and their mean, by about as much as in the paper."""
-    tops = [ledger.RUNS_2012[name] for name in ledger.BEFORE_THE_CONTEST]
-    assert len(tops) == paper.FIVE_CNNS
-    mean = 100 * math.fsum(run.top1 for run in tops) / len(tops)
-    assert mean == pytest.approx(40.9, abs=0.01)
-    assert min(100 * run.top1 for run in tops) > paper.FIVE_CNNS_VALIDATION.top1
-    by_id = {claim.id: claim for claim in CLAIMS}
-    assert "120-2012, 131, 135, 137, 145" in by_id["table2-5"].log
-    assert "0.402500 / 0.179940" in by_id["table2-1"].log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,8 @@ NOTEBOOKS = {
     "11": "results: ten patches, ensembles, pre-training",
 }
 NEEDS_IMAGENET = "Needs the ImageNet training images."
+HOLDS, PARTLY, NOT_HERE = "holds", "partly", "does not hold here"
+Figures = dict[str, Any]  # what the texts of a claim name; "verdict" where a rule judges it
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Claim:
         "imagenet", needs the 1.2 million training images. Empty: nothing to check.
     notebook: number of the notebook that treats it, a key of `NOTEBOOKS`.
     how: how it is checked, in words.
+    ours: the text for what was found here, and where its figures come from (`claims.toml`, `ours.py`).
     """
 
     id: str
@@ -51,6 +55,7 @@ class Claim:
     check: tuple[Check, ...]
     notebook: str
     how: str
+    ours: Mapping[str, Any]
 
 
 class Logged(NamedTuple):
@@ -105,7 +110,7 @@ def _sums() -> SimpleNamespace:
     )
 
 
-FIGURES = {
+FIGURES: dict[str, Any] = {
     "p": paper,
     "run": SimpleNamespace(**RUNS_2012),
     "gain": SimpleNamespace(
@@ -119,10 +124,11 @@ FIGURES = {
 
 
 def _claim(claim_id: str, entry: dict[str, Any]) -> Claim:
-    texts = {key: text.format(**FIGURES) for key, text in entry.items() if key != "check"}
+    own = {"check": tuple(entry["check"]), "ours": entry.get("ours", {})}
+    texts = {key: text.format(**FIGURES) for key, text in entry.items() if key not in own}
     need = NEEDS_IMAGENET if "imagenet" in entry["check"] else ""
     texts["how"] = f"{need} {texts.get('how', '')}".strip()
-    return Claim(id=claim_id, check=tuple(entry["check"]), **texts)
+    return Claim(id=claim_id, **own, **texts)
 
 
 CLAIMS: tuple[Claim, ...] = tuple(_claim(*item) for item in _FILE["claims"].items())
@@ -136,3 +142,8 @@ def claim_named(claim_id: str) -> Claim:
         hint = f"did you mean {', '.join(near)}?" if near else "`alexnet-edu claims` lists them all"
         raise ValueError(f"there is no claim {claim_id!r}; {hint}")
     return _BY_ID[claim_id]
+
+
+def judged(whole: bool, part: bool = False) -> str:
+    """The verdict where all of the claim is so, or part of it."""
+    return HOLDS if whole else PARTLY if part else NOT_HERE

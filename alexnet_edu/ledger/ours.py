@@ -1,461 +1,412 @@
-"""What this project measured or counted for the claims, mostly read from `data/results`.
+"""What this project measured for the claims: one small reader each gives the figures and a verdict.
 
-One small function per claim turns a record into words. Nothing measured is ever typed by
-hand: without a record there is no value.
+The words around the figures stand in `claims.toml`. Nothing measured is ever typed by hand: without a
+record in `data/results` there is no value.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
 from typing import Any
 
 from alexnet_edu import paper as p
 from alexnet_edu.environment import results_dir
-from alexnet_edu.ledger.claims import claim_named
-from alexnet_edu.model.architecture import variant
-from alexnet_edu.paper import TARGET_TRAINING_ERROR
-from alexnet_edu.studies.convergence import epochs_to
-from alexnet_edu.studies.record import at_rate, shared_rates
-from alexnet_edu.two_gpus import traffic
-
-
-class RecordError(Exception):
-    """A recorded result is there but cannot be used; the message says what to do.
-
-    brief: the same without the folder's path, for tables that are saved in notebooks.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        advice = "delete it and record it again, or `git checkout data/results` for the published one"
-        super().__init__(f"{path} cannot be read as a result: {reason}; {advice}")
-        self.brief = f"{path.name} cannot be read: {reason}; {advice}"
+from alexnet_edu.files import DataError, load_record
+from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
+from alexnet_edu.ledger.counted import COUNTS
+from alexnet_edu.studies import record as studies
+from alexnet_edu.studies import result_records as results
+from alexnet_edu.studies import retrieval_records as retrieval
+from alexnet_edu.studies import specialization_records as specialization
+from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.statistics import Interval, crossing
 
 
 @dataclass(frozen=True)
 class Ours:
-    """What was measured or counted for one claim: in words, where it comes from, the record.
+    """What was measured or counted for one claim: in words, where it comes from, the record, the verdict.
 
     record: None where the value is counted, each time anew, and not read from a file.
+    verdict: None where no rule judges it.
     """
 
     value: str
     provenance: str
     record: Path | None
+    verdict: str | None
 
 
-# What the paper's claim comes to in a record, in words; None if the record does not say.
-Reader = Callable[[dict[str, Any]], str | None]
-READERS: dict[str, tuple[str, Reader]] = {}  # claim -> (file in results_dir(), its reader)
+Reader = Callable[[Any], Figures | None]
+READERS: dict[str, Reader] = {}  # claim -> its figures, from the record
 
 
-def reads(claim_id: str, file: str) -> Callable[[Reader], Reader]:
-    """Registers a function as the reader of one claim's result in `file`.
-
-    The file is a JSON object with "provenance"; the function may raise KeyError,
-    TypeError or ValueError where the object is not as it should be.
-    """
-    claim_named(claim_id)
-
-    def register(reader: Reader) -> Reader:
-        READERS[claim_id] = (file, reader)
-        return reader
-
-    return register
+def reader(claim_id: str) -> Callable[[Reader], Reader]:
+    """Registers the function that reads the figures of a claim from its record."""
+    return lambda function: READERS.setdefault(claim_named(claim_id).id, function)
 
 
 def ours(claim_id: str) -> Ours | None:
-    """What the recorded results say about a claim; None where nothing is recorded yet.
+    """What was counted or recorded for a claim; None where nothing is recorded yet.
 
-    Raises ValueError for an unknown claim, RecordError for a damaged record.
+    Raises ValueError for an unknown claim, DataError for a damaged record.
     """
-    claim_named(claim_id)
+    claim = claim_named(claim_id)
+    if not claim.ours:
+        return None
     if claim_id in COUNTS:
-        return Ours(COUNTS[claim_id](), "by arithmetic, each time anew", None)
-    if claim_id not in READERS:
-        return None
-    file, reader = READERS[claim_id]
-    path = results_dir() / file
-    record = _load(path)
-    if record is None:
+        figures = COUNTS[claim_id]()
+        return Ours(_words(claim, figures), "by arithmetic, each time anew", None, figures.get("verdict"))
+    path = results_dir() / f"{claim.ours['record']}.json"
+    if not path.exists():
         return None
     try:
-        value = reader(record)
-        return None if value is None else Ours(value, _provenance(record["provenance"]), path)
+        return _recorded(claim, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise RecordError(path, f"it is not a complete record ({type(error).__name__}: {error})") from error
+        raise DataError(_unreadable(path, error)) from error
 
 
-# --- what is counted ------------------------------------------------------------------------
-
-
-def _count_parameters() -> str:
-    return f"{sum(layer.parameters for layer in p.LAYERS):,}"
-
-
-def _count_neurons() -> str:
-    return f"{sum(layer.neurons for layer in p.LAYERS):,}"
-
-
-def _count_neurons_by_layer() -> str:
-    return " – ".join(f"{n:,}" for n in (3 * p.INPUT_SIDE**2, *(layer.neurons for layer in p.LAYERS)))
-
-
-def _count_shares() -> str:
-    total = sum(layer.parameters for layer in p.LAYERS)
-    convolutions = [layer for layer in p.LAYERS if layer.name.startswith("conv")]
-    return ", ".join(f"{c.name} {c.parameters / total:.2%}" for c in convolutions)
-
-
-def _count_first_side() -> str:
-    steps = (p.INPUT_SIDE - p.CONV1_SIZE) / p.CONV1_STRIDE
-    return f"1 + {steps:g}: {1 + math.floor(steps)} rounded down, {1 + math.ceil(steps)} rounded up"
-
-
-COUNTS: dict[str, Callable[[], str]] = {
-    "size-params": _count_parameters,
-    "size-neurons": _count_neurons,
-    "fig2-neurons": _count_neurons_by_layer,
-    "conv-share": _count_shares,
-    "size-224": _count_first_side,
-}
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None if there is no such file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except FileNotFoundError:
+def _recorded(claim: Claim, path: Path) -> Ours | None:
+    record: Record | dict[str, Any]
+    if "variants" in claim.ours:
+        record = studies.load(path.stem)
+        made, whole = record.provenance, set(claim.ours["variants"]) <= set(record.runs["variant"])
+        figures = of_study(claim, record) if whole else None
+    else:
+        record = load_record(path, path.stem, {"provenance"})
+        made, figures = record["provenance"], READERS[claim.id](record)
+    if figures is None:
         return None
-    except OSError as error:
-        raise RecordError(path, error.strerror or "the system cannot open it") from error
-    except ValueError as error:  # no JSON, no UTF-8, or NaN
-        raise RecordError(path, f"it is damaged ({error})") from error
-    if not isinstance(value, dict):
-        raise RecordError(path, f"it holds a {type(value).__name__}, not an object")
-    return value
+    figures["stand_in"] = _stand_in(made)
+    return Ours(_words(claim, figures), _provenance(made), path, figures.get("verdict"))
 
 
-def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is not a measured value")
+def _words(claim: Claim, figures: Figures, text: str = "text") -> str:
+    return str(claim.ours[text]).format(**FIGURES, **figures)
 
 
-def _provenance(value: Mapping[str, Any]) -> str:
-    """Date, commit, hardware, precision and data of a record, in one line."""
-    data = value["data"]
-    images = data if isinstance(data, str) else f"{data['images']:,} images of {data['source']}"
-    dates = sorted(value["dates"])
-    days = dates[0] if len(set(dates)) == 1 else f"{dates[0]} to {dates[-1]}"
+def _unreadable(path: Path, error: Exception) -> str:
+    """One sentence without the folder's path: it may be saved in a notebook."""
+    if isinstance(error, DataError):
+        return str(error).replace(f"{path.parent}{os.sep}", "")
     return (
-        f"recorded {days}, commit {', '.join(value['commits'])}; {', '.join(value['hardware'])}; "
-        f"{', '.join(value['precision'])}; {images}"
+        f"{path.name} is not a complete record ({type(error).__name__}: {error}); delete it and record it "
+        "again, or `git checkout data/results` for the published one"
     )
 
 
-# --- readers: Figure 1 --------------------------------------------------------------------
-
-FIGURE1 = "figure1.json"
-NETWORKS = ("2012", "max-pooling", "narrow")  # conditions that differ in the network alone
-
-
-def _at_target(record: Mapping[str, Any]) -> bool:
-    """Whether this Figure 1 was measured at the paper's training error. ValueError if it is none."""
-    if record["experiment"] != "figure1":
-        raise ValueError(f"experiment {record['experiment']!r} is not 'figure1'")
-    return bool(record["target_error"] == TARGET_TRAINING_ERROR)
-
-
-def _tanh_to_relu(record: Mapping[str, Any], condition: str) -> Mapping[str, Any] | None:
-    """The summary of tanh against ReLU under a condition; None if it was not run."""
-    for row in record["summary"]:
-        if (row["condition"], row["numerator"], row["denominator"]) == (condition, "tanh", "relu"):
-            return dict(row)
-    return None
+def _provenance(made: Mapping[str, Any]) -> str:
+    """Date, commit, hardware, precision and data of a record, in one line."""
+    data = made["data"]
+    images = data if isinstance(data, str) else f"{data['images']:,} images of {data['source']}"
+    dates = sorted(set(made["dates"]))
+    days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return (
+        f"recorded {days}, commit {', '.join(made['commits'])}; {', '.join(made['hardware'])}; "
+        f"{', '.join(made['precision'])}; {images}"
+    )
 
 
-def positive(value: object) -> float:
-    """A positive, finite number. Raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{value!r} is not a positive number")
-    return float(value)
-
-
-def _share(value: object) -> float:
-    """A number from 0 to 1. Raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{value!r} is not a share from 0 to 1")
-    return float(value)
-
-
-def _times(row: Mapping[str, Any], *, interval: bool = True, unit: str = " times") -> str:
-    """How many times longer tanh took, in epochs: "6.4 times [5.9, 7.0]"."""
-    ratio = row["epochs"]
-    if ratio is not None:
-        low, high = positive(ratio["low"]), positive(ratio["high"])
-        bounds = f" [{low:.1f}, {high:.1f}]" if interval else ""
-        return f"{positive(ratio['value']):.1f}{unit}{bounds}"
-    if row["at_least"] is not None:
-        return f"at least {positive(row['at_least']):.1f}{unit}"
-    return f"no ratio, for ReLU did not always reach {TARGET_TRAINING_ERROR:.0%}"
-
-
-def _seeds(runs: Sequence[int]) -> str:
-    tanh, relu = runs
-    return f"{tanh} seeds" if tanh == relu else f"{tanh} tanh and {relu} ReLU seeds"
-
-
-def on_stand_in(record: Mapping[str, Any]) -> str:
+def _stand_in(made: Mapping[str, Any]) -> str:
     """A remark for results that do not come from photographs."""
-    data = record["provenance"]["data"]
+    data = made["data"]
     return "; on the synthetic stand-in" if not isinstance(data, str) and data["synthetic"] else ""
 
 
-@reads("relu-6x", FIGURE1)
-def _read_six_times(record: dict[str, Any]) -> str | None:
-    row = _tanh_to_relu(record, "2012") if _at_target(record) else None
-    if row is None:
-        return None
-    text = f"{_times(row)} in epochs (2012 conditions, {_seeds(row['runs'])})"
-    modern = _tanh_to_relu(record, "modern")
-    if modern is not None:
-        text += f"; {_times(modern, interval=False, unit='')} under modern conditions"
-    return text + on_stand_in(record)
+def lower(gaps: Sequence[Interval]) -> str:
+    """The verdict on "lower than": whole where every interval lies below 0, in part where every mean does."""
+    clear = all(gap.high is not None and gap.high < 0 for gap in gaps)
+    return judged(clear, all(gap.value < 0 for gap in gaps))
 
 
-@reads("relu-several", FIGURE1)
-def _read_several(record: dict[str, Any]) -> str | None:
-    rows = [_tanh_to_relu(record, name) for name in NETWORKS] if _at_target(record) else []
-    measured = [row for row in rows if row is not None]
-    if len(measured) < 2:  # one network cannot show that the effect depends on the network
-        return None
-    return "in epochs: " + "; ".join(f"{_times(r)} ({r['title']})" for r in measured) + on_stand_in(record)
+# --- studies of variants, rates and seeds ---------------------------------------------------------
 
-
-@reads("relu-saturate", FIGURE1)
-def _read_saturate(record: dict[str, Any]) -> str | None:
-    if not _at_target(record):
-        return None
-    cells = {(cell["activation"], cell["condition"]): cell for cell in record["cells"]}
-    texts = []
-    for name, words in (("relu", "ReLU"), ("tanh", "tanh")):
-        raw, standardized = cells.get((name, "2012")), cells.get((name, "standardized"))
-        if raw is not None and standardized is not None:
-            texts.append(f"{words} {_epochs(raw)} and {_epochs(standardized)}")
-    if not texts or not texts[0].startswith("ReLU"):
-        return None
-    target = f"epochs to {TARGET_TRAINING_ERROR:.0%} on raw and on standardized inputs"
-    return f"{target}: {'; '.join(texts)}{on_stand_in(record)}"
-
-
-def _epochs(cell: Mapping[str, Any]) -> str:
-    """The mean epochs to the target over a cell's runs, or how many runs got there."""
-    found = [epochs_to(run["curve"], TARGET_TRAINING_ERROR) for run in cell["runs"]]
-    reached = [epochs for epochs in found if epochs is not None]
-    if len(reached) < len(found):
-        return f"({len(reached)} of {len(found)} runs reached it)"
-    return f"{sum(reached) / len(reached):.1f}"
-
-
-# --- readers: the studies of §3.2 to §3.4 ---------------------------------------------------
-
-
-def last_errors(record: Mapping[str, Any], variant: str, what: str = "test_error") -> list[float] | None:
-    """The last error (0–1) of each seed of a variant; None if it was not run."""
-    for cell in record["cells"]:
-        if cell["variant"] == variant:
-            return [_share(run["curve"][what][-1]) for run in cell["runs"]]
-    return None
-
-
-def described(record: Mapping[str, Any]) -> str:
-    """What the study is, for the end of a sentence: epochs, seeds, data."""
-    runs = {len(cell["runs"]) for cell in record["cells"]}
-    seeds = f"{min(runs)} seed{'s' if min(runs) > 1 else ''}"
-    return f"on CIFAR-10, {record['epochs']:g} epochs, {seeds}{on_stand_in(record)}"
-
-
-def against(
-    record: Mapping[str, Any], experiment: str, variant: str, baseline: str, what: str = "test_error"
-) -> str | None:
-    """ "25.9% against 25.2% test error": means over the seeds; None if one was not run."""
-    if record["experiment"] != experiment:
-        raise ValueError(f"experiment {record['experiment']!r} is not {experiment!r}")
-    pair = [last_errors(record, name, what) for name in (variant, baseline)]
-    if pair[0] is None or pair[1] is None:
-        return None
-    means = [100 * sum(errors) / len(errors) for errors in (pair[0], pair[1])]
-    return f"{means[0]:.1f}% against {means[1]:.1f}%"
-
-
-def at_one_rate(
-    record: Mapping[str, Any],
-    variants: Sequence[str],
-    of_whom: str,
-    describe: Callable[[dict[str, Any]], str | None],
-) -> str:
-    """ "; at one rate for both: 24.8% against 26.9% (ε = 0.001); …": each rate that all were run at.
-
-    describe: the words for a record. Empty where all variants chose the same rate.
-    """
-    if len({cell["rate"] for cell in record["cells"] if cell["variant"] in variants}) == 1:
-        return ""
-    texts = [
-        f"{describe(at_rate(record, rate))} (ε = {rate:g})"
-        for rate, names in shared_rates(record).items()
-        if set(variants) <= set(names)
-    ]
-    return f"; at one rate for {of_whom}: {'; '.join(texts)}" if texts else ""
-
-
-@reads("lrn-gain", "norms.json")
-def _read_lrn_gain(record: dict[str, Any]) -> str | None:
-    texts = [
-        f"{words} {compared.split(' against ')[0]}"
-        for name, words in (
-            ("lrn", "LRN"),
-            ("lrn-code", "LRN with α/n"),
-            ("batch", "batch norm"),
-            ("within-map", "within a map"),
-        )
-        if (compared := against(record, "norms", name, "none")) is not None
-    ]
-    plain = last_errors(record, "none")
-    if not texts or plain is None:
-        return None
-    mean = 100 * sum(plain) / len(plain)
-    same = at_one_rate(
-        record, ("lrn", "none"), "LRN and none", lambda one: against(one, "norms", "lrn", "none")
-    )
-    return f"small version: test error without {mean:.1f}%, {', '.join(texts)} ({described(record)}){same}"
-
-
-@reads("lrn-cifar", "lrn-long.json")
-def _read_lrn_cifar(record: dict[str, Any]) -> str | None:
-    compared = against(record, "lrn-long", "lrn", "none")
-    if compared is None:
-        return None
-    views = [
-        100 * positive(run["nine_views"])
-        for name in ("lrn", "none")
-        for cell in record["cells"]
-        if cell["variant"] == name
-        for run in cell["runs"][:1]
-    ]
-    return (
-        f"with LRN {compared} without, test error of the middle crop; nine crops {views[0]:.1f}% against "
-        f"{views[1]:.1f}% ({described(record)})"
-    )
-
-
-@reads("pool-overlap", "pooling.json")
-def _read_pool_overlap(record: dict[str, Any]) -> str | None:
-    compared = against(record, "pooling", "z3", "z2")
-    if compared is None:
-        return None
-    same = at_one_rate(record, ("z3", "z2"), "both", lambda one: against(one, "pooling", "z3", "z2"))
-    return f"small version: z = 3 {compared} at z = 2, test error ({described(record)}){same}"
-
-
-@reads("pool-overfit", "pooling.json")
-def _read_pool_overfit(record: dict[str, Any]) -> str | None:
-    compared = _gaps(record)
-    if compared is None:
-        return None
-    same = at_one_rate(record, ("z3", "z2"), "both", _gaps)
-    return f"test minus training error: {compared} ({described(record)}){same}"
-
-
-def _gaps(record: Mapping[str, Any]) -> str | None:
-    """ "7.0 points at z = 3, 10.0 at z = 2; training error 12.0% against 11.0%"."""
-    gaps = []
-    for z in ("z3", "z2"):
-        test, train = last_errors(record, z), last_errors(record, z, "train_error")
-        if test is None or train is None:
-            return None
-        gaps.append(100 * (sum(test) / len(test) - sum(train) / len(train)))
-    trained = against(record, "pooling", "z3", "z2", "train_error")
-    return f"{gaps[0]:.1f} points at z = 3, {gaps[1]:.1f} at z = 2, training error {trained}"
-
-
-@reads("two-gpu-gain", "exchange.json")
-def _read_two_gpu_gain(record: dict[str, Any]) -> str | None:
-    compared = against(record, "exchange", "conv3", "half")
-    if compared is None:
-        return None
-    same = at_one_rate(
-        record, ("conv3", "half"), "both", lambda one: against(one, "exchange", "conv3", "half")
-    )
-    return (
-        f"small version: two columns {compared} for the half network, test error ({described(record)}){same}"
-    )
-
-
-@reads("connectivity", "exchange.json")
-def _read_connectivity(record: dict[str, Any]) -> str | None:
-    if record["experiment"] != "exchange":
-        raise ValueError(f"experiment {record['experiment']!r} is not 'exchange'")
-    compared = _by_pattern(record)
-    if compared is None:
-        return None
-    same = at_one_rate(record, list(_PATTERNS), "all", _by_pattern)
-    return f"test error talking {compared} ({described(record)}){same}"
-
-
-_PATTERNS = {
-    "conv3": "at conv3",
-    "conv4": "conv4",
-    "conv3-conv4": "both",
-    "nowhere": "nowhere",
-    "everywhere": "everywhere",
+MEANS = {
+    "test": "test_error",
+    "train": "train_error",
+    "gap": "gap",  # the first minus the second, here in points
+    "early": "early_error",  # of the training images after one epoch
+    "nine": "nine_views",
 }
 
 
-def _by_pattern(record: Mapping[str, Any]) -> str | None:
-    """ "at conv3 33.2%, conv4 33.0%, …"; None if one was not run."""
-    texts = []
-    for name, words in _PATTERNS.items():
-        errors = last_errors(record, name)
-        if errors is None:
+def of_study(claim: Claim, record: Record) -> Figures | None:
+    """The figures at the rate chosen for each variant, and how they read at each shared one."""
+    runs, curves, rule = record.runs, record.curves, claim.ours
+    runs["early_error"] = curves[curves["epoch"] >= 0.99].groupby("run")["train_error"].first()
+    figures = _at(claim, record)
+    rates = [rate for rate, known in record.shared_rates().items() if set(rule["variants"]) <= set(known)]
+    same = {rate: record.at_rate(rate) for rate in rates}
+    if "each" in rule:
+        chosen = {record.rate(name) for name in rule["variants"]}
+        texts = [f"{_words(claim, _at(claim, one), 'each')} (ε = {rate:g})" for rate, one in same.items()]
+        figures["by_rate"] = "; ".join(texts)
+        differ = len(chosen) > 1 and texts and "whom" in rule
+        figures["at_one_rate"] = f"; at one rate for {rule['whom']}: {figures['by_rate']}" if differ else ""
+        figures["each"] = _words(claim, figures, "each")
+    if "lower" in rule:
+        figures["verdict"] = lower([record.gap(*rule["lower"])])
+    if "paired" in rule:
+        if not rates:
             return None
-        texts.append(f"{words} {100 * sum(errors) / len(errors):.1f}%")
-    return ", ".join(texts)
+        figures["verdict"] = lower([one.paired_gap(*rule["paired"]) for one in same.values()])
+    return figures
 
 
-TWO_COLUMNS = "two-columns.json"
+def _at(claim: Claim, record: Record) -> Figures:
+    """Means over the seeds, what the study is, and what the claim's own reader adds."""
+    groups = record.runs[record.runs["chosen"]].groupby("variant")
+    means = {name: groups[column].mean() for name, column in MEANS.items() if column in record.runs}
+    figures: Figures = {name: SimpleNamespace(**column) for name, column in means.items()}
+    figures["gap"] = SimpleNamespace(**(100 * means["gap"]))
+    seeds = groups.size().min()
+    figures["study"] = (
+        f"on CIFAR-10, {record.settings['epochs']:g} epochs, {seeds} seed{'s' if seeds > 1 else ''}"
+        f"{_stand_in(record.provenance)}"
+    )
+    if "paired" in claim.ours:
+        figures["difference"] = record.paired_gap(*claim.ours["paired"])
+    return figures | (READERS[claim.id](record) or {} if claim.id in READERS else {})
 
 
-@reads("two-gpu-time", TWO_COLUMNS)
-def _read_two_gpu_time(record: dict[str, Any]) -> str | None:
-    if record["experiment"] != "two-columns":
-        raise ValueError(f"experiment {record['experiment']!r} is not 'two-columns'")
-    texts = [f"{name} {positive(sorted(s)[len(s) // 2]):.2f} s" for name, s in record["seconds"].items()]
-    return f"a step of {record['batch']} images on processors: {', '.join(texts)}"
+@reader("dropout-iters")
+def _iterations(record: Record) -> Figures:
+    factors = [_times_as_many(record, level) for level in (0.4, 0.3)]  # within reach of all runs
+    slower = ["not reached by all" if f is None else f"{f:.1f} times as many" for f in factors]
+    helps = lower([record.gap("2012", "none")]) == HOLDS
+    near = all(f is not None and f >= 0.8 * p.DROPOUT_ITERATIONS_FACTOR for f in factors)
+    return {"slower": ", ".join(slower), "verdict": judged(helps and near, helps or near)}
 
 
-def _count_memory() -> str:
-    alone = traffic.mib(traffic.memory_2012(variant("run145")))
-    halves = [traffic.mib(traffic.memory_2012(variant("run145"), gpu=gpu)) for gpu in (0, 1)]
-    return f"{alone:,.0f} MiB on one GPU, {halves[0]:,.0f} and {halves[1]:,.0f} on two (estimate)"
+def _times_as_many(record: Record, level: float) -> float | None:
+    """Epochs to a training error with dropout over those without; None where a run never got there."""
+    means = []
+    for name in ("2012", "none"):
+        curves = record.of(variant=name, chosen=True).curves.groupby("run")
+        epochs = [crossing(list(c["epoch"]), list(c["train_error"]), level) for _, c in curves]
+        reached = [epoch for epoch in epochs if epoch is not None]
+        if len(reached) < len(epochs):
+            return None
+        means.append(fmean(reached))
+    return means[0] / means[1]
 
 
-def _count_traffic() -> str:
-    each = traffic.sent_each_way(variant("paper"))
-    texts = ", ".join(f"{name} {size / 1e6:.2f} MB" for name, size in each.items() if name != "fc8")
-    return f"{texts} each way; {traffic.sent_per_step(variant('paper')) / 1e6:.0f} MB a step"
+# --- Figure 1 (§3.1) ------------------------------------------------------------------------------
+
+NETWORKS = ("2012", "max-pooling", "narrow")  # conditions that differ in the network alone
 
 
-COUNTS |= {"memory-3gb": _count_memory, "two-gpu-comm": _count_traffic}
+def _tanh_to_relu(record: Mapping[str, Any], *conditions: str) -> list[Mapping[str, Any]]:
+    """The summaries of tanh against ReLU at the paper's training error; those that were run."""
+    if record["target_error"] != p.TARGET_TRAINING_ERROR:
+        return []
+    known = {r["condition"]: r for r in record["summary"] if r["numerator"] == "tanh"}
+    return [known[name] for name in conditions if name in known]
 
 
-def _lrn_formula() -> str:
-    loudest = math.sqrt(p.LRN_K / (p.LRN_ALPHA * p.LRN_N))
+def _ratio(row: Mapping[str, Any], unit: str = " times", interval: bool = True) -> tuple[str, float]:
+    """How many times longer tanh took, in epochs: "6.4 times [5.9, 7.0]"; and the least it may be."""
+    if (ratio := row["epochs"]) is not None:
+        bounds = f" [{ratio['low']:.1f}, {ratio['high']:.1f}]" if interval else ""
+        return f"{ratio['value']:.1f}{unit}{bounds}", ratio["low"]
+    if row["at_least"] is not None:
+        return f"at least {row['at_least']:.1f}{unit}", row["at_least"]
+    return f"no ratio, for ReLU did not always reach {p.TARGET_TRAINING_ERROR:.0%}", 0.0
+
+
+@reader("relu-6x")
+def _six_times(record: Mapping[str, Any]) -> Figures | None:
+    if not (rows := _tanh_to_relu(record, "2012")):
+        return None
+    (text, least), (tanh, relu) = _ratio(rows[0]), rows[0]["runs"]
+    modern = [_ratio(row, unit="", interval=False)[0] for row in _tanh_to_relu(record, "modern")]
+    most = rows[0]["epochs"]["high"] if rows[0]["epochs"] else least
+    return {
+        "times": text,
+        "seeds": f"{tanh} seeds" if tanh == relu else f"{tanh} tanh and {relu} ReLU seeds",
+        "modern": "".join(f"; {words} under modern conditions" for words in modern),
+        "verdict": judged(most >= p.RELU_SPEEDUP, least > 1),
+    }
+
+
+@reader("relu-several")
+def _several(record: Mapping[str, Any]) -> Figures | None:
+    rows = _tanh_to_relu(record, *NETWORKS)
+    if len(rows) < 2:  # one network cannot show that the effect depends on the network
+        return None
+    ratios = [_ratio(row) for row in rows]
+    texts = [f"{text} ({row['title']})" for (text, _), row in zip(ratios, rows, strict=True)]
+    several = [least >= 2 for _, least in ratios]
+    return {"networks": "; ".join(texts), "verdict": judged(all(several), any(several))}
+
+
+@reader("relu-saturate")
+def _saturate(record: Mapping[str, Any]) -> Figures | None:
+    cells = {(cell["activation"], cell["condition"]): cell for cell in record["cells"]}
+    wanted = list(itertools.product(("relu", "tanh"), ("2012", "standardized")))
+    if record["target_error"] != p.TARGET_TRAINING_ERROR or not set(wanted) <= set(cells):
+        return None
+    (raw, raw_mean), (standard, standard_mean), *tanh = [_epochs_to_target(cells[key]) for key in wanted]
+    verdict = judged(raw_mean <= 1.1 * standard_mean)
+    return {"relu": [raw, standard], "tanh": [text for text, _ in tanh], "verdict": verdict}
+
+
+def _epochs_to_target(cell: Mapping[str, Any]) -> tuple[str, float]:
+    """The mean epochs to the target over a cell's runs; or how many runs got there, and infinity."""
+    curves = [run["curve"] for run in cell["runs"]]
+    epochs = [crossing(c["epoch"], c["train_error"], p.TARGET_TRAINING_ERROR) for c in curves]
+    reached = [epoch for epoch in epochs if epoch is not None]
+    if len(reached) < len(epochs):
+        return f"({len(reached)} of {len(epochs)} runs reached it)", math.inf
+    return f"{fmean(reached):.1f}", fmean(reached)
+
+
+# --- timed: two columns (§3.2), augmentation (§4.1) ------------------------------------------------
+
+
+@reader("two-gpu-time")
+def _two_gpu_time(record: Mapping[str, Any]) -> Figures:
+    texts = [f"{name} {sorted(times)[len(times) // 2]:.2f} s" for name, times in record["seconds"].items()]
+    return {"batch": record["batch"], "seconds": ", ".join(texts)}
+
+
+@reader("pca-formula")
+def _strengths(record: Mapping[str, Any]) -> Figures:
+    return {"size": {kind: p.COLOR_PCA_STD * sizes[0] for kind, sizes in record["strengths"].items()}}
+
+
+@reader("aug-free")
+def _free(record: Mapping[str, Any]) -> Figures:
+    step, seconds = record["seconds"]["step"], record["seconds"]
+    turns, side = seconds["in turn"] / step, seconds["side by side"] / step
+    figures = {"batch": record["batch"], "share": seconds["augment"] / step, "turns": turns, "side": side}
+    return figures | {"verdict": judged(min(turns, side) <= 1.05)}
+
+
+# --- results (§6) ---------------------------------------------------------------------------------
+
+
+def _on_all(record: Mapping[str, Any]) -> str:
+    plan, remark = record["plan"], _stand_in(record["provenance"])
+    return f"on CIFAR-10, {plan['epochs']:g} epochs, {plan['networks']} seeds{remark}"
+
+
+def _on_problems(record: Mapping[str, Any]) -> str:
     return (
-        f"α times the sum equals k where five neighbours have an rms of {loudest:.0f} (printed formula), of "
-        f"{loudest * math.sqrt(p.LRN_N):.0f} (α/n, the code)"
+        f"{len(record['problems'])} problems of five classes of CIFAR-10 with {record['plan']['few']} images "
+        f"each{_stand_in(record['provenance'])}"
     )
 
 
-COUNTS["lrn-formula"] = _lrn_formula
+@reader("ten-crop")
+def _ten_crop(record: Mapping[str, Any]) -> Figures:
+    means = {name: fmean(record["members"]["patches"][name]) for name in ("ten", "centre")}
+    gap = results.view_gap(record, "ten")
+    return means | {"difference": gap, "networks": _on_all(record), "verdict": lower([gap])}
+
+
+@reader("table2-5")
+def _five(record: Mapping[str, Any]) -> Figures:
+    groups = [group["ten"] for group in record["members"]["groups"]]
+    gaps = results.group_gaps(record)
+    return {
+        "groups": ", ".join(f"{group['average']:.1%} against {group['members']:.1%}" for group in groups),
+        "points": results.intervals(gaps),
+        "networks": _on_all(record),
+        "verdict": lower(gaps),
+    }
+
+
+@reader("table2-1s")
+def _pre_trained(record: Mapping[str, Any]) -> Figures:
+    pairs = {
+        "plain": ("starred", "plain"),
+        "sixth": ("starred", "sixth"),
+        "long": ("starred", "long"),
+        "both_long": ("starred-long", "long"),
+    }
+    gaps = {name: results.gaps(record, *pair) for name, pair in pairs.items()}
+    points = {name: results.intervals(found) for name, found in gaps.items()}
+    return points | {"problems": _on_problems(record), "verdict": lower(gaps["plain"])}
+
+
+@reader("table2-7s")
+def _seven(record: Mapping[str, Any]) -> Figures:
+    gaps = {name: results.gaps(record, "seven", name) for name in ("plain", "starred")}
+    errors = ", ".join(f"{error:.1%}" for error in results.row_errors(record, "7 CNNs*"))
+    points = {name: results.intervals(found) for name, found in gaps.items()}
+    about = {"errors": errors, "problems": _on_problems(record)}
+    return points | about | {"verdict": lower(gaps["plain"])}
+
+
+# --- inside (§6.1) --------------------------------------------------------------------------------
+
+
+@reader("kernels")
+def _kernels(record: Mapping[str, Any]) -> Figures:
+    part = specialization.condition(record, "paper")
+    there = [part["kinds"][kind] >= 0.1 for kind in ("striped", "blobs")]
+    about = {"side": part["kernel"], "networks": len(part["runs"]), "verdict": judged(all(there), any(there))}
+    return dict(part["kinds"]) | about
+
+
+@reader("specialization")
+def _specialization(record: Mapping[str, Any]) -> Figures:
+    figures: Figures = {}
+    tests = {name: specialization.pooled_test(record, name) for name in ("paper", "joint", "apart")}
+    for name, test in tests.items():
+        chance = specialization.p_text(test.p, record["deals"])
+        chance = chance if chance.startswith("<") else f"= {chance}"
+        times = f"{test.mean / test.chance:.1f} times chance (p {chance})"
+        figures[name] = f"clear in {test.clear} of {test.networks}, {times}"
+    columns = tests["paper"]
+    return figures | {"verdict": judged(columns.clear == columns.networks, columns.p < 0.05)}
+
+
+def _searched(record: Mapping[str, Any]) -> str:
+    images, networks = record["provenance"]["data"]["test"], len(record["networks"])
+    return f"CIFAR-10, {images:,} test images, {networks} networks{_stand_in(record['provenance'])}"
+
+
+@reader("top5-panel")
+def _panel(record: Mapping[str, Any]) -> Figures:
+    first, five = (fmean(1 - net[f"top{n}_error"] for net in record["networks"]) for n in (1, 5))
+    return {"first": first, "five": five, "networks": _searched(record)}
+
+
+@reader("neighbours")
+def _neighbours(record: Mapping[str, Any]) -> Figures:
+    features = retrieval.precisions(record, retrieval.hidden(record))
+    pixels = retrieval.precisions(record, retrieval.PIXELS)
+    return {
+        "k": record["plan"]["k"],
+        "features": fmean(features),
+        "pixels": fmean(pixels),
+        "nearer": retrieval.closeness(record),
+        "networks": _searched(record),
+        "verdict": judged(min(features) > max(pixels)),
+    }
+
+
+@reader("binary-codes")
+def _codes(record: Mapping[str, Any]) -> Figures:
+    texts, leads = [], []
+    sorts = (("features", "auto-encoder"), ("features", "random"), (retrieval.PIXELS, "auto-encoder"))
+    for bits in record["plan"]["bits"]:
+        learned, planes, pixels = (fmean(retrieval.code_values(record, *sort, bits)) for sort in sorts)
+        others = f"random planes {planes:.1%}, auto-encoder on pixels {pixels:.1%}"
+        texts.append(f"{bits} bits {learned:.1%} ({others})")
+        leads.append(learned > pixels)
+    return {
+        "k": record["plan"]["k"],
+        "codes": "; ".join(texts),
+        "exact": fmean(retrieval.precisions(record, retrieval.hidden(record))),
+        "networks": _searched(record),
+        "verdict": judged(all(leads), any(leads)),
+    }

@@ -1,8 +1,4 @@
-"""The ledger as people see it: claim | paper | 2012 log | ours, in notebooks and as text.
-
-`ledger` holds what was published in 2012, `measured` what this project recorded. Where
-there is no record, the tables say "not measured yet".
-"""
+"""The ledger as people see it: claim | paper | 2012 log | ours, in notebooks, in a terminal, as JSON."""
 
 from __future__ import annotations
 
@@ -12,32 +8,15 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alexnet_edu.environment import results_dir
-from alexnet_edu.ledger import measured_kernels as _readers_of_kernels  # noqa: F401  it registers them
-from alexnet_edu.ledger import measured_neighbours as _readers_of_neighbours  # noqa: F401  the same
-from alexnet_edu.ledger import measured_results as _readers_of_6  # noqa: F401  the same
-from alexnet_edu.ledger import measured_training as _readers_of_4_and_5  # noqa: F401  the same
-from alexnet_edu.ledger.claims import CLAIMS, NOTEBOOKS, Claim, claim_named
-from alexnet_edu.ledger.ours import Ours, RecordError, ours
-
-__all__ = [
-    "CLAIMS",
-    "NOTEBOOKS",
-    "NOT_MEASURED",
-    "Claim",
-    "Ours",
-    "RecordError",
-    "Row",
-    "Verdict",
-    "claim_named",
-    "ours",
-    "results_dir",
-    "table",
-    "verdict",
-]
+from alexnet_edu.files import DataError
+from alexnet_edu.ledger.claims import CLAIMS as CLAIMS
+from alexnet_edu.ledger.claims import HOLDS, NOTEBOOKS, PARTLY, Claim
+from alexnet_edu.ledger.claims import claim_named as claim_named
+from alexnet_edu.ledger.ours import ours
 
 NOT_MEASURED = "not measured yet"
 NOTHING_TO_MEASURE = "nothing to measure"
+NEEDS_IMAGENET = "needs ImageNet"
 HEADERS = ("claim", "paper", "2012 log", "ours", "why")
 NARROWEST = 60  # characters; below that, columns of text cannot be read
 
@@ -56,15 +35,13 @@ class Row:
 
 
 def _row(claim: Claim, why: str = "") -> Row:
-    """The claim with what was measured; a damaged record is told in its cell."""
+    """The claim with what was measured; a damaged record is named in its cell."""
+    value, source = NOT_MEASURED if claim.check else NOTHING_TO_MEASURE, ""
     try:
-        measured = ours(claim.id)
-    except RecordError as error:
-        return Row(claim.section, claim.statement, claim.paper, claim.log, error.brief, "", why)
-    if measured is not None:
-        value, source = measured.value, measured.provenance
-    else:
-        value, source = NOT_MEASURED if claim.check else NOTHING_TO_MEASURE, ""
+        if (measured := ours(claim.id)) is not None:
+            value, source = measured.value, measured.provenance
+    except DataError as error:
+        value = str(error)
     return Row(claim.section, claim.statement, claim.paper, claim.log, value, source, why)
 
 
@@ -118,8 +95,30 @@ def verdict(ids: Iterable[str], why: Mapping[str, str] | None = None) -> Verdict
     return Verdict(tuple(_row(claim, reasons.get(claim.id, "")) for claim in chosen))
 
 
-def table(section: str | None = None, notebook: str | int | None = None, *, width: int = 120) -> str:
-    """The ledger as text in aligned columns, at most `width` characters wide.
+# --- all claims, or one, in a terminal -------------------------------------------------------------
+
+
+def word(claim: Claim) -> str:
+    """The verdict on a claim, in a word or two; it follows from what was found, and nobody types it.
+
+    What a small version shows of a claim about ImageNet is a part of it at most. "exact" and "measured":
+    there is a value, and no rule that judges it.
+    """
+    try:
+        found = ours(claim.id)
+    except DataError:
+        return "damaged record"
+    if claim.check == ("imagenet",) or (found is None and "imagenet" in claim.check):
+        return NEEDS_IMAGENET
+    if found is None:
+        return NOT_MEASURED if claim.check else NOTHING_TO_MEASURE
+    if found.verdict is None:
+        return "exact" if claim.check == ("exact",) else "measured"
+    return PARTLY if found.verdict == HOLDS and "imagenet" in claim.check else found.verdict
+
+
+def chosen(section: str | None = None, notebook: str | int | None = None) -> list[Claim]:
+    """The claims of a section and of a notebook.
 
     section: "3", "3.1", "abstract", "Fig. 1" …: only claims made there; "3" takes 3.1 too.
     notebook: 1, "01" or "01_relu_vs_tanh": only claims that this notebook treats.
@@ -128,23 +127,84 @@ def table(section: str | None = None, notebook: str | int | None = None, *, widt
     number = None if notebook is None else str(notebook).split("_")[0].zfill(2)
     if number is not None and number not in NOTEBOOKS:
         raise ValueError(f"there is no notebook {notebook!r}; they are numbered {', '.join(NOTEBOOKS)}")
-    chosen = [
-        claim
-        for claim in CLAIMS
-        if (section is None or _made_in(claim, section)) and number in (None, claim.notebook)
-    ]
-    if not chosen:
+    claims = [claim for claim in CLAIMS if number in (None, claim.notebook) and _made_in(claim, section)]
+    if not claims:
         places = sorted({part for claim in CLAIMS for part in claim.section.split(", ")})
         where = "" if number is None else f" in notebook {number}"
         raise ValueError(f"no claim of section {section!r}{where}; sections are {'; '.join(places)}")
-    rows = [[_label(claim), *_text_cells(_row(claim))[:4]] for claim in chosen]
-    for cells, claim in zip(rows, chosen, strict=True):
+    return claims
+
+
+def lines(claims: Sequence[Claim], width: int) -> str:
+    """One line a claim, at most `width` characters: id, verdict, and as much of the claim as fits."""
+    words = {claim.id: word(claim) for claim in claims}
+    first, second = (max(map(len, texts)) for texts in (words.keys(), words.values()))
+    left = max(20, width - first - second - 4)
+    return "\n".join(
+        f"{claim.id:{first}}  {words[claim.id]:{second}}  {_cut(claim.statement, left)}".rstrip()
+        for claim in claims
+    )
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{_wrap(text, width - 2)[0]} …"
+
+
+def as_object(claim: Claim) -> dict[str, str]:
+    """All that the ledger says of a claim, by names; the lesson is its notebook."""
+    row = _row(claim)
+    return {
+        "id": claim.id,
+        "verdict": word(claim),
+        "section": claim.section,
+        "claim": claim.statement,
+        "paper": claim.paper,
+        "log": claim.log,
+        "ours": row.ours,
+        "provenance": row.provenance,
+        "check": " + ".join(claim.check),
+        "how": claim.how,
+        "lesson": claim.notebook,
+    }
+
+
+def detail(claim: Claim, width: int) -> str:
+    """All that the ledger says of a claim, wrapped for a terminal."""
+    row = _row(claim)
+    texts = {
+        "claim": claim.statement,
+        "section": claim.section,
+        "verdict": word(claim),
+        "paper": claim.paper,
+        "2012 log": claim.log,
+        "ours": row.ours,
+        "recorded": row.provenance.removeprefix("recorded "),
+        "checked": f"{', '.join(claim.check) or 'not'}: {claim.how}",
+        "notebook": f"{claim.notebook} {NOTEBOOKS[claim.notebook]}",
+    }
+    wrapped = {name: _wrap(text, width - 10) for name, text in texts.items() if text}
+    gap = "\n" + " " * 10
+    return "\n".join(f"{name:9s} {gap.join(parts)}" for name, parts in wrapped.items())
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+
+
+def table(section: str | None = None, notebook: str | int | None = None, *, width: int = 120) -> str:
+    """The claims that `chosen` gives as text in aligned columns, at most `width` characters wide."""
+    rows = []
+    for claim in chosen(section, notebook):
+        cells = [_label(claim), *_text_cells(_row(claim))[:4]]
         cells[1] = claim.statement  # its section already stands in the first column
         cells[4] += f". How: {claim.how}" if cells[4] == NOT_MEASURED else ""
+        rows.append(cells)
     return _text_table(("id", *HEADERS[:4]), rows, width)
 
 
-def _made_in(claim: Claim, section: str) -> bool:
+def _made_in(claim: Claim, section: str | None) -> bool:
+    if section is None:
+        return True
     wanted = section.removeprefix("§").strip().lower()
     return any(
         part == wanted or part.startswith((wanted + ".", wanted + " "))
@@ -194,7 +254,7 @@ def _text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: in
 
 def _text_row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     wrapped = [
-        [line for part in cell.split("\n") for line in textwrap.wrap(part, w, break_on_hyphens=False) or [""]]
+        [line for part in cell.split("\n") for line in _wrap(part, w)]
         for cell, w in zip(cells, widths, strict=True)
     ]
     height = max(len(lines) for lines in wrapped)

@@ -1,0 +1,190 @@
+"""The ledger in a notebook, in a terminal and as objects."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from alexnet_edu.ledger import table as module
+from alexnet_edu.ledger.claims import CLAIMS, HOLDS, NOT_HERE, Check, claim_named
+from alexnet_edu.ledger.ours import Ours
+from alexnet_edu.ledger.table import as_object, chosen, detail, lines, table, verdict, word
+
+RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
+
+
+class Cells(HTMLParser):
+    """The text of each table cell; fails on a tag that was not meant to be there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in {"table", "thead", "tbody", "tr", "th", "td", "br", "small"}, tag
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in {"th", "td"}:
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.rows[-1][-1] += data
+
+
+TRICKY = "<script>alert('x')</script> a | b\n*c* & `d`"
+
+
+def test_html_escapes_and_takes_its_colours_from_the_page() -> None:
+    text = verdict(["relu-6x", "depth"], {"relu-6x": TRICKY})._repr_html_()
+    parser = Cells()
+    parser.feed(text)
+    header, first, second = parser.rows
+    assert header == ["claim", "paper", "2012 log", "ours", "why"]
+    assert first[1] == "6 times faster to 25% training error"
+    assert "times" in first[3]
+    assert "recorded 20" in first[3]
+    assert first[4] == TRICKY
+    assert second[3:] == ["not measured yet", ""]
+    assert re.findall(r"[a-z-]*(?:color|background)[^;\"]*", text) == ["color: inherit"]
+
+
+def test_markdown_keeps_one_row_per_claim() -> None:
+    rows = verdict(["relu-6x", "sgd-rule"], {"relu-6x": TRICKY})._repr_markdown_().splitlines()
+    assert len(rows) == 4
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+    assert r"a \| b \*c\* &amp; \`d\`" in rows[2]
+    assert "<script>" not in rows[2]
+
+
+def test_text_is_aligned() -> None:
+    head, rule, *rest = repr(verdict(["relu-6x", "relu-several"], {"relu-6x": "because"})).splitlines()
+    bars = [i for i, character in enumerate(rule) if character == "+"]
+    assert len(bars) == 4
+    for line in filter(None, [head, *rest]):
+        found = [i for i, character in enumerate(line) if character == "|"]
+        assert found == bars[: len(found)]
+        assert len(line) <= 120
+
+
+def test_verdict_refuses_what_it_cannot_show() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        verdict([])
+    with pytest.raises(ValueError, match="lrn-gain"):
+        verdict(["relu-6x"], {"lrn-gain": "no row of its own"})
+
+
+def test_a_damaged_record_is_named_in_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
+    shutil.copy(RESULTS / "pooling.json", tmp_path / "figure1.json")
+    assert "figure1.json" in verdict(["relu-6x"]).rows[0].ours
+    assert word(claim_named("relu-6x")) == "damaged record"
+
+
+# --- the word ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "found", "expected"),
+    [
+        (("small",), HOLDS, "holds"),
+        (("imagenet", "small"), HOLDS, "partly"),  # a small version
+        (("imagenet", "small"), NOT_HERE, "does not hold here"),
+        (("imagenet",), HOLDS, "needs ImageNet"),
+        (("small",), None, "measured"),
+        (("exact",), None, "exact"),
+        (("small",), "nothing", "not measured yet"),
+        (("imagenet", "small"), "nothing", "needs ImageNet"),
+        ((), "nothing", "nothing to measure"),
+    ],
+)
+def test_the_word_follows_from_what_was_found(
+    check: tuple[Check, ...], found: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = None if found == "nothing" else Ours("a value", "", None, found)
+    monkeypatch.setattr(module, "ours", lambda claim_id: measured)
+    assert word(replace(CLAIMS[0], check=check)) == expected
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "expected"),
+    [
+        ("size-params", "holds"),
+        ("fig2-neurons", "partly"),
+        ("conv-share", "does not hold here"),
+        ("relu-6x", "holds"),
+        ("specialization", "partly"),
+        ("table2-1", "needs ImageNet"),
+        ("sgd-rule", "exact"),
+    ],
+)
+def test_the_words_of_today(claim_id: str, expected: str) -> None:
+    assert word(claim_named(claim_id)) == expected
+
+
+# --- in a terminal ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_one_line_a_claim(width: int) -> None:
+    text = lines(CLAIMS, width).splitlines()
+    assert [line.split()[0] for line in text] == [claim.id for claim in CLAIMS]
+    assert max(map(len, text)) <= width
+
+
+def test_a_claim_in_full_keeps_to_the_width() -> None:
+    for claim in CLAIMS:
+        text = detail(claim, 80)
+        assert max(map(len, text.splitlines())) <= 80
+        assert " ".join(claim.paper.split()) in " ".join(text.split())
+    assert "commit" in detail(claim_named("relu-6x"), 80)
+
+
+def test_objects_have_names() -> None:
+    found = as_object(claim_named("relu-6x"))
+    assert found["id"] == "relu-6x"
+    assert found["verdict"] == word(claim_named("relu-6x"))
+    assert {"section", "claim", "paper", "log", "ours", "lesson"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("3.4", {"pool-overlap", "pool-overfit"}),
+        ("§3.4", {"pool-overlap", "pool-overfit"}),
+        ("abstract", {"size-params", "size-neurons"}),
+        ("fig. 4", {"top5-panel", "neighbours"}),
+        ("1", {"conv-share", "depth"}),
+        ("3", {claim.id for claim in CLAIMS if claim.section.startswith("3.")}),
+    ],
+)
+def test_the_claims_of_a_section(section: str, expected: set[str]) -> None:
+    assert {claim.id for claim in chosen(section)} == expected
+
+
+@pytest.mark.parametrize("notebook", [1, "1", "01", "01_relu_vs_tanh"])
+def test_the_claims_of_a_notebook(notebook: str | int) -> None:
+    assert [claim.id for claim in chosen(notebook=notebook)] == ["relu-6x", "relu-several", "relu-saturate"]
+
+
+@pytest.mark.parametrize(
+    ("section", "notebook", "quoted"), [("9.9", None, "'9.9'"), (None, "12", "'12'"), ("4", 1, "'4'")]
+)
+def test_what_is_not_there_is_quoted(section: str | None, notebook: str | int | None, quoted: str) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        chosen(section, notebook)
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_the_table_holds_every_claim_and_keeps_to_its_width(width: int) -> None:
+    text = table(width=width).splitlines()
+    assert max(map(len, text)) <= width
+    first = {line.split("|")[0].strip() for line in text}
+    assert len(first & {claim.id for claim in CLAIMS}) >= 40 or width < 80
+    with pytest.raises(ValueError, match="59"):
+        table(width=59)

@@ -1,7 +1,7 @@
-"""Looks at this machine: what works, what does not, and what to do about it.
+"""What works on this machine, and what to do about the rest: `alexnet-edu doctor`.
 
-Nothing heavy is imported at the top, so that the doctor can still speak where torch is
-missing or broken. Each check takes what it judges as arguments; `examine` gathers them.
+Only the standard library is imported at the top: the doctor must speak where torch is missing or broken.
+Each check takes what it judges as arguments; `examine` gathers them.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from alexnet_edu.environment import SCALES
+
 if TYPE_CHECKING:
     from alexnet_edu.data.cifar10 import DataStatus
 
 Level = Literal["ok", "warn", "fail"]
+LEVELS: tuple[Level, ...] = ("ok", "warn", "fail")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-OLDEST_PYTHON = (3, 11)
-NEWEST_TRIED = (3, 13)
+OLDEST_PYTHON, NEWEST_TRIED = (3, 11), (3, 13)
 DISK_NEEDED = 1.0  # GB: the CIFAR-10 archive, its unpacked batches and the pack, with room for runs
 MEMORY_NEEDED = 4.0  # GB: CIFAR-10 in memory, two runs side by side, and a browser
+WIDGET_MAJORS = {"ipywidgets": "8", "jupyterlab_widgets": "3", "the manager": "5"}  # that fit each other
 WIDGET_PACKAGES = ("jupyterlab", "ipywidgets", "jupyterlab_widgets", "ipykernel")
 REPAIR = "run `make setup`, or `pip install -e .` in the environment you use"
 
@@ -48,15 +51,12 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Everything the doctor looks at, in the order in which it is shown."""
     yield check_python(sys.version_info[:3], sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ)
-    torch_findings = check_torch(*_torch_versions(), _import_error("torch"), _import_error("torchvision"))
-    yield from torch_findings
-    torch_works = worst(torch_findings) == "ok"
-    if torch_works:
+    yield (torch := check_torch(*_torch_versions(), _import_error("torch"), _import_error("torchvision")))
+    if torch.level == "ok":
         yield from _devices()
-        yield from _compute()
-    yield check_memory(total_memory())
-    yield from _data(torch_works)
-    yield from check_widgets(_versions(WIDGET_PACKAGES), _widget_manager_version())
+    yield check_memory(_memory())
+    yield from _data(torch.level == "ok")
+    yield check_widgets(_versions(WIDGET_PACKAGES), _widget_manager_version())
     yield from _kernel()
     yield check_scale(os.environ.get("ALEXNET_EDU_SCALE", ""))
 
@@ -64,8 +64,8 @@ def examine() -> Iterator[Finding]:
 def report(findings: Iterable[Finding] | None = None) -> str:
     """The findings as text that may be shown to others; by default those of this machine.
 
-    Folders are given from the checkout or the home folder on, so that a saved notebook does
-    not tell whose machine it was.
+    Folders are given from the checkout or the home folder on: a saved notebook must not tell whose machine
+    it was.
     """
     text = "\n".join(map(str, examine() if findings is None else findings))
     text = text.replace(f"{CHECKOUT}{os.sep}", "").replace(str(CHECKOUT), ".")
@@ -75,8 +75,7 @@ def report(findings: Iterable[Finding] | None = None) -> str:
 
 def worst(findings: Iterable[Finding]) -> Level:
     """The gravest level among the findings; "ok" if there are none."""
-    order: tuple[Level, ...] = ("ok", "warn", "fail")
-    return max((f.level for f in findings), key=order.index, default="ok")
+    return max((f.level for f in findings), key=LEVELS.index, default="ok")
 
 
 # --- Python and torch -----------------------------------------------------------------
@@ -86,9 +85,8 @@ def check_python(version: Sequence[int], in_environment: bool) -> Finding:
     """version: (major, minor, micro). in_environment: a venv or conda environment is active."""
     text = f"{'.'.join(map(str, version))} on {platform.system()} {platform.machine()}"
     if tuple(version[:2]) < OLDEST_PYTHON:
-        return Finding(
-            "fail", "Python", text, "install Python 3.11, 3.12 or 3.13 and make the environment anew"
-        )
+        advice = "install Python 3.11, 3.12 or 3.13 and make the environment anew"
+        return Finding("fail", "Python", text, advice)
     if tuple(version[:2]) > NEWEST_TRIED:
         return Finding("warn", "Python", text, "newer than what was tried; if something fails, use 3.13")
     if not in_environment:
@@ -97,40 +95,34 @@ def check_python(version: Sequence[int], in_environment: bool) -> Finding:
 
 
 def check_torch(
-    versions: Mapping[str, str | None],
-    required_torch: str | None,
-    torch_error: str,
-    torchvision_error: str,
-) -> list[Finding]:
-    """versions: installed torch and torchvision. required_torch: what torchvision was built for.
+    versions: Mapping[str, str | None], required: str | None, torch_error: str, vision_error: str
+) -> Finding:
+    """versions: installed torch and torchvision. required: the torch that torchvision was built for.
 
     The errors are what importing them raised, empty if nothing.
     """
-    torch_version, torchvision_version = versions["torch"], versions["torchvision"]
-    if torch_version is None or torch_error:
-        text = f"{torch_version} cannot be imported: {torch_error}" if torch_version else "not installed"
-        return [Finding("fail", "torch", text, REPAIR)]
-    pair = f"torch {torch_version}, torchvision {torchvision_version}"
-    if torchvision_version is None:
+    torch, vision = versions["torch"], versions["torchvision"]
+    if torch is None or torch_error:
+        text = f"{torch} cannot be imported: {torch_error}" if torch else "not installed"
+        return Finding("fail", "torch", text, REPAIR)
+    if vision is None:
         advice = REPAIR + "; without it there is no download of CIFAR-10"
-        return [Finding("warn", "torch", f"torch {torch_version}, no torchvision", advice)]
-    if required_torch is not None and torch_version.split("+")[0] != required_torch:
-        text = f"{pair}: this torchvision was built for torch {required_torch}"
-        return [Finding("fail", "torch", text, f"`pip install torch=={required_torch}`, or {REPAIR}")]
-    if torchvision_error:
+        return Finding("warn", "torch", f"torch {torch}, no torchvision", advice)
+    pair = f"torch {torch}, torchvision {vision}"
+    if required is not None and torch.split("+")[0] != required:
+        text = f"{pair}: this torchvision was built for torch {required}"
+        return Finding("fail", "torch", text, f"`pip install torch=={required}`, or {REPAIR}")
+    if vision_error:
         advice = "reinstall both together: `pip install --force-reinstall torch torchvision`"
-        return [Finding("fail", "torch", f"{pair}: {torchvision_error}", advice)]
-    return [Finding("ok", "torch", f"{pair}, which match")]
+        return Finding("fail", "torch", f"{pair}: {vision_error}", advice)
+    return Finding("ok", "torch", f"{pair}, which match")
 
 
 def _torch_versions() -> tuple[dict[str, str | None], str | None]:
     versions = _versions(("torch", "torchvision"))
-    required = None
-    if versions["torchvision"] is not None:
-        for line in importlib.metadata.requires("torchvision") or ():
-            if line.replace(" ", "").startswith("torch=="):
-                required = line.replace(" ", "").removeprefix("torch==").split(";")[0]
-    return versions, required
+    needs = importlib.metadata.requires("torchvision") or () if versions["torchvision"] else ()
+    exact = [line.replace(" ", "") for line in needs if line.replace(" ", "").startswith("torch==")]
+    return versions, exact[0].removeprefix("torch==").split(";")[0] if exact else None
 
 
 def _versions(names: Iterable[str]) -> dict[str, str | None]:
@@ -158,33 +150,25 @@ def _import_error(name: str) -> str:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from alexnet_edu.environment import cpu_model
+    from alexnet_edu.environment import cpu_model, usable_cores
+    from alexnet_edu.training.loop import has_fast_bfloat16
 
     yield Finding("ok", "device", f"CPU: {cpu_model()}")
-    for index in range(torch.cuda.device_count()):
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    for name in gpus:
         try:
-            free, total = torch.cuda.mem_get_info(index)
+            free, total = torch.cuda.mem_get_info(name)
         except RuntimeError as error:
-            text = f"cuda:{index} cannot be used: {str(error).splitlines()[0]}"
+            text = f"{name} cannot be used: {str(error).splitlines()[0]}"
             yield Finding("warn", "device", text, "free the GPU, or update its driver; the CPU still works")
             continue
-        name = torch.cuda.get_device_name(index)
-        text = f"cuda:{index}: {name}, {total / 1e9:.1f} GB, {free / 1e9:.1f} GB free"
+        text = f"{name}: {torch.cuda.get_device_name(name)}, {total / 1e9:.1f} GB, {free / 1e9:.1f} GB free"
         yield Finding("ok", "device", text)
     if torch.backends.mps.is_available():
         yield Finding("ok", "device", "mps: Apple GPU, shares the machine's memory")
-
-
-def _compute() -> Iterator[Finding]:
-    import torch
-
-    from alexnet_edu.environment import usable_cores
-    from alexnet_edu.training.loop import has_fast_bfloat16
-
     yield check_threads(torch.get_num_threads(), usable_cores(), os.cpu_count() or 1)
-    names = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    fast = [name for name in names if has_fast_bfloat16(torch.device(name))]
-    slow = [name for name in names if name not in fast]
+    fast = [name for name in ("cpu", *gpus) if has_fast_bfloat16(torch.device(name))]
+    slow = [name for name in ("cpu", *gpus) if name not in fast]
     text = f"bfloat16 on {', '.join(fast)}" if fast else "float32 everywhere"
     text += f"; float32 on {', '.join(slow)}" if fast and slow else ""
     yield Finding("ok", "numbers", f'training computes in {text} (precision "auto")')
@@ -200,18 +184,18 @@ def check_threads(threads: int, usable: int, cores: int) -> Finding:
     return Finding("ok", "cores", text)
 
 
-def total_memory() -> float | None:
-    """The machine's memory in GB; None where the system does not tell."""
+def _memory() -> float | None:
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        import psutil
+    except ImportError:  # a broken environment is what the doctor is asked about
         return None
+    return psutil.virtual_memory().total / 1e9
 
 
 def check_memory(gigabytes: float | None) -> Finding:
     """gigabytes: the machine's memory, 10⁹ bytes; None if unknown."""
     if gigabytes is None:
-        return Finding("ok", "memory", f"not told by the system; {MEMORY_NEEDED:.0f} GB are enough")
+        return Finding("ok", "memory", f"not known without psutil; {MEMORY_NEEDED:.0f} GB are enough")
     if gigabytes < MEMORY_NEEDED:
         advice = "close other programs, and use scale quick if a kernel dies"
         return Finding("warn", "memory", f"{gigabytes:.1f} GB", advice)
@@ -240,62 +224,51 @@ def _data(torch_works: bool) -> Iterator[Finding]:
     from alexnet_edu.files import DataError
 
     try:
-        found = data.status()
+        status = data.status()
     except DataError as error:
         yield Finding("fail", "data", str(error))
         return
-    yield check_disk(found.folder, found.free / 1e9)
-    yield from check_data(found)
+    yield check_disk(status.folder, status.free / 1e9)
+    yield from check_data(status)
 
 
-def check_data(found: DataStatus) -> list[Finding]:
-    """found: what `data.status` saw in the data folder."""
-    lines = [
-        Finding(
-            "ok",
-            "data",
-            f"{pack.path.stem}: {pack.train:,} training and {pack.test:,} test images, {pack.source}",
-        )
-        for pack in found.packs
-    ]
-    if found.damaged_cifar10:
-        text = f"the CIFAR-10 in {found.folder} ({found.reason}) is damaged: experiments stop"
-        advice = (
-            "delete the file named below, then `alexnet-edu data cifar10` or `alexnet-edu data import PATH`"
-        )
-        lines.append(Finding("fail", "data", text, advice))
-    elif not found.has_cifar10:
-        text = f"no CIFAR-10 in {found.folder} ({found.reason}): experiments use the synthetic stand-in"
-        advice = "`alexnet-edu data cifar10` (download, 170 MB) or `alexnet-edu data import PATH`"
-        lines.append(Finding("warn", "data", text, advice))
-    return lines + [Finding("warn", "data", problem) for problem in found.problems]
+def check_data(status: DataStatus) -> list[Finding]:
+    """status: what is in the data folder."""
+    texts = {
+        p.path.stem: f"{p.train:,} training and {p.test:,} test images, {p.source}" for p in status.packs
+    }
+    lines = [Finding("ok", "data", f"{name}: {text}") for name, text in texts.items()]
+    place = f"{status.folder} ({status.reason})"
+    make_it = "`alexnet-edu data cifar10` (download, 170 MB) or `alexnet-edu data import PATH`"
+    if status.damaged_cifar10:
+        text = f"the CIFAR-10 in {place} is damaged: experiments stop"
+        lines.append(Finding("fail", "data", text, f"delete the file named below, then {make_it}"))
+    elif not status.has_cifar10:
+        text = f"no CIFAR-10 in {place}: experiments use the synthetic stand-in"
+        lines.append(Finding("warn", "data", text, make_it))
+    return lines + [Finding("warn", "data", problem) for problem in status.problems]
 
 
 # --- notebooks ------------------------------------------------------------------------
 
 
-def check_widgets(versions: Mapping[str, str | None], manager: str | None) -> list[Finding]:
+def check_widgets(versions: Mapping[str, str | None], manager: str | None) -> Finding:
     """versions: of WIDGET_PACKAGES. manager: version of the extension that JupyterLab will load."""
     have = ", ".join(f"{name} {version}" for name, version in versions.items() if version is not None)
-    missing = [name for name, version in versions.items() if version is None]
-    if missing:
+    if missing := [name for name, version in versions.items() if version is None]:
         text = f"{', '.join(missing)} not installed; training works, notebooks do not"
-        return [Finding("warn", "widgets", text, REPAIR)]
+        return Finding("warn", "widgets", text, REPAIR)
     if manager is None:
         text = f"{have}, but JupyterLab has no widget manager: sliders stay pictures"
         advice = "`pip install --force-reinstall jupyterlab_widgets`, then reload the page"
-        return [Finding("warn", "widgets", text, advice)]
-    major = {"ipywidgets": "8", "jupyterlab_widgets": "3", "the manager": "5"}
+        return Finding("warn", "widgets", text, advice)
     given = {**versions, "the manager": manager}
-    wrong = [f"{n} {given[n]}" for n, m in major.items() if str(given[n]).split(".")[0] != m]
+    wrong = [f"{n} {given[n]}" for n, m in WIDGET_MAJORS.items() if str(given[n]).split(".")[0] != m]
     if wrong:
         text = f"{have}, manager {manager}: {', '.join(wrong)} was not tried with the others"
-        return [
-            Finding(
-                "warn", "widgets", text, "`pip install --upgrade jupyterlab ipywidgets jupyterlab_widgets`"
-            )
-        ]
-    return [Finding("ok", "widgets", f"{have}, manager {manager}: live in JupyterLab")]
+        advice = "`pip install --upgrade jupyterlab ipywidgets jupyterlab_widgets`"
+        return Finding("warn", "widgets", text, advice)
+    return Finding("ok", "widgets", f"{have}, manager {manager}: live in JupyterLab")
 
 
 def _widget_manager_version() -> str | None:
@@ -331,21 +304,15 @@ def check_kernel(command: str, executable: str) -> Finding:
 
     A bare `python` is the Python that runs JupyterLab; an absolute path may be any other.
     """
-    ours = Path(command).name == command or Path(command) == Path(executable)
-    if ours:
+    if Path(command).name == command or Path(command) == Path(executable):
         return Finding("ok", "kernel", f"notebooks run in {executable}")
-    return Finding(
-        "warn",
-        "kernel",
-        f"notebooks would run in {command}, not in {executable}",
-        "start by `make lab`, or remove that kernel: `jupyter kernelspec remove python3`",
-    )
+    text = f"notebooks would run in {command}, not in {executable}"
+    advice = "start by `make lab`, or remove that kernel: `jupyter kernelspec remove python3`"
+    return Finding("warn", "kernel", text, advice)
 
 
 def check_scale(word: str) -> Finding:
     """word: what ALEXNET_EDU_SCALE holds; empty if it is not set."""
-    from alexnet_edu.environment import SCALES
-
     if word == "":
         return Finding("ok", "scale", "laptop, the default (ALEXNET_EDU_SCALE is not set)")
     if word not in SCALES:

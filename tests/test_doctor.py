@@ -52,7 +52,7 @@ def test_python(version: tuple[int, int, int], in_environment: bool, level: str)
 def test_torch(
     versions: dict[str, str | None], required: str | None, errors: tuple[str, str], level: str, words: str
 ) -> None:
-    (finding,) = doctor.check_torch(versions, required, *errors)
+    finding = doctor.check_torch(versions, required, *errors)
     assert finding.level == level
     assert words in finding.text
     assert (finding.advice == "") == (level == "ok")
@@ -77,11 +77,6 @@ def test_memory(gigabytes: float | None, level: str) -> None:
     assert doctor.check_memory(gigabytes).level == level
 
 
-def test_the_memory_of_this_machine_is_plausible() -> None:
-    found = doctor.total_memory()
-    assert found is None or 0.5 < found < 100_000
-
-
 @pytest.mark.parametrize(
     ("versions", "manager", "level", "words"),
     [
@@ -93,7 +88,7 @@ def test_the_memory_of_this_machine_is_plausible() -> None:
     ],
 )
 def test_widgets(versions: dict[str, str | None], manager: str | None, level: str, words: str) -> None:
-    (finding,) = doctor.check_widgets(versions, manager)
+    finding = doctor.check_widgets(versions, manager)
     assert finding.level == level
     assert words in finding.text
 
@@ -132,18 +127,10 @@ def test_a_damaged_cifar10_is_a_failure(tmp_path: Path) -> None:
     assert "experiments stop" in damaged.text
 
 
-def test_a_home_in_the_root_keeps_the_slashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "home", lambda: Path("/"))
-    assert "a/b" in doctor.report([doctor.Finding("ok", "disk", "free at a/b")])
-
-
 def test_worst() -> None:
-    def findings(*levels: doctor.Level) -> list[doctor.Finding]:
-        return [doctor.Finding(level, "topic", "text") for level in levels]
-
-    assert doctor.worst([]) == "ok"
-    assert doctor.worst(findings("ok", "warn", "ok")) == "warn"
-    assert doctor.worst(findings("fail", "warn")) == "fail"
+    levels: tuple[doctor.Level, ...] = ("ok", "fail", "warn")
+    findings = [doctor.Finding(level, "topic", "text") for level in levels]
+    assert [doctor.worst(findings[:n]) for n in range(4)] == ["ok", "ok", "fail", "fail"]
 
 
 def test_this_machine() -> None:
@@ -155,7 +142,7 @@ def test_this_machine() -> None:
     assert "quick, by ALEXNET_EDU_SCALE" in [f.text for f in findings if f.topic == "scale"]
 
 
-def test_a_report_tells_no_folder_of_this_machine() -> None:
+def test_a_report_tells_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [
         doctor.check_disk(ROOT / "data", 50.0),
         doctor.check_kernel(sys.executable, str(Path.home() / "env" / "python")),
@@ -164,7 +151,8 @@ def test_a_report_tells_no_folder_of_this_machine() -> None:
     assert str(ROOT) not in text
     assert str(Path.home()) not in text
     assert "50.0 GB free at data" in text
-    assert doctor.report([]) == ""
+    monkeypatch.setattr(Path, "home", lambda: Path("/"))  # the slashes stay
+    assert "a/b" in doctor.report([doctor.Finding("ok", "disk", "free at a/b")])
 
 
 def test_speaks_where_torch_is_broken(tmp_path: Path) -> None:

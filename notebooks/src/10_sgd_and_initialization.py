@@ -659,7 +659,7 @@ assert full_adam[1] > 20
 # weights, well under a minute for each on two free cores.
 
 # %% tags=["nbval-ignore-output"]
-divisor, steps = (16, 40) if scale == "quick" else (1, 12)
+divisor, steps = (16, 24) if scale == "quick" else (1, 12)
 batch = clinic.batch_of(images.train)
 patients = {
     "N(0, 0.01²), standardized pixels": Setting("standardized", "paper", "zeros"),

@@ -16,6 +16,7 @@ REAL_IMAGES = "ALEXNET_EDU_REAL_IMAGES"
 # Set here, before anything imports torch, and in the environment, because the kernels that
 # nbval starts inherit it.
 os.environ["ALEXNET_EDU_SCALE"] = os.environ.get("ALEXNET_EDU_SCALE") or "quick"
+os.environ.setdefault("ALEXNET_EDU_OFFLINE", "1")  # whatever a test asks for, it does not fetch CIFAR-10
 if not os.environ.get("ALEXNET_EDU_DATA"):
     # Nothing that a test or a notebook writes, or finds from an earlier time, is the user's.
     os.environ["ALEXNET_EDU_DATA"] = tempfile.mkdtemp(prefix="alexnet-edu-")

@@ -102,23 +102,23 @@ def _data_status(options: argparse.Namespace) -> int:
 
 
 def _data_imagenet(options: argparse.Namespace) -> int:
-    from alexnet_edu.imagenet import prepare as imagenet_prepare
+    from alexnet_edu.imagenet.prepare import prepare
+    from alexnet_edu.imagenet.prepared import verify
 
     if options.source is None and not options.verify:
         raise ValueError(
             "name the folder with ImageNet by --from PATH, or add --verify to check what is there"
         )
     if options.source is not None:
-        imagenet_prepare.prepare(
+        prepare(
             options.source,
             options.target,
             workers=options.workers,
             quality=options.quality,
-            store=options.store,
             truth=options.truth,
             say=lambda line: print(line, flush=True),
         )
-    problems = imagenet_prepare.verify(options.target, progress=True) if options.verify else []
+    problems = verify(options.target, progress=True) if options.verify else []
     if options.verify:
         print("\n".join(problems or ["Verified: every checksum and every count is right."]))
     return 1 if problems else 0
@@ -395,7 +395,6 @@ def _add_imagenet(parser: argparse.ArgumentParser) -> None:
     add("--truth", type=Path, metavar="FILE", help="classes of validation images, if not found beside them")
     add("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     add("--quality", type=positive, default=90, help="of the JPEGs, 1 to 100 (default 90)")
-    add("--store", choices=("jpeg", "raw"), default="jpeg", help="raw: pixels as they are, 9 times as large")
     add("--verify", action="store_true", help="compute every checksum and count again")
     parser.set_defaults(
         run=_data_imagenet, kept="Every finished file is kept; the same command goes on from there."

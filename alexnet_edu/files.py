@@ -87,12 +87,13 @@ def remove_partials(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder that exists; the system lets go of it when the process ends.
+    """Makes a folder and holds its lock; the system lets go of it when the process ends.
 
     Raises DataError where another process holds it, and where the folder cannot be written.
     """
     lock = filelock.FileLock(folder / LOCK, blocking=False)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout as error:
         raise DataError(

@@ -39,7 +39,6 @@ BATCH, SIDE, IMAGES = 128, 224, 256
 VARIANTS = {
     "decode": "ours: prepared, decoded into batches (what a GPU is given)",
     "ours": "ours: prepared, decoded, crops, reflections, colour PCA and mean on the processor as well",
-    "raw": "ours from raw pixels (--store raw), decoded and all the rest",
     "usual_crop": "ImageFolder, PIL, Resize(256), RandomCrop(224), flip, Normalize; DataLoader",
     "usual_resized": "the same with RandomResizedCrop(224)",
     "usual_prepared": "ImageFolder over 256 × 256 JPEGs, PIL, RandomCrop(224), flip, Normalize; DataLoader",
@@ -50,7 +49,6 @@ RATIOS = {
     "feed_on_the_processor_vs_usual_random_crop": ("usual_crop", "ours"),
     "feed_on_the_processor_vs_usual_random_resized_crop": ("usual_resized", "ours"),
     "feed_for_a_gpu_vs_usual_on_prepared_files": ("usual_prepared", "decode"),
-    "raw_vs_jpeg": ("ours", "raw"),
 }
 
 
@@ -95,7 +93,7 @@ def measure(name: str, root: str, threads: int) -> Measure:
         batches = iter(loader)
         return lambda: _seconds(lambda: next(batches)[0])
     keep_freed_memory()
-    prepared = open_prepared(folder / ("raw" if name == "raw" else "jpeg"))
+    prepared = open_prepared(folder / "prepared")
     feed, views = Feed(prepared.split("train"), batch_size=BATCH, workers=threads), Views(prepared)
     fed = feed.batches(0, 10_000_000)
 
@@ -153,7 +151,7 @@ def _generated(count: int) -> list[bytes]:
 
 def write_files256(folder: Path) -> None:
     """The same images as files of 256 × 256 for the usual reader."""
-    opened = open_prepared(folder / "jpeg").split("train")
+    opened = open_prepared(folder / "prepared").split("train")
     for i in range(len(opened)):
         path = folder / "files256" / f"n{int(opened.labels[i]):08d}" / f"{i}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,15 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"images: {sources(folder / 'source')}; {options.threads} threads or workers", flush=True)
-        for store in ("jpeg", "raw"):
-            prepare(
-                folder / "source",
-                folder / store,
-                store=store,
-                workers=1,
-                progress=False,
-                say=lambda line: None,
-            )
+        prepare(folder / "source", folder / "prepared", workers=1, progress=False, say=lambda line: None)
         write_files256(folder)
         children = {n: Child(n, measure, n, name, options.threads) for n in VARIANTS}
         try:

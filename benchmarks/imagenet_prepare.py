@@ -32,7 +32,8 @@ import torch
 from PIL import Image
 from turns import Child, Measure, median_ratio, take_turns
 
-from alexnet_edu.imagenet.shards import Job, Recipe, make_shard, prepared
+from alexnet_edu.data.decode import central_square, decode
+from alexnet_edu.imagenet.shards import Job, make_shard
 from alexnet_edu.imagenet.sources import find_source
 
 SIDE, QUALITY = 256, 90
@@ -43,16 +44,14 @@ Way = Callable[[Path, Path], None]  # (folder of class folders, file or folder t
 def ours(source: Path, target: Path) -> None:
     """One shard, as `alexnet-edu data imagenet` makes it; with its checksum and on the disk."""
     entries = tuple(find_source(source).splits["train"])
-    make_shard(Job(target / "shard.safetensors", entries, Recipe("jpeg", QUALITY), sums=True), lambda _: None)
+    make_shard(Job(target / "shard.safetensors", "train", entries, QUALITY))
     (target / "shard.safetensors").unlink()
 
 
 def ours_without_sums(source: Path, target: Path) -> None:
     """The same without the statistics, which the plain loop has not either."""
     entries = tuple(find_source(source).splits["train"])
-    make_shard(
-        Job(target / "shard.safetensors", entries, Recipe("jpeg", QUALITY), sums=False), lambda _: None
-    )
+    make_shard(Job(target / "shard.safetensors", "val", entries, QUALITY))
     (target / "shard.safetensors").unlink()
 
 
@@ -78,7 +77,8 @@ def encoders(source: Path) -> dict[str, Measure]:
     """Seconds to encode all images with each library, from the pixels that it takes; with PIL, ours."""
     from torchvision.io import encode_jpeg  # type: ignore[import-untyped]
 
-    images = [prepared(path.read_bytes())[0] for path in sorted(source.rglob("*.*"))]
+    files = sorted(source.rglob("*.*"))
+    images = [central_square(decode(path.read_bytes()).pixels, SIDE) for path in files]
     arrays = [np.array(image) for image in images]
     planes = [torch.from_numpy(a).permute(2, 0, 1).contiguous() for a in arrays]
 

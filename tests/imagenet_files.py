@@ -109,3 +109,28 @@ def write_folders(root: Path, train: Mapping[str, bytes], val: Mapping[str, byte
     return write_folder(
         root, {f"{s}/{name}": data for s, files in splits.items() for name, data in files.items()}
     )
+
+
+def damaged_files(count: int) -> dict[str, bytes]:
+    """Cut short, bits flipped, heads overwritten, bytes taken out or put in; the same every time."""
+    rng = np.random.default_rng(2012)
+    wholes = [jpeg(i, (24 + i, 20), progressive=i % 3 == 0) for i in range(5)]
+    wholes.append(encoded(picture(6, (24, 24)), "PNG"))
+    files = {}
+    for k in range(count):
+        data = bytearray(wholes[k % len(wholes)])
+        at = int(rng.integers(0, len(data)))
+        if k % 5 == 0:
+            del data[at:]
+        elif k % 5 == 1:
+            for place in rng.integers(0, len(data), int(rng.integers(1, 20))):
+                data[place] ^= 1 << int(rng.integers(8))
+        elif k % 5 == 2:
+            length = int(rng.integers(1, 40))
+            data[:length] = rng.bytes(length)
+        elif k % 5 == 3:
+            del data[at : at + int(rng.integers(1, 60))]
+        else:
+            data[at:at] = rng.bytes(int(rng.integers(1, 60)))
+        files[f"{WNIDS[k % 3]}/{k:04d}.JPEG"] = bytes(data)
+    return files

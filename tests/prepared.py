@@ -30,13 +30,12 @@ def blobs(count: int, classes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return pictures.clamp(0, 255).to(torch.uint8), labels
 
 
-def write(root: Path, splits: Mapping[str, tuple[Tensor, Tensor]], classes: int, codec: str = "jpeg") -> Path:
+def write(root: Path, splits: Mapping[str, tuple[Tensor, Tensor]], classes: int) -> Path:
     """Writes images (N, 3, 256, 256) uint8 and their labels; two shards for each split."""
     root.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, Any] = {
         "format": "alexnet-edu-imagenet-1",
-        "codec": codec,
-        "quality": 95 if codec == "jpeg" else None,
+        "quality": 95,
         "side": SIDE,
         "classes": [{"wnid": f"n{i:08d}", "name": f"class {i}"} for i in range(classes)],
         "splits": {},
@@ -49,9 +48,7 @@ def write(root: Path, splits: Mapping[str, tuple[Tensor, Tensor]], classes: int,
     for name, (pixels, labels) in splits.items():
         half = (len(pixels) + 1) // 2
         parts = [(pixels[:half], labels[:half]), (pixels[half:], labels[half:])]
-        shards = [
-            _shard(root, f"{name}-{i:05d}", part, codec) for i, part in enumerate(parts) if len(part[0])
-        ]
+        shards = [_shard(root, f"{name}-{i:05d}", part) for i, part in enumerate(parts) if len(part[0])]
         manifest["splits"][name] = {"images": len(pixels), "shards": shards}
     train = splits["train"][0]
     colors = ColorPCA.fit(train)
@@ -66,10 +63,9 @@ def write(root: Path, splits: Mapping[str, tuple[Tensor, Tensor]], classes: int,
     return root
 
 
-def _shard(root: Path, name: str, part: tuple[Tensor, Tensor], codec: str) -> dict[str, Any]:
+def _shard(root: Path, name: str, part: tuple[Tensor, Tensor]) -> dict[str, Any]:
     pixels, labels = part
-    rows = [p.permute(1, 2, 0).contiguous().numpy() for p in pixels]
-    data = [r.tobytes() if codec == "raw" else simplejpeg.encode_jpeg(r, 95) for r in rows]
+    data = [simplejpeg.encode_jpeg(p.permute(1, 2, 0).contiguous().numpy(), 95) for p in pixels]
     return _shard_of(root, name, data, labels)
 
 
@@ -100,7 +96,7 @@ def _written(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -
     return {"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def small(root: Path, train: int = 48, val: int = 12, classes: int = 6, codec: str = "jpeg") -> Path:
+def small(root: Path, train: int = 48, val: int = 12, classes: int = 6) -> Path:
     """A few classes that a narrow network learns in some steps."""
     splits = {"train": blobs(train, classes), "val": blobs(val, classes, seed=1)}
-    return write(root, splits, classes, codec)
+    return write(root, splits, classes)

@@ -227,7 +227,9 @@ def test_both_ways_prepare_the_same_photographs(tmp_path: Path, monkeypatch: pyt
     for path in sorted(source.rglob("*.JPEG")):
         with Image.open(tmp_path / "out" / path.name) as image:
             theirs = np.asarray(image, dtype=np.float64)
-        ours = np.asarray(imagenet_prepare.prepared(path.read_bytes())[0])
+        ours = np.asarray(
+            imagenet_prepare.central_square(imagenet_prepare.decode(path.read_bytes()).pixels, 256)
+        )
         assert np.abs(ours - theirs).mean() < 3
     for way in (imagenet_prepare.ours, imagenet_prepare.ours_without_sums):
         way(source, tmp_path / "out")
@@ -245,7 +247,7 @@ def test_all_readers_of_images_give_crops_of_the_same_images(
     monkeypatch.delenv("ALEXNET_EDU_REAL_IMAGES", raising=False)
     assert "generated" in imagenet_feed.sources(tmp_path / "source")
     imagenet_feed.prepare(
-        tmp_path / "source", tmp_path / "jpeg", workers=1, progress=False, say=lambda line: None
+        tmp_path / "source", tmp_path / "prepared", workers=1, progress=False, say=lambda line: None
     )
     imagenet_feed.write_files256(tmp_path)
     for name in ("usual_crop", "usual_resized", "usual_prepared"):

@@ -17,7 +17,7 @@ from tests import prepared
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
-    return open_prepared(prepared.small(tmp_path_factory.mktemp("prepared"), codec="raw"))
+    return open_prepared(prepared.small(tmp_path_factory.mktemp("prepared")))
 
 
 def _seen(feed: Feed, first: int, last: int) -> list[Batch]:
@@ -89,7 +89,7 @@ class _Broken(Split):
 
 def test_images_that_cannot_be_read_lose_their_label_and_are_named(images: PreparedSet) -> None:
     train = images.split("train")
-    broken = _Broken("train", train._shards, 256, "raw")
+    broken = _Broken("train", train._shards, 256)
     feed = Feed(broken, batch_size=16, workers=2)
     lost, named = [], []
     with closing(feed.batches(0, 3)) as batches:
@@ -117,7 +117,7 @@ def test_bad_settings_are_refused(images: PreparedSet) -> None:
     with pytest.raises(ValueError, match="rank 2 is not one of 2"):
         Feed(train, rank=2, world=2)
     with pytest.raises(DataError, match="has no images"):
-        Feed(Split("train", [], 256, "raw"))
+        Feed(Split("train", [], 256))
 
 
 # --- what the network sees --------------------------------------------------------------------

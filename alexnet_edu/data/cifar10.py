@@ -25,15 +25,15 @@ import torch
 from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 
 from alexnet_edu.data.folders import CIFAR10_CLASSES, CIFAR10_COUNTS, import_images
-from alexnet_edu.data.images import Images, ImageSet, PackInfo, load_pack, pack_info, partial_files, save_pack
+from alexnet_edu.data.images import Images, ImageSet, PackInfo, load_pack, pack_info, save_pack
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.environment import check_scale, current_scale
-from alexnet_edu.files import DataError
+from alexnet_edu.environment import ROOT, check_scale, current_scale, in_checkout
+from alexnet_edu.files import PARTIAL, DataError
 
 FOLDER_VARIABLE = "ALEXNET_EDU_DATA"
 RUNS_VARIABLE = "ALEXNET_EDU_RUNS"
 OFFLINE_VARIABLE = "ALEXNET_EDU_OFFLINE"
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+HOME = Path.home() / ".alexnet-edu"
 CIFAR10_NAME = "cifar10"
 DOWNLOAD_SOURCE = "CIFAR-10, official batches"
 TIMEOUT_SECONDS = 20  # without a word from the server
@@ -51,15 +51,12 @@ def data_dir() -> Path:
 
     It need not exist yet. Raises DataError when the variable names something else.
     """
-    chosen = os.environ.get(FOLDER_VARIABLE, "")
-    if chosen:
+    if chosen := os.environ.get(FOLDER_VARIABLE, ""):
         path = Path(chosen).expanduser()
         if path.exists() and not path.is_dir():
             raise DataError(f"{FOLDER_VARIABLE}={chosen!r} is not a folder. Name one, or unset it.")
         return path
-    if (CHECKOUT / "pyproject.toml").exists() and (CHECKOUT / "data").is_dir():
-        return CHECKOUT / "data"
-    return Path.home() / ".alexnet-edu"
+    return ROOT / "data" if in_checkout() else HOME
 
 
 def runs_dir() -> Path:
@@ -70,10 +67,8 @@ def runs_dir() -> Path:
     """
     if chosen := os.environ.get(RUNS_VARIABLE, ""):
         return Path(chosen).expanduser()
-    own = CHECKOUT / "data"
-    if (CHECKOUT / "pyproject.toml").exists() and os.access(own, os.W_OK):
-        return own / "runs"
-    return Path.home() / ".alexnet-edu" / "runs"
+    mine = in_checkout() and os.access(ROOT / "data", os.W_OK)
+    return (ROOT / "data" if mine else HOME) / "runs"
 
 
 def pack_path(name: str = CIFAR10_NAME) -> Path:
@@ -89,11 +84,10 @@ def pack_path(name: str = CIFAR10_NAME) -> Path:
 def load_cifar10(scale: str | None = None, *, allow_download: bool | None = None) -> ImageSet:
     """CIFAR-10, or the stand-in where it cannot be had (`.synthetic` tells which).
 
-    scale: one of `scales.SCALES`; None takes the current one. At "quick" the result is the
+    scale: one of `environment.SCALES`; None takes the current one. At "quick" the result is the
         small stand-in (2,000 and 500 images), whatever is on disk, and nothing is said.
     allow_download: whether to fetch CIFAR-10 if it is not there. None: only where someone
-        can watch (a notebook or a terminal), never under pytest or with
-        ALEXNET_EDU_OFFLINE set.
+        can watch (a notebook or a terminal), never with ALEXNET_EDU_OFFLINE set.
 
     Prints one line to stderr when the stand-in (10,000 and 2,000 images) had to do.
     Raises DataError when there is a pack but it is damaged: that is not passed over.
@@ -103,14 +97,13 @@ def load_cifar10(scale: str | None = None, *, allow_download: bool | None = None
         return synthetic_images(*STAND_IN["quick"])
     if pack_path().exists():
         return load_pack(pack_path())
-    why = "there is no CIFAR-10 in the data folder"
+    global _failed_download
     if _may_download(allow_download):
         try:
             return load_pack(download_cifar10())
         except DataError as error:
-            _remember_failure(why := str(error).split(". ")[0])
-    elif _failed_download is not None:
-        why = _failed_download
+            _failed_download = str(error).split(". ")[0]
+    why = _failed_download or "there is no CIFAR-10 in the data folder"
     print(
         f"Using the synthetic stand-in: {why}. For the real images type `alexnet-edu data cifar10` "
         "(download) or `alexnet-edu data import PATH` (a folder or zip that you have).",
@@ -142,14 +135,9 @@ def figure_note(images: ImageSet | Images) -> str:
 def _may_download(asked: bool | None) -> bool:
     if asked is not None:
         return asked
-    if "pytest" in sys.modules or os.environ.get(OFFLINE_VARIABLE) or _failed_download is not None:
+    if os.environ.get(OFFLINE_VARIABLE) or _failed_download is not None:
         return False
     return "ipykernel" in sys.modules or hasattr(sys, "ps1") or sys.stderr.isatty()
-
-
-def _remember_failure(why: str) -> None:
-    global _failed_download
-    _failed_download = why
 
 
 # --- getting CIFAR-10 ---------------------------------------------------------------------
@@ -189,10 +177,10 @@ def download_cifar10() -> Path:
 
 def _official(folder: Path, *, train: bool) -> Images:
     """One split of the official batches; torchvision fetches, checks (MD5) and reads them."""
-    found = CIFAR10(folder, train=train, download=True)
-    pixels = torch.from_numpy(np.ascontiguousarray(found.data.transpose(0, 3, 1, 2)))  # (N, 3, 32, 32)
-    labels = torch.tensor(found.targets, dtype=torch.int64)
-    return Images(pixels, labels, tuple(found.classes), DOWNLOAD_SOURCE)
+    official = CIFAR10(folder, train=train, download=True)
+    pixels = torch.from_numpy(np.ascontiguousarray(official.data.transpose(0, 3, 1, 2)))  # (N, 3, 32, 32)
+    labels = torch.tensor(official.targets, dtype=torch.int64)
+    return Images(pixels, labels, tuple(official.classes), DOWNLOAD_SOURCE)
 
 
 def connection_fault(error: Exception) -> str | None:
@@ -260,8 +248,7 @@ def run_import(
 def _pack_name(images: ImageSet, path: Path) -> str:
     if images.train.classes == CIFAR10_CLASSES and images.train.pixels.shape[2:] == (32, 32):
         return CIFAR10_NAME
-    stem = path.resolve().name
-    stem = stem[: -len(".zip")] if stem.lower().endswith(".zip") else stem
+    stem = re.sub(r"\.(zip|tar)$", "", path.resolve().name, flags=re.IGNORECASE)
     name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "images"
     return f"{name}-images" if name == CIFAR10_NAME else name
 
@@ -313,7 +300,7 @@ def status() -> DataStatus:
             packs.append(pack_info(path))
         except DataError as error:
             problems.append(str(error))
-    problems.extend(_left_over(p) for p in partial_files(folder / "packs" / "*.safetensors"))
+    problems.extend(_left_over(p) for p in sorted((folder / "packs").glob(f"*{PARTIAL}*")))
     existing = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     free = shutil.disk_usage(existing).free
     return DataStatus(folder, _reason_for(folder), free, tuple(packs), tuple(problems))
@@ -322,14 +309,14 @@ def status() -> DataStatus:
 def _left_over(partial: Path) -> str:
     return (
         f"{partial} ({partial.stat().st_size / 1e6:.0f} MB) is being written, or was left by a write "
-        "that was killed; it is never read. Delete it if nothing is running."
+        "that was killed; it is never read, and the next write of a pack removes it."
     )
 
 
 def _reason_for(folder: Path) -> str:
     if os.environ.get(FOLDER_VARIABLE):
         return FOLDER_VARIABLE
-    return "in the checkout" if folder == CHECKOUT / "data" else "in the home folder"
+    return "in the checkout" if folder == ROOT / "data" else "in the home folder"
 
 
 def _describe(info: PackInfo) -> str:

@@ -1,197 +1,183 @@
-"""Where image files are kept: a folder, or a zip that is never unpacked to disk.
+"""Bytes of an image file -> RGB pixels, or a sentence about what is wrong with them.
 
-Both list their files by name and hand out bytes. A zip may come from anywhere, so its
-directory is judged before anything is read: names that lead outside, links, files that
-would unfold to more than they should. Nothing is ever written to disk.
+An ordinary JPEG goes through simplejpeg, which is fast and equal to PIL pixel by pixel; everything else
+goes through PIL. Both are strict: a file that ends early is an error and not a half-grey image.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
 
-from alexnet_edu.files import DataError
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image as PilImage
+from PIL import ImageOps, UnidentifiedImageError
+from torch import Tensor
 
-Read = Callable[[str], bytes]
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3), RGB, row by row
 
-MAX_FILES = 3_000_000  # the full ImageNet has 1.4 million
-MAX_FILE_BYTES = 256 * 2**20  # no single photograph is larger
-MAX_ZIP_RATIO = 100  # images are compressed already; 1000 is what deflate can reach
-RATIO_COUNTS_FROM = 256 * 2**20  # below this even a bomb does no harm
-SHOWN = 10  # names listed in a message before "and N more"
-MAX_DEPTH = 12  # folders within folders: also ends a link that points back up
-JUNK_FOLDERS = frozenset({"__MACOSX"})
-JUNK_FILES = frozenset({"thumbs.db", "desktop.ini"})
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+MAX_PIXELS = 89_000_000  # about where PIL itself starts to warn
+WHITE = (255, 255, 255, 255)
+ORIENTATION = 0x0112  # the EXIF tag
+JPEG_ERRORS = (ValueError, LookupError)  # of simplejpeg: KeyError where it knows no such colours
+DESPITE_DAMAGE = "decoded in spite of damage"  # of bytes that decoders pass over with a warning
 
 
 class UnreadableFile(Exception):
     """One file cannot be used; the message says why, without the file's name."""
 
 
-@dataclass
-class Files:
-    """The files of a folder or zip.
+@dataclass(frozen=True)
+class Decoded:
+    """pixels: (H, W, 3) uint8, RGB, as the image is meant to be seen. kind: "JPEG", "PNG", ….
 
-    label: its base name, for messages and records.
-    names: "train/cat/001.jpg", relative, with forward slashes, sorted.
-    folders: names of all folders, without a trailing slash (an empty one is only here).
-    problems: (name, why) of entries that are not even looked into.
+    changes: what had to be done to get there ("greyscale", "turned by EXIF", …).
     """
 
-    label: str
-    names: list[str]
-    folders: set[str]
-    read: Read
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    close: Callable[[], None] = lambda: None
+    pixels: Pixels
+    kind: str
+    changes: tuple[str, ...] = ()
 
 
-def open_files(path: Path) -> Files:
-    """Lists what is in a folder or zip.
+def decode(data: bytes, room: Pixels | None = None) -> Decoded:
+    """Decodes one image of any of `FORMATS`.
 
-    Raises DataError when there is nothing at `path`, when it is neither of the two, when
-    the zip is damaged, or when it would unfold to far more than its size.
+    room: (n,) uint8, memory for the pixels of an ordinary JPEG, used if it is large enough; fresh
+        memory for each of a million photographs costs a tenth of the time.
+    Raises UnreadableFile for what is no image, ends early, or has more than MAX_PIXELS.
+    A JPEG whose middle was overwritten but which still ends properly cannot be told from
+    a whole one: the format has no checksum.
     """
-    path = path.expanduser()
-    if path.is_dir():
-        return _open_folder(path)
-    if not path.exists():
-        raise DataError(
-            f"There is nothing at {path}. Give a folder or a zip that holds one folder of images per class."
-        )
-    if not zipfile.is_zipfile(path):
-        raise DataError(
-            f"{path} is neither a folder nor a whole zip ({path.stat().st_size:,} bytes). If it was "
-            "downloaded or copied, it may have been cut short: fetch it again. Other archives (tar, rar, "
-            "7z) must be unpacked first; then give the folder."
-        )
-    return _open_zip(path)
-
-
-def _open_folder(path: Path) -> Files:
-    root = path.resolve()
-    names: list[str] = []
-    folders: set[str] = set()
-    for folder, inner, files in os.walk(root, followlinks=True):
-        relative = Path(folder).relative_to(root)
-        # in place: os.walk goes on with what is left in the list
-        inner[:] = [i for i in inner if not is_junk(i) and len(relative.parts) < MAX_DEPTH]
-        prefix = "".join(part + "/" for part in relative.parts)
-        folders.update(prefix + i for i in inner)
-        names.extend(prefix + f for f in files if not is_junk(f))
-        if len(names) > MAX_FILES:
-            raise DataError(f"{path} holds more than {MAX_FILES:,} files. Choose a folder further down.")
-
-    def read(name: str) -> bytes:
-        file = root / name
-        try:
-            status = file.stat()
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-                raise UnreadableFile("is no regular file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise UnreadableFile(_too_large(status.st_size))
-            return file.read_bytes()
-        except OSError as error:
-            raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
-
-    return Files(root.name, sorted(names), folders, read)
-
-
-def _open_zip(path: Path) -> Files:
+    if not data:
+        raise UnreadableFile("is empty (0 bytes)")
+    values = _ordinary_jpeg(data)
+    if values is None:
+        return _decode_by_pil(data)
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path} is a damaged zip ({error}). Fetch or make it again.") from error
-    except RuntimeError as error:  # a newer kind of zip than Python's library knows
-        raise DataError(
-            f"{path} cannot be unpacked here ({error}). Unpack it and give the folder."
-        ) from error
+        buffer = room[:values] if room is not None and values <= len(room) else None
+        return Decoded(simplejpeg.decode_jpeg(data, "RGB", buffer=buffer), "JPEG")
+    except JPEG_ERRORS:
+        decoded = _decode_by_pil(data)  # PIL judges, so that each fault has one wording
+    damage = (DESPITE_DAMAGE,) if _only_warns(data) else ()
+    return Decoded(decoded.pixels, decoded.kind, (*decoded.changes, *damage))
+
+
+def _ordinary_jpeg(data: bytes) -> int | None:
+    """3 · H · W of a JPEG in colour without EXIF; None for any other file."""
+    if data[:2] != b"\xff\xd8" or b"Exif" in data:
+        return None
     try:
-        infos, folders, problems = _sift(archive.infolist())
-        _check_bomb(path, infos.values())
-    except DataError:
-        archive.close()
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except JPEG_ERRORS:
+        return None
+    _check_size(width, height)
+    return 3 * height * width if colours in ("YCbCr", "RGB") else None
+
+
+def _only_warns(data: bytes) -> bool:
+    """Whether a JPEG that failed when every warning counts does not fail otherwise."""
+    try:
+        simplejpeg.decode_jpeg(data, "RGB", strict=False)
+    except JPEG_ERRORS:
+        return False  # a kind that simplejpeg does not know, and no damage
+    return True
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise UnreadableFile(
+            f"would be {width:,} × {height:,} pixels, more than the {MAX_PIXELS / 1e6:.0f} million allowed"
+        )
+
+
+def _decode_by_pil(data: bytes) -> Decoded:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata is no matter here; size is checked next
+            with PilImage.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check_size(*image.size)
+                image.load()
+                return _to_rgb(image)
+    except UnreadableFile:
         raise
-
-    def read(name: str) -> bytes:
-        info = infos[name]
-        if info.flag_bits & 1:
-            raise UnreadableFile("is encrypted: unpack the zip with its password and give the folder")
-        try:
-            return archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
-            raise UnreadableFile(f"is damaged inside the zip ({error})") from error
-        except RuntimeError as error:  # a compression that Python's library does not know
-            raise UnreadableFile(
-                f"cannot be unpacked here ({error}): unpack the zip and give the folder"
-            ) from error
-
-    return Files(path.name, sorted(infos), folders, read, problems, archive.close)
+    except UnidentifiedImageError as error:
+        raise UnreadableFile(f"is no image of a known kind ({', '.join(FORMATS)})") from error
+    except PilImage.DecompressionBombError as error:
+        raise UnreadableFile(f"has more than the {MAX_PIXELS / 1e6:.0f} million pixels allowed") from error
+    except Exception as error:  # over damaged bytes PIL raises nearly anything
+        raise UnreadableFile(f"is damaged or cut short ({_without_address(error)})") from error
 
 
-def _sift(
-    entries: Iterable[zipfile.ZipInfo],
-) -> tuple[dict[str, zipfile.ZipInfo], set[str], list[tuple[str, str]]]:
-    """Usable entries by name, all folders, and (name, why) of what is left out."""
-    infos: dict[str, zipfile.ZipInfo] = {}
-    folders: set[str] = set()
-    problems: list[tuple[str, str]] = []
-    for info in entries:
-        name = info.filename.replace("\\", "/")  # some Windows tools write them so
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if name.startswith("/") or ":" in name.split("/")[0]:
-            problems.append((info.filename, "an absolute name: left out"))
-        elif ".." in parts:
-            problems.append((info.filename, "a name that leads out of the zip (..): left out"))
-        elif any(is_junk(part) for part in parts) or not parts:
-            continue
-        elif info.is_dir() or name.endswith("/"):
-            folders.add("/".join(parts))
-        elif stat.S_ISLNK(info.external_attr >> 16):
-            problems.append((info.filename, "a link, not a file: left out"))
-        elif info.file_size > MAX_FILE_BYTES:
-            problems.append((info.filename, _too_large(info.file_size)))
-        elif (clean := "/".join(parts)) in infos:
-            problems.append((info.filename, "the name occurs twice in the zip: the first one counts"))
-        else:
-            infos[clean] = info
-            folders.update("/".join(parts[:i]) for i in range(1, len(parts)))
-    return infos, folders, problems
+def _without_address(error: Exception) -> str:
+    """The error in words, the same every time: an object's address in memory would differ."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(error) or type(error).__name__)
 
 
-def _check_bomb(path: Path, infos: Iterable[zipfile.ZipInfo]) -> None:
-    """Refuses a zip that would unfold to far more than images do.
+def _to_rgb(image: PilImage.Image) -> Decoded:
+    """Any PIL image as RGB: upright, first frame, transparent parts on white."""
+    changes: list[str] = []
+    if getattr(image, "n_frames", 1) > 1:
+        changes.append("animated: first frame")
+    upright = ImageOps.exif_transpose(image)
+    if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+        changes.append("turned by EXIF")
+    mode = upright.mode
+    if upright.has_transparency_data:
+        changes.append("transparent: on white")
+        rgba = upright.convert("RGBA")
+        upright = PilImage.alpha_composite(PilImage.new("RGBA", rgba.size, WHITE), rgba)
+    elif mode.startswith("I;16") or mode in ("I", "F"):
+        changes.append("16-bit greyscale")
+        upright = _to_8_bit(upright)
+    elif mode in ("L", "1"):
+        changes.append("greyscale")
+    elif mode == "P":
+        changes.append("palette")
+    elif mode != "RGB":
+        changes.append(mode)
+    return Decoded(np.array(upright.convert("RGB")), image.format or "", tuple(changes))
 
-    Judged against the size of the zip itself, since entries may overlap and share bytes.
-    A size that an entry states too low does not help: reading stops there, and the
-    checksum then fails.
-    """
-    sizes = [info.file_size for info in infos]
-    total, packed = sum(sizes), max(1, path.stat().st_size)
-    if len(sizes) > MAX_FILES or (total > RATIO_COUNTS_FROM and total > MAX_ZIP_RATIO * packed):
-        raise DataError(
-            f"{path} looks like a zip bomb and was not unpacked: its {packed / 1e6:,.1f} MB would unfold to "
-            f"{total / 1e6:,.0f} MB in {len(sizes):,} files ({total / packed:,.0f} times; allowed are "
-            f"{MAX_ZIP_RATIO} times and {MAX_FILES:,} files). If you trust it, unpack it yourself and give "
-            "the folder."
+
+def _to_8_bit(image: PilImage.Image) -> PilImage.Image:
+    """0–65535 -> 0–255; PIL's own conversion would clip at 255 instead."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535 or image.mode == "F":
+        raise ValueError(
+            f"pixel values {values.min()} to {values.max()} in mode {image.mode}, not 0 to 65535"
         )
+    return PilImage.fromarray((values.astype(np.uint32) // 257).astype(np.uint8))
 
 
-def _too_large(size: int) -> str:
-    return f"holds {size / 1e6:,.0f} MB, more than the {MAX_FILE_BYTES / 1e6:,.0f} MB allowed for one image"
+def central_square(pixels: Pixels, size: int) -> PilImage.Image:
+    """The square in the middle of (H, W, 3) uint8, brought to size × size (§2).
+
+    Bilinear with antialiasing, by PIL: in integers, so alike on every machine.
+    """
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = PilImage.fromarray(pixels[top : top + side, left : left + side])
+    return image.resize((size, size), PilImage.Resampling.BILINEAR)
 
 
-def is_junk(part: str) -> bool:
-    """Whether a name is one that operating systems leave about and no one means to import."""
-    return part.startswith(".") or part in JUNK_FOLDERS or part.lower() in JUNK_FILES
+def fit_to_square(pixels: Tensor, size: int) -> Tensor:
+    """(3, H, W) uint8 -> (3, size, size) uint8 by `central_square`."""
+    if tuple(pixels.shape[1:]) == (size, size):
+        return pixels
+    return to_tensor(np.asarray(central_square(pixels.permute(1, 2, 0).numpy(), size)))
 
 
-def some(names: Sequence[str]) -> str:
-    """ "a, b, c and 4 more"."""
-    shown = ", ".join(names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+def to_tensor(pixels: Pixels) -> Tensor:
+    """(H, W, 3) -> (3, H, W), a copy."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+def decode_square(data: bytes, size: int) -> Tensor:
+    """Bytes of an image file -> (3, size, size) uint8, prepared as §2 says; UnreadableFile as `decode`."""
+    return fit_to_square(to_tensor(decode(data).pixels), size)

@@ -1,4 +1,4 @@
-"""A folder or zip of class folders -> an `ImageSet`, and a report of all that was odd.
+"""A folder or archive of class folders -> an `ImageSet`, and a report of all that was odd.
 
 Layouts: `train/<class>/…` with `test/<class>/…` (or `val/`), or `<class>/…` alone, or
 either of them inside one more folder. Without a test split one is made: a seeded share
@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import simplejpeg
 import torch
+from PIL import Image as PilImage
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from alexnet_edu.data.decode import SHOWN, Files, UnreadableFile, open_files, some
+from alexnet_edu.data.archives import SHOWN, File, Files, Problem, open_files, some
+from alexnet_edu.data.decode import UnreadableFile, decode, fit_to_square, to_tensor
 from alexnet_edu.data.images import Images, ImageSet
-from alexnet_edu.data.layout import Classes, find_layout
-from alexnet_edu.data.pixels import decode, fit_to_square
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, replacing
+from alexnet_edu.paper import IMAGE_SIDE
 
 CIFAR10_CLASSES = (
     "airplane",
@@ -40,15 +43,118 @@ CIFAR10_CLASSES = (
 CIFAR10_COUNTS = (50_000, 10_000)
 TEST_SHARE = 1 / 6  # what CIFAR-10 has
 MAX_PACK_BYTES = 16_000_000_000
+TRAIN_NAMES = ("train", "training")
+TEST_NAMES = ("test", "testing", "val", "valid", "validation")  # the first that is there counts
 
-Problem = tuple[str, str]
+Classes = dict[str, list[File]]  # sorted; a class without files has an empty list
+
+
+# --- layouts ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """name: of its folder, with what is around it ("" for none). loose: files in no class folder."""
+
+    name: str
+    classes: Classes
+    loose: list[File]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """train: to learn from. test: None where there is no such split. unused: other folders -> files."""
+
+    train: Split
+    test: Split | None
+    unused: dict[str, int]
+
+
+def find_layout(files: Files) -> Layout:
+    """Which file belongs to which class and split, by the names alone.
+
+    A folder is a split if it has the name of one and holds class folders; a test split may also hold
+    its images directly, and then has no classes. Raises DataError for a test split alone.
+    """
+    around = _enclosing(files)
+    tops = {part for f in files.files if len(parts := _below(around, f.name)) > 1 for part in parts[:1]}
+    splits = {top.lower(): _split(files, f"{around}{top}/") for top in sorted(tops) if _is_split(top)}
+    train = next((splits[n] for n in TRAIN_NAMES if n in splits and any(splits[n].classes.values())), None)
+    test = next((splits[n] for n in TEST_NAMES if n in splits and any(splits[n].classes.values())), None)
+    if train is None and test is not None:
+        raise DataError(
+            f"{files.label} holds {test.name} but no train/: there is nothing to train on. Add "
+            f"train/<class>/…, or give the folder {test.name} itself to have it split."
+        )
+    if train is None:
+        return Layout(_split(files, around), None, {})
+    test = test or next((splits[n] for n in TEST_NAMES if n in splits), None)
+    used = {split.name for split in (train, test) if split is not None}
+    rest = [top for top in sorted(tops) if f"{around}{top}/" not in used]
+    return Layout(train, test, {top: len(_inside(files, f"{around}{top}/")) for top in rest})
+
+
+def _is_split(top: str) -> bool:
+    return top.lower() in TRAIN_NAMES + TEST_NAMES
+
+
+def _inside(files: Files, folder: str) -> list[File]:
+    return [file for file in files.files if file.name.startswith(folder)]
+
+
+def _below(folder: str, name: str) -> list[str]:
+    """The parts of a name below a folder ("" or "a/b/"); none for what lies elsewhere."""
+    return name[len(folder) :].split("/") if name.startswith(folder) else []
+
+
+def _enclosing(files: Files) -> str:
+    """The folders around everything, "" or "a/b/", down to where splits or classes begin."""
+    around = ""
+    while True:
+        parts = [_below(around, file.name) for file in files.files]
+        tops = {p[0] for p in parts if len(p) > 1}
+        top = next(iter(tops)) if len(tops) == 1 else ""
+        if not top or _is_split(top) or any(len(p) == 2 for p in parts):
+            return around
+        around += f"{top}/"
+
+
+def _split(files: Files, folder: str) -> Split:
+    """The classes under a folder, each with its files at any depth."""
+    classes: Classes = {
+        parts[0]: [] for name in files.folders if len(parts := _below(folder, name)) == 1 and parts[0]
+    }
+    loose = []
+    for file in files.files:  # sorted already
+        parts = _below(folder, file.name)
+        if len(parts) > 1:
+            classes.setdefault(parts[0], []).append(file)
+        elif parts:
+            loose.append(file)
+    return Split(folder, dict(sorted(classes.items())), loose)
+
+
+def check_same_classes(label: str, train: Classes, test: Classes) -> None:
+    """Raises DataError, with the classes that only one of the splits has."""
+    if train.keys() == test.keys():
+        return
+    lines = []
+    for title, mine, other in (("training", train, test), ("test", test, train)):
+        if only := [f"{name} ({len(mine[name]):,} files)" for name in mine if name not in other]:
+            lines.append(f"only in the {title} images: {some(only)}")
+    raise DataError(
+        f"{label}: the splits do not have the same classes; {'; '.join(lines)}. Rename, add or remove "
+        "these folders."
+    )
+
+
+# --- import -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class ImportReport:
     """What an import gave.
 
-    images: the result; kept = len(train) + len(test).
     skipped: number of files in class folders that gave no image.
     problems: (file, why) for everything left out, in order of name; may be longer than
         `skipped`, since entries of a zip that are never looked into are here too.
@@ -58,7 +164,6 @@ class ImportReport:
     """
 
     images: ImageSet
-    kept: int
     skipped: int
     problems: tuple[Problem, ...]
     changes: dict[str, int]
@@ -70,8 +175,9 @@ class ImportReport:
         train, test = self.images.train, self.images.test
         size = " × ".join(str(n) for n in train.pixels.shape[2:])
         lines = [
-            f"{self.kept:,} images in {len(train.classes)} classes, {size} pixels: {len(train):,} to train, "
-            f"{len(test):,} to test ({self.seconds:.1f} s). Source: {self.images.source}."
+            f"{len(train) + len(test):,} images in {len(train.classes)} classes, {size} pixels: "
+            f"{len(train):,} to train, {len(test):,} to test ({self.seconds:.1f} s). "
+            f"Source: {self.images.source}."
         ]
         lines.extend(self.notes)
         if self.changes:
@@ -83,37 +189,23 @@ class ImportReport:
 
 
 @dataclass
-class _Pile:
-    """Decoded images of one split, in the order of class and file."""
+class _Labelled:
+    """Decoded images of one split, (N, 3, H, W) uint8 and (N,) int64, in the order of class and file."""
 
     pixels: Tensor
     labels: Tensor
 
-
-@dataclass
-class _Tally:
-    """What is gathered while decoding."""
-
-    problems: list[Problem] = field(default_factory=list)
-    changes: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    skipped: int = 0
+    def at(self, index: Tensor) -> _Labelled:
+        return _Labelled(self.pixels[index], self.labels[index])
 
 
-def import_images(
-    path: Path,
-    *,
-    size: int | None = 32,
-    seed: int = 0,
-    test_share: float = TEST_SHARE,
-    progress: bool = True,
-) -> ImportReport:
-    """Reads all images of a folder or zip into memory.
+def import_images(path: Path, *, size: int | None = 32, seed: int = 0, progress: bool = True) -> ImportReport:
+    """Reads all images of a folder, a zip or a tar into memory.
 
     size: height and width of the result, 8–1024 pixels; other images are cut to the square
         in their middle and resized. None: keep the size, which all must then share.
-    seed, test_share: for the split that is made where the files have none; the share
-        (0–1, both ends out) is rounded within each class, to at least one image.
+    seed: of the split that is made where the files have none: TEST_SHARE of each class, rounded, at
+        least one image.
     progress: a bar on stderr.
 
     Raises DataError, with names and counts, where nothing useful can be made: no such
@@ -121,204 +213,169 @@ def import_images(
     """
     if size is not None and not 8 <= size <= 1024:
         raise DataError(f"--size must be 8 to 1024 pixels, got {size}.")
-    if not 0 < test_share < 1:
-        raise DataError(f"The share of test images must lie between 0 and 1, got {test_share}.")
     started = time.perf_counter()
-    files = open_files(Path(path))
-    try:
-        tally = _Tally(problems=list(files.problems))
-        try:
-            train, test = find_layout(files, tally.notes)
-        except DataError as error:
-            if not files.problems:
-                raise
-            raise DataError(_listing(f"{error} Left out:", files.problems)) from error
-        _check_memory(files.label, train, test, size)
-        images = _read_splits(files, train, test, size, (seed, test_share), tally, progress)
-    finally:
-        files.close()
-    return ImportReport(
-        images=images,
-        kept=len(images.train) + len(images.test),
-        skipped=tally.skipped,
-        problems=tuple(sorted(tally.problems)),
-        changes=dict(tally.changes),
-        notes=tuple(tally.notes),
-        seconds=time.perf_counter() - started,
-    )
+    with open_files(Path(path)) as files:
+        notes: list[str] = list(files.notes)
+        train, test = _splits(files, notes)
+        count = sum(len(names) for classes in (train, test or {}) for names in classes.values())
+        with tqdm(total=count, unit="image", disable=not progress, leave=False) as bar:
+            reader = _Reader(files, size, bar)
+            reader.check_memory(count, size or 0, f"{count:,} files")
+            read = [reader.read(classes) for classes in (train, test) if classes is not None]
+        reader.check_result(read[0])
+    if test is None:
+        read = _divide(read[0], seed, notes)
+    images = _assemble(reader, tuple(train), read[0], read[1], notes)
+    problems = tuple(sorted(reader.problems))
+    seconds = time.perf_counter() - started
+    return ImportReport(images, reader.skipped, problems, dict(reader.changes), tuple(notes), seconds)
 
 
-def _check_memory(label: str, train: Classes, test: Classes | None, size: int | None) -> None:
-    count = sum(len(names) for split in (train, test or {}) for names in split.values())
-    if size is None:  # as many pixels as the first image has: `_Reader.pile` looks then
-        return
-    need = count * 3 * size**2
-    if need > MAX_PACK_BYTES:
-        raise DataError(
-            f"{label} holds {count:,} files; at {size} × {size} pixels they would take {need / 1e9:.0f} "
-            f"GB of memory, more than the {MAX_PACK_BYTES / 1e9:.0f} GB allowed. Choose a smaller --size."
+def _splits(files: Files, notes: list[str]) -> tuple[Classes, Classes | None]:
+    """The classes to train on and those to test on; what is not read goes into the notes."""
+    layout = find_layout(files)
+    splits = [layout.train] + ([layout.test] if layout.test and any(layout.test.classes.values()) else [])
+    if not any(layout.train.classes.values()):
+        inside = f"{len(layout.train.loose):,} files directly in it" if layout.train.loose else "no files"
+        text = (
+            f"There are no class folders with images in {files.label}: it holds {inside} and "
+            f"{len(layout.train.classes):,} empty folders. Expected is one folder per class: train/<class>/… "
+            "and test/<class>/…, or just <class>/…"
         )
-
-
-# --- reading ---------------------------------------------------------------------------------
-
-
-def _read_splits(
-    files: Files,
-    train: Classes,
-    test: Classes | None,
-    size: int | None,
-    split: tuple[int, float],
-    tally: _Tally,
-    progress: bool,
-) -> ImageSet:
-    """Decodes everything and puts the two splits together."""
-    names = tuple(train)
-    reader = _Reader(files, size, tally)
-    total = sum(len(n) for s in (train, test or {}) for n in s.values())
-    with tqdm(total=total, unit="image", disable=not progress, leave=False) as bar:
-        train_pile = reader.pile(train, bar)
-        test_pile = reader.pile(test, bar) if test is not None else None
-    reader.check_sizes()
-    if len(train_pile.labels) == 0:
-        raise DataError(
-            _listing(
-                f"No image in {files.label} could be used; {tally.skipped:,} files were tried:",
-                tally.problems,
-            )
-        )
-    if test_pile is None:
-        train_pile, test_pile = _split(train_pile, *split, tally.notes)
-    return _assemble(files, names, train_pile, test_pile, tally)
+        raise DataError(_listing(f"{text} Left out:", files.problems) if files.problems else text)
+    for split in splits:
+        if split.loose:
+            names = some([file.name for file in split.loose])
+            notes.append(f"Files outside the class folders are not read: {names}.")
+    unused = dict(layout.unused)
+    if layout.test and layout.test not in splits:
+        unused[layout.test.name.rstrip("/")] = len(layout.test.loose)
+    for top, count in unused.items():
+        used = " and ".join(split.name for split in splits)
+        notes.append(f"{files.label}: {top}/ ({count:,} files) is not read, only {used}.")
+    if len(splits) == 1:
+        return layout.train.classes, None
+    check_same_classes(files.label, splits[0].classes, splits[1].classes)
+    return splits[0].classes, splits[1].classes
 
 
 class _Reader:
     """Decodes the files of one source, one split after the other."""
 
-    def __init__(self, files: Files, size: int | None, tally: _Tally) -> None:
-        self.files = files
-        self.size = size
-        self.tally = tally
+    def __init__(self, files: Files, size: int | None, bar: tqdm[Any]) -> None:
+        self.files, self.size, self.bar = files, size, bar
+        self.problems: list[Problem] = list(files.problems)
+        self.changes: Counter[str] = Counter()
         self.shapes: Counter[tuple[int, int]] = Counter()  # (height, width), only for size=None
+        self.skipped = 0
 
-    def pile(self, classes: Classes, bar: tqdm[Any]) -> _Pile:
+    def read(self, classes: Classes) -> _Labelled:
         """All images of one split that can be decoded."""
-        count = sum(len(names) for names in classes.values())
+        count = sum(len(files) for files in classes.values())
         pixels = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         labels = torch.empty(count, dtype=torch.int64)
         kept = 0
-        for label, names in enumerate(classes.values()):
-            for name in names:
-                bar.update()
-                image = self._image(name)
-                if image is None:
-                    continue
-                if kept == 0:  # only now is the size known
-                    self._check_memory(name, image, count)
-                    pixels = torch.empty(count, *image.shape, dtype=torch.uint8)
-                if image.shape == pixels.shape[1:]:
-                    pixels[kept], labels[kept] = image, label
-                    kept += 1
-        return _Pile(pixels[:kept], labels[:kept])
+        for label, file in ((k, file) for k, files in enumerate(classes.values()) for file in files):
+            self.bar.update()
+            image = self._image(file)
+            if image is None:
+                continue
+            if kept == 0:  # only now is the size known
+                self.check_memory(count, max(image.shape[1:]), f"{count:,} files like {file.name}")
+                pixels = torch.empty(count, *image.shape, dtype=torch.uint8)
+            if image.shape == pixels.shape[1:]:
+                pixels[kept], labels[kept] = image, label
+                kept += 1
+        return _Labelled(pixels[:kept], labels[:kept])
 
-    def _check_memory(self, name: str, image: Tensor, count: int) -> None:
-        need = count * image.numel()
-        if need > MAX_PACK_BYTES:
-            width, height = image.shape[2], image.shape[1]
-            raise DataError(
-                f"{self.files.label}: {name} has {width:,} × {height:,} pixels; {count:,} files of that size "
-                f"would take {need / 1e9:.0f} GB of memory, more than the {MAX_PACK_BYTES / 1e9:.0f} GB "
-                "allowed. Choose a --size."
-            )
-
-    def _image(self, name: str) -> Tensor | None:
+    def _image(self, file: File) -> Tensor | None:
         """(3, H, W) uint8, or None with the reason noted."""
         try:
-            decoded = decode(self.files.read(name))
+            decoded = decode(self.files.read(file))
         except UnreadableFile as error:
-            self.tally.problems.append((name, str(error)))
-            self.tally.skipped += 1
+            self.problems.append((file.name, str(error)))
+            self.skipped += 1
             return None
-        self.tally.changes.update(decoded.changes)
-        pixels = decoded.pixels
-        height, width = pixels.shape[1:]
+        self.changes.update(decoded.changes)
+        image = to_tensor(decoded.pixels)
+        height, width = image.shape[1:]
         if self.size is None:
             self.shapes[height, width] += 1
-        elif (height, width) != (self.size, self.size):
-            self.tally.changes[f"resized to {self.size} × {self.size}"] += 1
-            pixels = fit_to_square(pixels, self.size)
-        return pixels
+            return image
+        if (height, width) != (self.size, self.size):
+            self.changes[f"resized to {self.size} × {self.size}"] += 1
+        return fit_to_square(image, self.size)
 
-    def check_sizes(self) -> None:
-        """With size=None all images must be one square size."""
-        if not self.shapes:
-            return
+    def check_memory(self, count: int, side: int, what: str) -> None:
+        """Raises DataError where so many images of a side would take too much memory."""
+        need = count * 3 * side**2
+        if need > MAX_PACK_BYTES:
+            raise DataError(
+                f"{self.files.label}: {what} would take {need / 1e9:.0f} GB of memory at {side:,} × {side:,} "
+                f"pixels, more than the {MAX_PACK_BYTES / 1e9:.0f} GB allowed. Choose a smaller --size."
+            )
+
+    def check_result(self, train: _Labelled) -> None:
+        """Raises DataError where no image was read, or, with size=None, not all are one square size."""
         if len(self.shapes) > 1 or any(h != w for h, w in self.shapes):
             sizes = [f"{h} × {w} ({n:,} images)" for (h, w), n in self.shapes.most_common()]
             raise DataError(
                 f"The images of {self.files.label} are not all squares of one size: {some(sizes)}. "
                 "Choose one with --size, for instance --size 32."
             )
+        if len(train.labels) == 0:
+            head = f"No image in {self.files.label} could be used; {self.skipped:,} files were tried:"
+            raise DataError(_listing(head, self.problems))
 
 
-def _split(pile: _Pile, seed: int, share: float, notes: list[str]) -> tuple[_Pile, _Pile]:
+def _divide(images: _Labelled, seed: int, notes: list[str]) -> list[_Labelled]:
     """Takes a random share of each class for testing; a class of one image keeps it."""
     generator = torch.Generator().manual_seed(seed)
-    for_test = torch.zeros(len(pile.labels), dtype=torch.bool)
-    for label in pile.labels.unique():
-        members = (pile.labels == label).nonzero()[:, 0]
-        count = min(max(1, round(share * len(members))), len(members) - 1)
+    for_test = torch.zeros(len(images.labels), dtype=torch.bool)
+    for label in images.labels.unique():
+        members = (images.labels == label).nonzero()[:, 0]
+        count = min(max(1, round(TEST_SHARE * len(members))), len(members) - 1)
         for_test[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     notes.append(
         f"No test split was found: made one, stratified, seed {seed}, {int(for_test.sum()):,} of "
         f"{len(for_test):,} images ({for_test.double().mean():.0%})."
     )
-    return (
-        _Pile(pile.pixels[~for_test], pile.labels[~for_test]),
-        _Pile(pile.pixels[for_test], pile.labels[for_test]),
-    )
+    return [images.at(~for_test), images.at(for_test)]
 
 
-def _assemble(files: Files, names: tuple[str, ...], train: _Pile, test: _Pile, tally: _Tally) -> ImageSet:
+def _assemble(
+    reader: _Reader, names: tuple[str, ...], train: _Labelled, test: _Labelled, notes: list[str]
+) -> ImageSet:
     """Drops classes that nothing can be learned about, and names the source."""
     counts = torch.bincount(train.labels, minlength=len(names))
     tests = torch.bincount(test.labels, minlength=len(names))
     rows = list(zip(names, counts.tolist(), tests.tolist(), strict=True))
     classes = tuple(name for name, count, _ in rows if count > 0)
-    gone = [f"{name} (and its {n:,} test images)" for name, c, n in rows if c == 0]
-    untested = [name for name, c, n in rows if c > 0 and n == 0]
-    if gone:
-        tally.notes.append(f"Classes without a usable training image are left out: {some(gone)}.")
-    if untested:
-        tally.notes.append(f"Classes without a usable test image: {some(untested)}.")
+    if gone := [f"{name} (and its {n:,} test images)" for name, c, n in rows if c == 0]:
+        notes.append(f"Classes without a usable training image are left out: {some(gone)}.")
+    if untested := [name for name, c, n in rows if c > 0 and n == 0]:
+        notes.append(f"Classes without a usable test image: {some(untested)}.")
     if len(classes) < 2:
-        raise DataError(
-            _listing(
-                f"{files.label} has usable training images in one class only ({classes[0]!r}); at least two "
-                "are needed." + (" Left out:" if tally.problems else ""),
-                tally.problems,
-            )
+        head = (
+            f"{reader.files.label} has usable training images in one class only ({classes[0]!r}); at least "
+            "two are needed."
         )
+        raise DataError(_listing(f"{head} Left out:", reader.problems) if reader.problems else head)
     renumber = (counts > 0).cumsum(0) - 1
-    test_kept = counts[test.labels] > 0
-    pixels, labels = test.pixels[test_kept], renumber[test.labels[test_kept]]
-    if len(labels) == 0:
-        pixels = pixels.reshape(0, *train.pixels.shape[1:])
-    source = _source(files, classes, (len(train.labels), len(labels)))
+    test = test.at(counts[test.labels] > 0)
+    pixels = test.pixels.reshape(-1, *train.pixels.shape[1:])  # no image has no size of its own
+    source = _source(reader.files, classes, (len(train.labels), len(test.labels)))
     return ImageSet(
         Images(train.pixels, renumber[train.labels], classes, source),
-        Images(pixels, labels, classes, source),
+        Images(pixels, renumber[test.labels], classes, source),
     )
 
 
 def _source(files: Files, classes: tuple[str, ...], counts: tuple[int, int]) -> str:
     if classes != CIFAR10_CLASSES or counts != CIFAR10_COUNTS:
         return f"images imported from {files.label}"
-    jpeg = all(name.lower().endswith((".jpg", ".jpeg")) for name in files.names)
+    jpeg = all(file.name.lower().endswith((".jpg", ".jpeg")) for file in files.files)
     return f"CIFAR-10, imported from {files.label}" + (" (JPEG)" if jpeg else "")
-
-
-# --- words -------------------------------------------------------------------------------------
 
 
 def _listing(head: str, problems: Iterable[Problem]) -> str:
@@ -331,11 +388,45 @@ def _listing(head: str, problems: Iterable[Problem]) -> str:
     for name, why in problems:
         kinds[why.split(" (")[0]].append((name, why))
     lines = [head]
-    for kind, found in list(kinds.items())[:SHOWN]:
-        reasons = {why for _, why in found}
-        count = f" ({len(found):,} files)" if len(found) > 1 else ""
-        said = reasons.pop() if len(reasons) == 1 else kind
-        lines.append(f"  {said}: {some(sorted(name for name, _ in found))}{count}")
+    for kind, listed in list(kinds.items())[:SHOWN]:
+        reasons = {why for _, why in listed}
+        count = f" ({len(listed):,} files)" if len(listed) > 1 else ""
+        reason = reasons.pop() if len(reasons) == 1 else kind
+        lines.append(f"  {reason}: {some(sorted(name for name, _ in listed))}{count}")
     if len(kinds) > SHOWN:
         lines.append(f"  and {len(kinds) - SHOWN:,} more kinds of fault")
     return "\n".join(lines)
+
+
+# --- the other way ------------------------------------------------------------------------
+
+
+def write_class_folders(images: ImageSet, root: Path, *, train: int, val: int, quality: int = 90) -> Path:
+    """Writes the first `train` and `val` images of each class as ImageNet comes; returns `root`.
+
+    They stand in for ImageNet where a preparation and a training are to be tried: train/<class>/*.JPEG
+    and val/<class>/*.JPEG of 256 × 256 pixels. They are not ImageNet: small pictures enlarged stay what
+    they were.
+
+    train, val: images of each class, from the two splits. quality: of the JPEGs, 1–100. The
+    classes get names such as n00000003, in their order. Files that are there already are kept, so
+    it may be killed and called again. Raises ValueError where a split has too few images of a class.
+    """
+    for name, split, count in (("train", images.train, train), ("val", images.test, val)):
+        for label, title in enumerate(split.classes):
+            places = (split.labels == label).nonzero().flatten().tolist()
+            if not 1 <= count <= len(places):
+                raise ValueError(f"{name}={count!r}, but there are {len(places)} images of {title!r}")
+            _write_class(split, places[:count], root / name / f"n{label:08d}", quality)
+    return root
+
+
+def _write_class(split: Images, places: Sequence[int], folder: Path, quality: int) -> None:
+    for place in places:
+        path = folder / f"{folder.name}_{place}.JPEG"
+        if path.exists():
+            continue
+        small = PilImage.fromarray(split.pixels[place].permute(1, 2, 0).contiguous().numpy())
+        large = small.resize((IMAGE_SIDE, IMAGE_SIDE), PilImage.Resampling.BICUBIC)
+        with replacing(path) as partial:
+            partial.write_bytes(simplejpeg.encode_jpeg(np.asarray(large), quality))

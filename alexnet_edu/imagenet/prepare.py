@@ -1,29 +1,36 @@
 """ImageNet prepared once: 256 × 256 images in a few hundred files, mean image and colours.
 
 §2: the shorter side is brought to 256, then the central 256 × 256 are cut out. The work is
-divided into shards, slices of the sorted list of files, each written whole or not at all; a
-preparation that was killed goes on with the shards that are missing and ends with the same
-bytes. The manifest is written last: without it nothing is taken for prepared.
+divided into shards, slices of the sorted list of files, each written whole or not at all; a shard
+depends on nothing but its slice. So a preparation that was killed goes on with the shards that are
+missing and ends with the same bytes. The manifest is written last: without it nothing is taken for
+prepared.
 
 The mean image and the colour PCA are those of the training images' pixels before they are
-compressed, so they are the same for `jpeg` and `raw` and for every quality.
+compressed, so they are the same for every quality.
 """
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from safetensors import safe_open
 from tqdm.auto import tqdm
 
-from alexnet_edu.data.decode import some
+from alexnet_edu.data.archives import some
 from alexnet_edu.environment import provenance, usable_cores
 from alexnet_edu.files import (
     LOCK,
@@ -36,21 +43,16 @@ from alexnet_edu.files import (
     write_json,
     write_tensors,
 )
-from alexnet_edu.imagenet.format import CODECS, FORMAT, MANIFEST, REPORT, STATISTICS
-from alexnet_edu.imagenet.processes import run_all
-from alexnet_edu.imagenet.shards import RAW_BYTES, Job, Recipe, Shard, make_shard, stored_bytes
-from alexnet_edu.imagenet.sources import Entry, Source, find_source
+from alexnet_edu.imagenet.prepared import FORMAT, MANIFEST, REPORT, STATISTICS
+from alexnet_edu.imagenet.shards import Job, Shard, make_shard, mean_bytes
+from alexnet_edu.imagenet.sources import Source, find_source
 from alexnet_edu.imagenet.statistics import MAX_IMAGES, TotalSums
-from alexnet_edu.imagenet.verify import verify
 from alexnet_edu.paper import IMAGE_SIDE
-
-__all__ = ["prepare", "verify"]
 
 SETTINGS = "settings.json"  # what the folder is for; written first, so that nothing else goes into it
 SHARD_IMAGES = 2048
-SAMPLE = 64  # images that are prepared beforehand to learn how many bytes they take
 ROOM_TO_SPARE = 1.05
-SUMS_BYTES = 4 * RAW_BYTES  # of the sum image of a shard
+SUMS_BYTES = 4 * 3 * IMAGE_SIDE**2  # of the sum image of a shard
 
 Say = Callable[[str], object]
 
@@ -61,53 +63,43 @@ def prepare(
     *,
     workers: int | None = None,
     quality: int = 90,
-    store: str = "jpeg",
     shard_images: int = SHARD_IMAGES,
     truth: Path | None = None,
     say: Say = print,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Prepares the images of `source` into the folder `target`; gives the manifest.
+    """Prepares the images of `source` into the folder `target`; returns the manifest.
 
-    source: a folder that `imagenet_sources.find_source` understands; truth: as there.
+    source: a folder that `sources.find_source` understands; truth: as there.
     workers: processes; None takes one per core, 1 starts none. The result does not depend on it.
-    quality: of the JPEGs, 1–100. store: "jpeg", or "raw" for pixels as they are.
-    shard_images: files per shard. say: is told what was found. progress: a bar on stderr.
+    quality: of the JPEGs, 1–100. shard_images: files per shard.
+    say: is told what was found. progress: a bar on stderr.
 
     May be killed at any moment; the same call goes on. Raises DataError where the source or the
     target is not what it should be, where the disk is or gets full, and where another process is
     at the same work; ValueError for an argument out of its range.
     """
-    recipe = _recipe(store, quality)
+    _check_range("quality", quality, 1, 100)
     _check_range("workers", workers, 1, None)
     _check_range("shard_images", shard_images, 1, MAX_IMAGES)
     with _bar(None, "class", "listing", progress) as bar:
-        found = find_source(source, truth, tick=bar.update)
+        images = find_source(source, truth, tick=bar.update)
     target = target.expanduser().resolve()
-    _check_apart(found, target)
-    for note in found.notes:
+    _check_apart(images, target)
+    for note in images.notes:
         say(note)
-    with _opened(target, found, recipe, shard_images):
-        jobs = _jobs(found, target, recipe, shard_images)
+    with _opened(target, images, quality, shard_images):
+        jobs = _jobs(images, target, quality, shard_images)
         there = _finished(target, jobs)
         if there is not None:
             say(f"{target} is prepared already: {_counts(there)}.")
             return there
-        _check_room(target, jobs, recipe)
-        every = [job for split in jobs.values() for job in split]
-        with _bar(sum(len(job.entries) for job in every), "image", "preparing", progress) as bar:
-            shards = run_all(make_shard, every, workers or usable_cores(), bar.update)
-        made = {split: [shards.pop(0) for _ in split_jobs] for split, split_jobs in jobs.items()}
-        manifest = _finish(target, found, recipe, made)
+        _check_room(target, jobs)
+        with _bar(sum(len(job.entries) for job in jobs), "image", "preparing", progress) as bar:
+            shards = _make_all(jobs, workers or usable_cores(), bar)
+        manifest = _finish(target, images, quality, shards)
     say(_summary(target, manifest))
     return manifest
-
-
-def _recipe(store: str, quality: int) -> Recipe:
-    if store not in CODECS:
-        raise ValueError(f"images can be stored as {' or '.join(CODECS)}, got {store!r}")
-    _check_range("quality", quality, 1, 100)
-    return Recipe(store, quality if store == "jpeg" else None)
 
 
 def _check_range(name: str, value: int | None, least: int, most: int | None) -> None:
@@ -131,26 +123,22 @@ def _check_apart(source: Source, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _opened(target: Path, source: Source, recipe: Recipe, shard_images: int) -> Iterator[None]:
-    """The target's folder, for this process alone and for this source and recipe alone."""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        strange = sorted(p.name for p in target.iterdir() if p.name != LOCK and PARTIAL not in p.name)
-    except OSError as error:
-        raise DataError(f"{target} cannot be used as a folder: {error.strerror or error}.") from error
+def _opened(target: Path, source: Source, quality: int, shard_images: int) -> Iterator[None]:
+    """The target's folder, for this process alone and for this source and these settings alone."""
+    settings = {
+        "format": FORMAT,
+        "side": IMAGE_SIDE,
+        "shard_images": shard_images,
+        "quality": quality,
+        "fingerprint": source.fingerprint(),
+    }
     with locked(target):
-        settings = {
-            "format": FORMAT,
-            "side": IMAGE_SIDE,
-            "shard_images": shard_images,
-            **asdict(recipe),
-            "fingerprint": source.fingerprint(),
-        }
+        others = sorted(p.name for p in target.iterdir() if p.name != LOCK and PARTIAL not in p.name)
         if (target / SETTINGS).exists():
             _check_settings(target, settings)
-        elif strange:
+        elif others:
             raise DataError(
-                f"{target} holds other things ({some(strange)}) and no preparation. Choose an empty or a new "
+                f"{target} holds other things ({some(others)}) and no preparation. Choose an empty or a new "
                 "folder."
             )
         else:
@@ -161,99 +149,124 @@ def _opened(target: Path, source: Source, recipe: Recipe, shard_images: int) -> 
 
 def _check_settings(target: Path, settings: dict[str, Any]) -> None:
     there = read_json(target / SETTINGS)
-    differ = [k for k, v in settings.items() if not isinstance(there, dict) or there.get(k) != v]
-    if not differ:
-        return
-    words = {"fingerprint": "other files (the source has changed, or is another one)"}
-    said = ", ".join(
-        words.get(k, f"{k} {there.get(k)!r} and not {settings[k]!r}" if isinstance(there, dict) else k)
-        for k in differ
-    )
-    raise DataError(
-        f"{target} holds a preparation of {said}. Choose another folder, or delete this one to prepare anew."
-    )
+    differ = [f"{k} {there.get(k)!r} and not {v!r}" for k, v in settings.items() if there.get(k) != v]
+    if differ:
+        raise DataError(
+            f"{target} holds another preparation: {', '.join(differ)} (fingerprint: of the source's files). "
+            "Choose another folder, or delete this one to prepare anew."
+        )
 
 
-def _jobs(source: Source, target: Path, recipe: Recipe, shard_images: int) -> dict[str, list[Job]]:
-    return {
-        split: [
-            Job(
-                target / f"{split}-{number:05d}.safetensors",
-                tuple(entries[start : start + shard_images]),
-                recipe,
-                sums=split == "train",
-            )
-            for number, start in enumerate(range(0, len(entries), shard_images))
-        ]
+def _jobs(source: Source, target: Path, quality: int, shard_images: int) -> list[Job]:
+    return [
+        Job(
+            target / f"{split}-{number:05d}.safetensors",
+            split,
+            tuple(entries[start : start + shard_images]),
+            quality,
+        )
         for split, entries in source.splits.items()
-    }
+        for number, start in enumerate(range(0, len(entries), shard_images))
+    ]
 
 
-def _finished(target: Path, jobs: dict[str, list[Job]]) -> dict[str, Any] | None:
+def _finished(target: Path, jobs: Sequence[Job]) -> dict[str, Any] | None:
     """The manifest, where there is one and every file has the length that it states."""
     try:
         manifest = read_json(target / MANIFEST)
-        files = [
-            *(s for split in manifest["splits"].values() for s in split["shards"]),
-            manifest["statistics"],
-        ]
+        shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+        files = [*shards, manifest["statistics"]]
         whole = all((target / f["file"]).stat().st_size == f["bytes"] for f in files)
-        named = {s["file"] for split in manifest["splits"].values() for s in split["shards"]}
-        wanted = {job.path.name for split in jobs.values() for job in split}
-        report = (target / REPORT).exists()
+        all_there = {s["file"] for s in shards} == {job.path.name for job in jobs}
     except (ValueError, KeyError, TypeError, OSError):
         return None
-    return manifest if whole and report and named == wanted else None
+    return manifest if whole and all_there and (target / REPORT).exists() else None
 
 
-def _check_room(target: Path, jobs: dict[str, list[Job]], recipe: Recipe) -> None:
+def _check_room(target: Path, jobs: Sequence[Job]) -> None:
     """Raises DataError, with figures, where the shards that are missing would not fit."""
-    missing = [job for split in jobs.values() for job in split if not job.path.exists()]
+    missing = [job for job in jobs if not job.path.exists()]
     entries = [entry for job in missing for entry in job.entries]
     if not entries:
         return
-    each = _bytes_each(entries, recipe)
-    need = int(ROOM_TO_SPARE * (len(entries) * each + sum(SUMS_BYTES for job in missing if job.sums)))
-    free = shutil.disk_usage(target).free
+    each = mean_bytes(entries, missing[0].quality)
+    sums = SUMS_BYTES * sum(job.split == "train" for job in missing)
+    need, free = int(ROOM_TO_SPARE * (len(entries) * each + sums)), shutil.disk_usage(target).free
     if need > free:
         raise DataError(
             f"{target} has {_size(free)} free, but {len(entries):,} images still to be prepared need about "
             f"{_size(need)} ({each / 1e3:,.1f} kB each, by a sample). Free some space, choose another "
-            f"folder, or store less: {'--store jpeg' if recipe.codec == 'raw' else 'a lower --quality'}."
+            "folder, or store less: a lower --quality."
         )
-
-
-def _bytes_each(entries: Sequence[Entry], recipe: Recipe) -> float:
-    """Mean bytes of an image, from a few that are spread evenly over the list."""
-    if recipe.codec == "raw":
-        return RAW_BYTES
-    places = np.linspace(0, len(entries) - 1, min(SAMPLE, len(entries))).round().astype(int)
-    sizes = [size for i in places if (size := stored_bytes(entries[i], recipe)) is not None]
-    return sum(sizes) / len(sizes) if sizes else 0.0
 
 
 def _size(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
+# --- all of them ----------------------------------------------------------------------------
+
+
+def _make_all(jobs: Sequence[Job], workers: int, bar: tqdm[Any]) -> list[Shard]:
+    """Every job's shard, in order, by up to `workers` processes; with one, by this process.
+
+    Raises the error of a job, and DataError where a process is killed; no process is left behind.
+    """
+    if workers == 1 or len(jobs) <= 1:
+        return [_counted(make_shard(job), job, bar) for job in jobs]
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin_worker)
+    try:
+        running = {pool.submit(make_shard, job): job for job in jobs}
+        for done in as_completed(running):
+            _counted(done.result(), running[done], bar)
+        return [done.result() for done in running]
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process ended before its work was done. If memory ran out, use fewer --workers. What was "
+            "finished is kept: the same command goes on."
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()  # after an error they would first finish their shards
+            process.join()
+
+
+def _counted(shard: Shard, job: Job, bar: tqdm[Any]) -> Shard:
+    bar.update(len(job.entries))
+    return shard
+
+
+def _begin_worker() -> None:
+    """One thread, no Ctrl-C of its own (the parent ends it), and no life after the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 # --- after ----------------------------------------------------------------------------------
 
 
-def _finish(target: Path, source: Source, recipe: Recipe, made: dict[str, list[Shard]]) -> dict[str, Any]:
+def _finish(target: Path, source: Source, quality: int, shards: Sequence[Shard]) -> dict[str, Any]:
     """Statistics, report and, last of all, the manifest."""
-    statistics = _statistics(target, made["train"])
-    report = _report(source, made)
+    statistics = _statistics(target, [shard for shard in shards if shard.split == "train"])
+    report = _report(source, shards)
     write_json(target / REPORT, report)
     manifest = {
         "format": FORMAT,
-        "codec": recipe.codec,
-        "quality": recipe.quality,
+        "quality": quality,
         "side": IMAGE_SIDE,
         "classes": [c._asdict() for c in source.classes],
-        "splits": {
-            split: {"images": sum(s.images for s in shards), "shards": [_line(s) for s in shards]}
-            for split, shards in made.items()
-        },
+        "splits": {split: _lines([s for s in shards if s.split == split]) for split in source.splits},
         "statistics": {"file": STATISTICS, **asdict(statistics)},
         "report": {
             "file": REPORT,
@@ -268,8 +281,9 @@ def _finish(target: Path, source: Source, recipe: Recipe, made: dict[str, list[S
     return manifest
 
 
-def _line(shard: Shard) -> dict[str, Any]:
-    return {"file": shard.file, "images": shard.images, **asdict(shard.written)}
+def _lines(shards: Sequence[Shard]) -> dict[str, Any]:
+    lines = [{"file": s.file, "images": s.images, **asdict(s.written)} for s in shards]
+    return {"images": sum(s.images for s in shards), "shards": lines}
 
 
 def _statistics(target: Path, shards: Sequence[Shard]) -> Written:
@@ -285,30 +299,24 @@ def _statistics(target: Path, shards: Sequence[Shard]) -> Written:
     return write_tensors(target / STATISTICS, total.statistics(), {"format": FORMAT})
 
 
-def _report(source: Source, made: dict[str, list[Shard]]) -> dict[str, Any]:
+def _report(source: Source, shards: Sequence[Shard]) -> dict[str, Any]:
     """What became of every file that was changed or left out, and how many there are of each kind."""
     changed = [
-        {"split": split, "name": name, "changes": changes}
-        for split, shards in made.items()
+        {"split": shard.split, "name": name, "changes": changes}
         for shard in shards
         for name, changes in shard.changes
     ]
-    left_out = [
-        {"split": split, "name": name, "why": why}
-        for split, shards in made.items()
-        for shard in shards
-        for name, why in shard.left_out
-    ]
-    left_out += [{"split": split, "name": name, "why": why} for split, name, why in source.problems]
+    left_out = [(shard.split, name, why) for shard in shards for name, why in shard.left_out]
+    left_out += source.problems
     kinds = {
         "changed": Counter(change for line in changed for change in line["changes"]),
-        "left_out": Counter(str(line["why"]).split(" (")[0] for line in left_out),
+        "left_out": Counter(why.split(" (")[0] for _, _, why in left_out),
     }
     return {
         "format": FORMAT,
         "kinds": {what: dict(sorted(counts.items())) for what, counts in kinds.items()},
         "changed": changed,
-        "left_out": left_out,
+        "left_out": [{"split": split, "name": name, "why": why} for split, name, why in left_out],
         "notes": source.notes,
     }
 

@@ -2,11 +2,19 @@
 
 `alexnet-edu data imagenet` writes such a folder once; this module opens it. A shard is mapped
 into memory and not read: an image is fetched from the disk when it is decoded, and the operating
-system keeps what fits. Needs neither Jupyter nor matplotlib.
+system keeps what fits.
+
+manifest.json            what is there, with sizes and checksums; written last
+train-NNNNN.safetensors  shards: "bytes" (total,) uint8, JPEGs one after the other, "offsets" (n + 1,),
+                         "labels" (n,) int64
+statistics.safetensors   "mean_image" (3, side, side) float32, "color_mean" (3,), "eigenvalues" (3,),
+                         "eigenvectors" (3, 3) float64, as columns
+report.json              what became of each image that was changed or left out
 """
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
@@ -18,11 +26,15 @@ import simplejpeg
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from alexnet_edu.data.augment import ColorPCA
-from alexnet_edu.files import DataError, read_json
-from alexnet_edu.imagenet.format import CODECS, FORMAT, MANIFEST
+from alexnet_edu.data.decode import JPEG_ERRORS
+from alexnet_edu.files import DataError, checked, read_head, read_json
 
+FORMAT = "alexnet-edu-imagenet-1"
+MANIFEST, REPORT, STATISTICS = "manifest.json", "report.json", "statistics.safetensors"
+AGAIN = "delete it, and the same preparation makes it anew."
 MAKE_IT = "`alexnet-edu data imagenet --from PATH --to PATH` makes one"
 
 
@@ -35,6 +47,13 @@ class Shard:
     offsets: list[int]
     labels: Tensor
 
+    def name_of(self, place: int) -> str:
+        """What the metadata calls an image; only read when something is wrong, or shown."""
+        try:
+            return str(json.loads(read_head(self.path)["__metadata__"]["names"])[place])
+        except (ValueError, LookupError):
+            return "its name cannot be read"
+
 
 class Split:
     """The images of "train" or "val", in the order of the prepared folder.
@@ -42,8 +61,8 @@ class Split:
     labels: (N,) int64, places in the sorted list of classes.
     """
 
-    def __init__(self, name: str, shards: list[Shard], side: int, codec: str) -> None:
-        self.name, self.side, self.codec = name, side, codec
+    def __init__(self, name: str, shards: list[Shard], side: int) -> None:
+        self.name, self.side = name, side
         self._shards = shards
         self._ends = list(accumulate(len(shard.labels) for shard in shards))
         self.labels = torch.cat([s.labels for s in shards]) if shards else torch.empty(0, dtype=torch.int64)
@@ -56,18 +75,13 @@ class Split:
 
         Raises DataError, with the file and the image's name, where it is damaged.
         """
-        place = bisect_right(self._ends, index)
-        shard = self._shards[place]
-        own = index - (self._ends[place - 1] if place else 0)
-        data = shard.bytes[shard.offsets[own] : shard.offsets[own + 1]]
+        shard, place = self._place(index)
+        data = shard.bytes[shard.offsets[place] : shard.offsets[place + 1]]
         try:
-            if self.codec == "raw":
-                out[:] = data.reshape(out.shape)
-            else:
-                _decode_jpeg(data, out)
-        except ValueError as error:  # of simplejpeg, of a wrong size
+            _decode_jpeg(data, out)
+        except JPEG_ERRORS as error:  # a wrong size, too
             raise DataError(
-                f"image {own} of {shard.path} ({_name_of(shard.path, own)}) is damaged: {error}. "
+                f"image {place} of {shard.path} ({shard.name_of(place)}) is damaged: {error}. "
                 "`alexnet-edu data imagenet --verify --to FOLDER` looks for more."
             ) from error
 
@@ -79,8 +93,13 @@ class Split:
 
     def name_of(self, index: int) -> str:
         """The name of the file that image `index` was made from."""
-        place = bisect_right(self._ends, index)
-        return _name_of(self._shards[place].path, index - (self._ends[place - 1] if place else 0))
+        shard, place = self._place(index)
+        return shard.name_of(place)
+
+    def _place(self, index: int) -> tuple[Shard, int]:
+        """The shard of an image, and its place in there."""
+        number = bisect_right(self._ends, index)
+        return self._shards[number], index - (self._ends[number - 1] if number else 0)
 
 
 @dataclass(frozen=True)
@@ -102,11 +121,11 @@ class PreparedSet:
 
     def split(self, name: str) -> Split:
         """Its images of that name. Raises DataError where there are none."""
-        found = self.splits.get(name)
-        if found is None or len(found) == 0:
+        split = self.splits.get(name)
+        if split is None or len(split) == 0:
             there = ", ".join(repr(n) for n, s in self.splits.items() if len(s)) or "none"
             raise DataError(f"{self.root} has no images of the split {name!r}; there are {there}")
-        return found
+        return split
 
     @property
     def fingerprint(self) -> str:
@@ -122,11 +141,9 @@ def open_prepared(root: Path | str) -> PreparedSet:
     """
     root = Path(root).expanduser()
     manifest = _manifest(root)
-    side, codec = int(manifest["side"]), str(manifest["codec"])
-    if codec not in CODECS:
-        raise DataError(f"{root} stores its images as {codec!r}; this version reads {', '.join(CODECS)}")
+    side = int(manifest["side"])
     splits = {
-        name: Split(name, [_shard(root, entry) for entry in part["shards"]], side, codec)
+        name: Split(name, [_shard(root, entry) for entry in part["shards"]], side)
         for name, part in manifest["splits"].items()
     }
     numbers = _tensors(root, manifest["statistics"])
@@ -176,13 +193,9 @@ def _tensors(root: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _shard(root: Path, entry: dict[str, Any]) -> Shard:
-    found = _tensors(root, entry)
-    return Shard(
-        root / entry["file"],
-        found["bytes"].numpy(),
-        found["offsets"].tolist(),
-        found["labels"],
-    )
+    tensors = _tensors(root, entry)
+    path, offsets = root / entry["file"], tensors["offsets"].tolist()
+    return Shard(path, tensors["bytes"].numpy(), offsets, tensors["labels"])
 
 
 def _decode_jpeg(data: np.ndarray[Any, np.dtype[np.uint8]], out: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
@@ -193,12 +206,39 @@ def _decode_jpeg(data: np.ndarray[Any, np.dtype[np.uint8]], out: np.ndarray[Any,
     simplejpeg.decode_jpeg(data, "RGB", buffer=out.reshape(-1))
 
 
-def _name_of(path: Path, index: int) -> str:
-    """What the metadata of a shard calls an image; only read when something is wrong, or shown."""
-    import json
+def verify(root: Path, *, progress: bool = False) -> list[str]:
+    """What is wrong with a prepared folder, in sentences; empty if nothing is.
 
+    Computes every checksum and count again: about a minute for ImageNet on a fast disk.
+    """
+    root = root.expanduser()
     try:
-        with safe_open(path, framework="pt") as file:
-            return str(json.loads((file.metadata() or {})["names"])[index])
-    except (SafetensorError, OSError, KeyError, ValueError, IndexError):
-        return "its name cannot be read"
+        manifest = _manifest(root)
+        lines = [(name, line) for name, split in manifest["splits"].items() for line in split["shards"]]
+        lines.append(("statistics", manifest["statistics"]))
+        bar = tqdm(lines, unit="file", desc="verifying", disable=not progress, leave=False)
+        problems = [problem for _, line in bar if (problem := _file_problem(root, line))]
+        for name, split in manifest["splits"].items():
+            counted = sum(line["images"] for part, line in lines if part == name)
+            if counted != split["images"]:
+                problems.append(f"{MANIFEST} states {split['images']:,} images of {name}, not {counted:,}.")
+        report = read_json(root / REPORT)
+        for what in ("changed", "left_out"):
+            if len(report[what]) != (count := manifest["report"][what]):
+                problems.append(f"{REPORT} lists {len(report[what]):,} images as {what}, not {count:,}.")
+    except (DataError, KeyError, TypeError, AttributeError) as error:
+        return [f"{root / MANIFEST} or {REPORT} is not as it was written ({error}); {AGAIN}"]
+    return problems
+
+
+def _file_problem(root: Path, line: dict[str, Any]) -> str:
+    """Checksum of one file, and the number of its images, against the manifest; "" if they agree."""
+    path = root / line["file"]
+    try:
+        written, metadata = checked(path)
+    except DataError as error:
+        return f"{error}; {AGAIN}"
+    count = len(json.loads(metadata["names"])) if "images" in line else None
+    if written.sha256 != line["sha256"] or count != line.get("images"):
+        return f"{path} is not the file that {MANIFEST} lists; {AGAIN}"
+    return ""

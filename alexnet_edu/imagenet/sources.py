@@ -1,30 +1,43 @@
-"""ImageNet as people have it -> one sorted list of image files per split, and how to read one.
+"""ImageNet as people have it -> one sorted list of image files per split.
 
-Either the official tars, read in place, or class folders that someone has unpacked. Both give
-the same list in the same order, so both give the same prepared files. Listing opens no image.
+Either the official tars, read in place, or class folders that someone has unpacked. Both give the same
+list in the same order, so both give the same prepared files. Where all validation images lie in one
+folder or tar, their classes stand in the development kit, in the table that Kaggle gives along, or in a
+text file of `name class` lines. Listing opens no image.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
-import stat
-from collections import defaultdict
+import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from alexnet_edu.data.decode import MAX_FILE_BYTES, UnreadableFile, open_files, some
+from alexnet_edu.data.archives import File, joined, open_files, some
+from alexnet_edu.data.folders import Classes, Split, check_same_classes, find_layout
 from alexnet_edu.files import DataError
-from alexnet_edu.imagenet.tars import Found, Place, TarListing, flat_tar, tar_of_tars
-from alexnet_edu.imagenet.truth import DEVKIT, EXPECTED, find_truth, read_truth, stem
 
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")  # where train/ and val/ may lie
-SPLITS = ("train", "val")
 OFFICIAL = ("n01440764", "n15075141", 1000)  # first and last wnid, and how many
 OFFICIAL_COUNTS = {"train": 1_281_167, "val": 50_000}
+
+DEVKIT = "ILSVRC2012_devkit_t12"
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+META = "meta.mat"
+KAGGLE = "LOC_val_solution.csv"
+# What is looked for beside the images, the first that is there. Not val.txt of Kaggle's
+# ImageSets: its second column only numbers the images.
+TRUTHS = (f"{DEVKIT}.tar.gz", DEVKIT, KAGGLE, "val.txt", "val_labels.txt", "ground_truth.txt", GROUND_TRUTH)
+SUFFIXES = (".jpeg", ".jpg", ".png")
+OFFICIAL_NAME = "ILSVRC2012_val_{:08d}"
+EXPECTED = f"Expected is {DEVKIT}.tar.gz, {KAGGLE}, or a text file of lines `name wnid` or `name index`."
+MAX_BYTES = 2**28  # of a file inside the kit; the real ones are far below a megabyte
 
 
 class ImageClass(NamedTuple):
@@ -39,11 +52,7 @@ class Entry(NamedTuple):
 
     name: str
     label: int
-    place: Place
-
-
-class SourceChanged(DataError):
-    """A file is no longer what it was when it was listed: no fault of that image alone."""
+    file: File
 
 
 @dataclass
@@ -69,7 +78,7 @@ class Source:
         for split, entries in self.splits.items():
             digest.update(f"{split}\n".encode())
             for entry in entries:
-                digest.update(f"{entry.name}\0{entry.place.size}\n".encode("utf-8", "surrogateescape"))
+                digest.update(f"{entry.name}\0{entry.file.size}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:16]
 
 
@@ -84,30 +93,61 @@ def find_source(
     their classes, and where a tar or a ground truth is damaged.
     """
     root = root.expanduser().resolve()
-    if not root.exists():
-        raise DataError(
-            f"there is nothing at {root}. Give the folder with {TRAIN_TAR} or with train/ and val/."
-        )
     if not root.is_dir():
-        raise DataError(
-            f"{root} is no folder. Give the folder that holds {TRAIN_TAR}, or train/ and val/; a zip must be "
-            "unpacked first."
-        )
-    search = _Search(root, truth, tick)
-    try:
-        train, val = search.tars() if (root / TRAIN_TAR).exists() else search.class_folders()
-    except OSError as error:
-        raise DataError(f"{root} cannot be listed: {error}") from error
-    wnids = sorted(train)
+        raise DataError(f"{root} is no folder. Give the one that holds {TRAIN_TAR}, or train/ and val/.")
+    if (root / VAL_TAR).exists() and not (root / TRAIN_TAR).exists():
+        raise DataError(f"{root} holds {VAL_TAR} but no {TRAIN_TAR}: there is nothing to train on.")
+    parts = _parts(root)
+    files = joined(root.name, {name: open_files(path, tick) for name, path in parts.items()})
+    layout = find_layout(files if parts else open_files(root))
+    source = Source(root.name, [p for p in parts.values() if p.is_dir()] or [root], [], {}, notes=files.notes)
+    source.problems = [(*name.split("/", 1), why) for name, why in files.problems]  # type: ignore[misc]
+    train = _classes(source, "train", layout.train)
+    wnids = list(train)
     if len(wnids) < 2:
         raise DataError(f"{root} has training images of {len(wnids)} class ({some(wnids)}); two are needed.")
-    splits = {"train": _entries(train, wnids)}
-    if val is not None:
-        _check_same_classes(root, train, val)
-        splits["val"] = _entries(val, wnids)
-    classes = [ImageClass(w, n) for w, n in zip(wnids, class_names(wnids), strict=True)]
-    notes = search.notes + _unusual_counts(wnids, splits)
-    return Source(root.name, search.folders, classes, splits, search.problems, notes)
+    source.classes = [ImageClass(w, n) for w, n in zip(wnids, class_names(wnids), strict=True)]
+    source.splits["train"] = _entries(train, wnids, layout.train)
+    if layout.test is None:
+        source.notes.append(f"There are no validation images in {source.label}: those for training alone.")
+    else:
+        val = _classes(source, "val", layout.test)
+        if not val:
+            near = [parts[name].parent for name in parts] + [root]
+            val = _by_truth(source, layout.test, truth or _find_truth([*parts.values(), *near]), wnids)
+        check_same_classes(str(root), train, val)
+        source.splits["val"] = _entries(val, wnids, layout.test)
+    source.notes += _unusual_counts(wnids, source.splits)
+    return source
+
+
+def _parts(root: Path) -> dict[str, Path]:
+    """The tars or folders of training and validation images; none where classes lie in `root` itself."""
+    if (root / TRAIN_TAR).exists():
+        paths = {"train": root / TRAIN_TAR, "val": root / VAL_TAR}
+    else:
+        around = next((p for i in INSIDE if (p := root / i).joinpath("train").is_dir()), None)
+        paths = {} if around is None else {"train": around / "train", "val": around / "val"}
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def _classes(source: Source, name: str, split: Split) -> Classes:
+    """The classes of a split that have files; what lies in none is listed, if any file does."""
+    classes = {wnid: files for wnid, files in split.classes.items() if files}
+    if classes:
+        names = [file.name.removeprefix(split.name) for file in split.loose]
+        source.problems += [(name, loose, "lies in no class folder") for loose in names]
+    if empty := sorted(split.classes.keys() - classes.keys()):
+        source.notes.append(f"Folders without files are no classes: {name}/ {some(empty)}.")
+    return classes
+
+
+def _entries(classes: Classes, wnids: Sequence[str], split: Split) -> list[Entry]:
+    return [
+        Entry(file.name.removeprefix(split.name), label, file)
+        for label, wnid in enumerate(wnids)
+        for file in classes[wnid]
+    ]
 
 
 def class_names(wnids: Sequence[str]) -> list[str]:
@@ -128,172 +168,6 @@ def _is_official(wnids: Sequence[str]) -> bool:
     return ends == OFFICIAL and all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids)
 
 
-def read_entry(entry: Entry) -> bytes:
-    """The bytes of an image file.
-
-    Raises UnreadableFile where this one cannot be had, and SourceChanged where the file is gone
-    or has another size than when it was listed: then the next one will not fare better.
-    """
-    path, offset, size = entry.place
-    if size > MAX_FILE_BYTES:
-        raise UnreadableFile(
-            f"holds {size / 1e6:,.0f} MB, more than the {MAX_FILE_BYTES / 1e6:,.0f} MB allowed"
-        )
-    if size < 0:
-        raise UnreadableFile("is no regular file, or a link to nothing")
-    try:
-        with Path(path).open("rb", buffering=0) as file:
-            file.seek(max(0, offset))
-            data = file.read(size if offset >= 0 else size + 1)
-    except FileNotFoundError as error:
-        raise SourceChanged(f"{path} was there when it was listed and is gone. {_AGAIN}") from error
-    except OSError as error:
-        raise UnreadableFile(f"cannot be read: {error.strerror or error}") from error
-    if len(data) != size:
-        raise SourceChanged(f"{path} no longer has the bytes of {entry.name} that were listed. {_AGAIN}")
-    return data
-
-
-_AGAIN = "Is the disk still there? Once it is, the same command goes on."
-
-
-# --- looking ------------------------------------------------------------------------------
-
-
-class _Search:
-    """Looks through one folder; keeps what was odd."""
-
-    def __init__(self, root: Path, truth: Path | None, tick: Callable[[], object]) -> None:
-        self.root, self.truth, self.tick = root, truth, tick
-        self.folders: list[Path] = []
-        self.problems: list[tuple[str, str, str]] = []
-        self.notes: list[str] = []
-
-    def tars(self) -> tuple[dict[str, Found], dict[str, Found] | None]:
-        listing = TarListing()
-        train = tar_of_tars(self.root / TRAIN_TAR, listing, self.tick)
-        self._keep("train", listing)
-        if not (self.root / VAL_TAR).exists():
-            self.notes.append(
-                f"There is no {VAL_TAR} in {self.root.name}: training images alone are prepared."
-            )
-            return train, None
-        listing = TarListing()
-        images = flat_tar(self.root / VAL_TAR, listing)
-        self._keep("val", listing)
-        return train, self._by_truth(images, sorted(train), [self.root])
-
-    def _keep(self, split: str, listing: TarListing) -> None:
-        self.problems.extend((split, name, why) for name, why in listing.problems)
-        self.notes.extend(listing.notes)
-
-    def class_folders(self) -> tuple[dict[str, Found], dict[str, Found] | None]:
-        around = next((p for i in INSIDE if (p := self.root / i).joinpath("train").is_dir()), None)
-        if around is None:
-            self._refuse_halves()
-            train, loose = self._folders(self.root)
-            self._list_loose("train", loose)
-            self.notes.append(
-                f"{self.root.name} holds class folders and no train/: all of them are taken for training; "
-                "there are no validation images."
-            )
-            return train, None
-        train, loose = self._folders(around / "train")
-        self._list_loose("train", loose)
-        if not (around / "val").is_dir():
-            self.notes.append(f"There is no val/ beside train/ in {self.root.name}: no validation images.")
-            return train, None
-        val, loose = self._folders(around / "val")
-        if val:
-            self._list_loose("val", loose)
-            return train, val
-        return train, self._by_truth(loose, sorted(train), [around / "val", around, self.root])
-
-    def _refuse_halves(self) -> None:
-        for name, missing in ((VAL_TAR, TRAIN_TAR), ("val", "train/")):
-            if (self.root / name).exists():
-                raise DataError(f"{self.root} holds {name} but no {missing}: there is nothing to train on.")
-
-    def _folders(self, path: Path) -> tuple[dict[str, Found], Found]:
-        """class -> its files, and the files that lie in no class folder."""
-        self.folders.append(path)
-        classes: defaultdict[str, Found] = defaultdict(list)
-        loose: Found = []
-        listed = open_files(path)
-        for name in listed.names:
-            wnid, _, inside = name.partition("/")
-            place = Place(str(path / name), -1, _size(path / name))
-            (classes[wnid] if inside else loose).append((inside or name, place))
-        if empty := sorted({f.split("/")[0] for f in listed.folders} - set(classes)):
-            self.notes.append(f"Folders without files are no classes: {path.name}/ {some(empty)}.")
-        if not classes and not loose:
-            raise DataError(f"{path} holds no files. Expected is one folder of images per class.")
-        return dict(classes), loose
-
-    def _list_loose(self, split: str, loose: Found) -> None:
-        self.problems.extend((split, name, "lies in no class folder") for name, _ in loose)
-
-    def _by_truth(self, images: Found, wnids: Sequence[str], near: Sequence[Path]) -> dict[str, Found]:
-        path = self.truth or find_truth(near)
-        if path is None:
-            raise DataError(
-                f"the validation images in {self.root} lie in no class folders, and there is no ground truth "
-                f"beside them. Put {DEVKIT}.tar.gz there, or name one by --truth FILE. {EXPECTED}"
-            )
-        truth = read_truth(path, wnids)
-        found: defaultdict[str, Found] = defaultdict(list)
-        unknown = []
-        images = [(name, place) for name, place in images if place.path != str(path)]
-        for name, place in images:
-            wnid = truth.wnids.get(stem(name))
-            if wnid is None:
-                unknown.append(name)
-            else:
-                found[wnid].append((name, place))
-        if not found:
-            raise DataError(
-                f"the ground truth {path} knows none of the {len(images):,} validation images "
-                f"({some(unknown)}). {EXPECTED}"
-            )
-        self.problems.extend(("val", name, f"is not in the ground truth {truth.label}") for name in unknown)
-        known = {stem(name) for name, _ in images}
-        if missing := [name for name in truth.wnids if name not in known]:
-            self.notes.append(
-                f"{truth.label} names {len(missing):,} images that are not there: {some(missing)}."
-            )
-        return dict(found)
-
-
-def _size(path: Path) -> int:
-    """In bytes; −1 for what is no regular file, so that nothing waits for a pipe."""
-    try:
-        status = path.stat()
-    except OSError:
-        return -1
-    return status.st_size if stat.S_ISREG(status.st_mode) else -1
-
-
-def _entries(classes: dict[str, Found], wnids: Sequence[str]) -> list[Entry]:
-    return [
-        Entry(f"{wnid}/{name}", label, place)
-        for label, wnid in enumerate(wnids)
-        for name, place in sorted(classes.get(wnid, []))
-    ]
-
-
-def _check_same_classes(root: Path, train: dict[str, Found], val: dict[str, Found]) -> None:
-    only = {
-        "training": sorted(set(train) - set(val)),
-        "validation": sorted(set(val) - set(train)),
-    }
-    if any(only.values()):
-        said = "; ".join(f"only in {split}: {some(wnids)}" for split, wnids in only.items() if wnids)
-        raise DataError(
-            f"{root}: training and validation do not have the same classes ({len(train):,} and "
-            f"{len(val):,}); {said}. Add or remove these, or give a folder without validation images."
-        )
-
-
 def _unusual_counts(wnids: Sequence[str], splits: dict[str, list[Entry]]) -> list[str]:
     if not _is_official(wnids):
         return []
@@ -302,3 +176,142 @@ def _unusual_counts(wnids: Sequence[str], splits: dict[str, list[Entry]]) -> lis
         for split, entries in splits.items()
         if len(entries) != OFFICIAL_COUNTS[split]
     ]
+
+
+# --- validation images in one heap ----------------------------------------------------------
+
+
+def _by_truth(source: Source, split: Split, path: Path | None, wnids: Sequence[str]) -> Classes:
+    """The images of a split without class folders by the class that a ground truth gives each."""
+    if path is None:
+        raise DataError(
+            f"the validation images in {source.label} lie in no class folders, and there is no ground truth "
+            f"beside them. Put {DEVKIT}.tar.gz there, or name one by --truth FILE. {EXPECTED}"
+        )
+    truth = read_truth(path, wnids)
+    classes: Classes = {}
+    unknown = []
+    images = [file for file in split.loose if file.path != str(path)]
+    for file in images:
+        name = file.name.removeprefix(split.name)
+        if wnid := truth.get(_stem(name)):
+            moved = file._replace(name=f"{split.name}{wnid}/{name}")
+            classes.setdefault(wnid, []).append(moved)
+        else:
+            unknown.append(name)
+    if not classes:
+        raise DataError(
+            f"the ground truth {path} knows none of the {len(images):,} validation images "
+            f"({some(unknown)}). {EXPECTED}"
+        )
+    source.problems += [("val", name, f"is not in the ground truth {path.name}") for name in unknown]
+    there = {_stem(file.name) for file in images}
+    if missing := [name for name in truth if name not in there]:
+        source.notes.append(f"{path.name} names {len(missing):,} images that are not there: {some(missing)}.")
+    return classes
+
+
+def _find_truth(folders: Sequence[Path]) -> Path | None:
+    """The first known ground truth in these folders, or None."""
+    return next((f / name for f in folders for name in TRUTHS if (f / name).exists()), None)
+
+
+def _stem(name: str) -> str:
+    """The name of an image as a ground truth is asked for it: no folders, no suffix of an image."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return base[: base.rindex(".")] if base.lower().endswith(SUFFIXES) else base
+
+
+def read_truth(path: Path, classes: Sequence[str]) -> dict[str, str]:
+    """Image name without folder and suffix -> class, from a ground truth of any kind.
+
+    classes: the sorted wnids that an index in a text file counts, from 0.
+    Raises DataError, with the line, where it is of no known kind or damaged.
+    """
+    path = path.expanduser()
+    try:
+        if path.is_dir() or path.name == GROUND_TRUTH or path.name.endswith((".tar.gz", ".tgz", ".tar")):
+            truth = _kit(path)
+        elif path.suffix == ".csv":
+            truth = _kaggle(path)
+        else:
+            truth = _lines(path, classes)
+    except (OSError, EOFError, UnicodeDecodeError, tarfile.TarError) as error:
+        raise DataError(f"the ground truth {path} cannot be read ({error}). {EXPECTED}") from error
+    if not truth:
+        raise DataError(f"the ground truth {path} names no image. {EXPECTED}")
+    return truth
+
+
+def _kit(path: Path) -> dict[str, str]:
+    """Line k of the truth is the kit's own number of the class of image k; `meta.mat` knows its wnid."""
+    inside = _unpacked(path.parent if path.name == GROUND_TRUTH else path)
+    if missing := [name for name in (META, GROUND_TRUTH) if name not in inside]:
+        raise DataError(f"{path} holds no {' and no '.join(missing)}: it is not the development kit of 2012.")
+    wnids = _wnids(path, inside[META])
+    truth = {}
+    for k, line in enumerate(inside[GROUND_TRUTH].decode().split(), start=1):
+        if not line.isdecimal() or int(line) not in wnids:
+            raise DataError(f"{path}: line {k} of {GROUND_TRUTH} is {line!r}, no class that {META} knows.")
+        truth[OFFICIAL_NAME.format(k)] = wnids[int(line)]
+    return truth
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    """The two files of a kit that count, from its folder or its tar."""
+    if path.is_dir():
+        return {p.name: p.read_bytes() for p in path.rglob("*") if p.name in (META, GROUND_TRUTH)}
+    inside = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            name = member.name.rsplit("/", 1)[-1]
+            content = archive.extractfile(member) if name in (META, GROUND_TRUTH) else None
+            if content is not None:
+                inside[name] = content.read(MAX_BYTES)
+    return inside
+
+
+def _wnids(path: Path, meta: bytes) -> dict[int, str]:
+    """The kit's number -> wnid, of the classes that have no classes below them."""
+    from scipy.io import loadmat
+
+    try:
+        synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
+        rows = zip(*(synsets[n] for n in ("ILSVRC2012_ID", "WNID", "num_children")), strict=True)
+        return {int(number): str(wnid) for number, wnid, children in rows if int(children) == 0}
+    except Exception as error:  # a damaged file makes loadmat fail in many ways
+        raise DataError(f"{META} of {path} is damaged ({type(error).__name__}: {error}).") from error
+
+
+def _kaggle(path: Path) -> dict[str, str]:
+    """ImageId,PredictionString: the first word of the second is the wnid, boxes follow."""
+    truth = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for k, row in enumerate(csv.reader(file), start=1):
+            if k == 1 and row[:1] == ["ImageId"]:
+                continue
+            words = row[1].split() if len(row) == 2 else []
+            if not words:
+                raise DataError(f"{path}: line {k} is {','.join(row)!r}, not `name,wnid …`.")
+            truth[_stem(row[0])] = words[0]
+    return truth
+
+
+def _lines(path: Path, classes: Sequence[str]) -> dict[str, str]:
+    truth = {}
+    for k, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        words = re.split(r"[\s,]+", line.strip())
+        if words == [""]:
+            continue
+        if len(words) != 2:
+            raise DataError(f"{path}: line {k} is {line!r}, not `name wnid` or `name index`. {EXPECTED}")
+        name, word = words
+        if word.isdecimal() and word not in classes:
+            if int(word) >= len(classes):
+                raise DataError(
+                    f"{path}: line {k} is {line!r}, but there are {len(classes):,} classes: an index goes "
+                    f"from 0 to {len(classes) - 1:,} through the sorted wnids."
+                )
+            word = classes[int(word)]
+        truth[_stem(name)] = word
+    return truth

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from alexnet_edu.data.decode import Pixels
 from alexnet_edu.paper import IMAGE_SIDE
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 MAX_IMAGES = 2**16  # of a shard
 
 

@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from alexnet_edu.data.augment import Preparation
 from alexnet_edu.data.images import Images
-from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.lessons import kernels as draw
 from alexnet_edu.show.explorer import PictureWidget, choice, slider
 from alexnet_edu.show.plots import FONT_SIZE, label_axes, widget_axes

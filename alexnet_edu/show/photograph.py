@@ -6,8 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from alexnet_edu.data.decode import UnreadableFile
-from alexnet_edu.data.pixels import decode, fit_to_square
+from alexnet_edu.data.decode import UnreadableFile, decode_square
 
 PREPARED_SIDE = 256  # §2: the shorter side is brought to 256, then the middle is cut out
 
@@ -32,6 +31,6 @@ def photograph(path: Path | str | None = None, side: int = PREPARED_SIDE) -> Ten
 def photograph_from_bytes(data: bytes, name: str, side: int = PREPARED_SIDE) -> Tensor:
     """The same from the bytes of a file. name: for the message of the ValueError where it is no image."""
     try:
-        return fit_to_square(decode(data).pixels, side)
+        return decode_square(data, side)
     except UnreadableFile as error:
         raise ValueError(f"{name!r} cannot be read as a photograph: it {error}") from error

@@ -21,9 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from alexnet_edu.data.augment import composed
+from alexnet_edu.data.augment import Preparation, composed
 from alexnet_edu.data.images import Images, ImageSet
-from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.environment import provenance
 from alexnet_edu.files import DataError, checked, read_json, write_json, write_tensors
 from alexnet_edu.model.alexnet import AlexNet

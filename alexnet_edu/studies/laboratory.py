@@ -27,9 +27,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from alexnet_edu.data.augment import ColorPCA, composed
+from alexnet_edu.data.augment import ColorPCA, Preparation, composed
 from alexnet_edu.data.images import Images
-from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.environment import provenance
 from alexnet_edu.files import read_json, write_json
 from alexnet_edu.studies.ablations import CROPS, Study, Variant, build

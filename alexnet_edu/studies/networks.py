@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torchvision.models import AlexNet as TorchvisionAlexNet  # type: ignore[import-untyped]
 from torchvision.models import AlexNet_Weights, alexnet
 
+from alexnet_edu.data.augment import Preparation
 from alexnet_edu.data.cifar10 import connection_fault
+from alexnet_edu.data.decode import fit_to_square
 from alexnet_edu.data.images import Images, ImageSet
-from alexnet_edu.data.pixels import fit_to_square
-from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.environment import weights_dir
 from alexnet_edu.files import DataError, checked, read_head, write_tensors
 from alexnet_edu.imagenet import checkpoint as checkpoints

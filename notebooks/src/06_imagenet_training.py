@@ -35,7 +35,7 @@ import torch.nn.functional as F
 from alexnet_edu import paper
 from alexnet_edu.data.augment import draw_crops
 from alexnet_edu.data.cifar10 import load_cifar10, runs_dir
-from alexnet_edu.data.class_folders import write_class_folders
+from alexnet_edu.data.folders import write_class_folders
 from alexnet_edu.environment import current_scale
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.imagenet import runs as run_control

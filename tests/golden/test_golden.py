@@ -263,30 +263,28 @@ def weights_kernels() -> Found:
 
 
 @contextmanager
-def prepared_folder(**options: Any) -> Iterator[Path]:
+def prepared_folder() -> Iterator[Path]:
     """ImageNet in small, prepared: 12 training images of three classes, 6 for validation."""
     from alexnet_edu.imagenet.prepare import prepare
 
     with TemporaryDirectory() as name:
         source, target = Path(name) / "source", Path(name) / "prepared"
         imagenet_files.write_folders(source, imagenet_files.training(), imagenet_files.validation())
-        prepare(source, target, workers=1, progress=False, shard_images=5, say=lambda _: None, **options)
+        prepare(source, target, workers=1, progress=False, shard_images=5, say=lambda _: None)
         yield target
 
 
 @rounded
 def prepared() -> Found:
-    found: Found = {}
-    for store in ("jpeg", "raw"):
-        with prepared_folder(store=store) as folder:
-            statistics = load_file(folder / "statistics.safetensors")
-            files = [(p.name, p.read_bytes()) for p in sorted(folder.glob("*.safetensors"))]
-            found[store] = {
-                "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files},
-                "statistics": tensors(statistics),
-                "colours": {k: v.tolist() for k, v in statistics.items() if v.numel() < 10},
-            }
-    return found
+    with prepared_folder() as folder:
+        statistics = load_file(folder / "statistics.safetensors")
+        files = [(p.name, p.read_bytes()) for p in sorted(folder.glob("*.safetensors"))]
+        stored = {
+            "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files},
+            "statistics": tensors(statistics),
+            "colours": {k: v.tolist() for k, v in statistics.items() if v.numel() < 10},
+        }
+    return {"jpeg": stored}
 
 
 @rounded

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu.data.preparation import Preparation
+from alexnet_edu.data.augment import Preparation
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import count
 from alexnet_edu.model.kernel_net import kernel_net

@@ -19,8 +19,8 @@ from safetensors import safe_open
 from torchvision.models import AlexNet as TorchvisionAlexNet
 from torchvision.models import AlexNet_Weights, alexnet
 
+from alexnet_edu.data.augment import Preparation
 from alexnet_edu.data.images import Images, ImageSet
-from alexnet_edu.data.preparation import Preparation
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.environment import WEIGHTS_VARIABLE
 from alexnet_edu.files import DataError, write_tensors

@@ -1,0 +1,550 @@
+"""ImageNet prepared: exact to the byte, whatever interrupts it, and no file is lost without a word."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import simplejpeg
+from PIL import Image as PilImage
+from safetensors import safe_open
+
+from alexnet_edu import files as package_files
+from alexnet_edu.cli import main
+from alexnet_edu.data.archives import File, SourceChanged
+from alexnet_edu.data.decode import DESPITE_DAMAGE, central_square, decode
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet import prepare as module
+from alexnet_edu.imagenet import shards
+from alexnet_edu.imagenet import statistics as imagenet_statistics
+from alexnet_edu.imagenet.prepare import prepare
+from alexnet_edu.imagenet.prepared import verify
+from alexnet_edu.imagenet.sources import find_source
+from alexnet_edu.imagenet.statistics import PixelSums, TotalSums
+from tests.imagenet_files import (
+    WNIDS,
+    damaged_files,
+    encoded,
+    jpeg,
+    picture,
+    training,
+    validation,
+    write_folder,
+    write_folders,
+    write_tars,
+)
+
+TRAIN, VAL = training(), validation()
+SHARD = 5  # files: three shards of training images, two of validation images
+
+
+def run(source: Path, target: Path, **options: Any) -> dict[str, Any]:
+    silent: dict[str, Any] = {"workers": 1, "say": lambda _: None, "progress": False, "shard_images": SHARD}
+    return prepare(source, target, **(silent | options))
+
+
+def refused(source: Path, target: Path, **options: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        run(source, target, **options)
+    return str(caught.value)
+
+
+def files(target: Path) -> dict[str, bytes]:
+    """All that must be the same bytes after every preparation of the same files."""
+    return {p.name: p.read_bytes() for p in target.iterdir() if p.suffix == ".safetensors"} | {
+        "report": (target / "report.json").read_bytes(),
+        "manifest": json.dumps(
+            {**json.loads((target / "manifest.json").read_text()), "provenance": None}
+        ).encode(),
+    }
+
+
+def images(target: Path, split: str) -> dict[str, tuple[int, bytes]]:
+    """name -> (label, stored bytes), in order."""
+    stored: dict[str, tuple[int, bytes]] = {}
+    for line in json.loads((target / "manifest.json").read_text())["splits"][split]["shards"]:
+        with safe_open(target / line["file"], framework="pt") as file:
+            offsets, labels = file.get_tensor("offsets"), file.get_tensor("labels")
+            data = file.get_tensor("bytes").numpy().tobytes()
+            names = json.loads(file.metadata()["names"])
+        assert len(names) == len(labels) == len(offsets) - 1 == line["images"]
+        for i, name in enumerate(names):
+            stored[name] = (int(labels[i]), data[offsets[i] : offsets[i + 1]])
+    return stored
+
+
+def square(data: bytes) -> np.ndarray[Any, Any]:
+    """(256, 256, 3): what is compressed."""
+    return np.asarray(central_square(decode(data).pixels, 256))
+
+
+def report(target: Path) -> dict[str, Any]:
+    return json.loads((target / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folders(tmp_path_factory.mktemp("source"), TRAIN, VAL)
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The uninterrupted preparation that others are compared with. Not to be changed."""
+    target = tmp_path_factory.mktemp("whole") / "prepared"
+    run(source, target)
+    return target
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(whole, tmp_path / "copy")
+
+
+# --- what is stored -------------------------------------------------------------------------
+
+
+def test_the_manifest_says_what_is_there(whole: Path, source: Path) -> None:
+    manifest = json.loads((whole / "manifest.json").read_text())
+    assert (manifest["format"], manifest["quality"], manifest["side"]) == ("alexnet-edu-imagenet-1", 90, 256)
+    assert manifest["classes"] == [{"wnid": w, "name": w} for w in WNIDS]
+    assert {s: (v["images"], [x["images"] for x in v["shards"]]) for s, v in manifest["splits"].items()} == {
+        "train": (12, [5, 5, 2]),
+        "val": (6, [5, 1]),
+    }
+    assert manifest["source"]["label"] == source.name
+    assert manifest["report"]["changed"] == manifest["report"]["left_out"] == 0
+    lines = [x for v in manifest["splits"].values() for x in v["shards"]] + [manifest["statistics"]]
+    for line in lines:
+        data = (whole / line["file"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (line["bytes"], line["sha256"])
+    assert {"commit", "date", "torch"} <= manifest["provenance"].keys()
+
+
+def test_images_are_jpegs_of_the_square_in_the_middle(whole: Path) -> None:
+    for split, originals in (("train", TRAIN), ("val", VAL)):
+        stored = images(whole, split)
+        assert list(stored) == sorted(originals)
+        for name, (label, data) in stored.items():
+            assert label == WNIDS.index(name.split("/")[0])
+            assert simplejpeg.decode_jpeg_header(data) == (256, 256, "YCbCr", "420")
+            buffer = io.BytesIO()
+            PilImage.fromarray(square(originals[name])).save(buffer, "JPEG", quality=90)
+            assert data == buffer.getvalue()
+
+
+def test_quality_is_what_is_asked_for(source: Path, tmp_path: Path, whole: Path) -> None:
+    assert run(source, tmp_path / "low", quality=30)["quality"] == 30
+    low, high = images(tmp_path / "low", "train"), images(whole, "train")
+    assert all(len(low[name][1]) < len(high[name][1]) for name in high)
+    same = "statistics.safetensors"
+    assert (tmp_path / "low" / same).read_bytes() == (whole / same).read_bytes()
+
+
+def test_tars_and_folders_give_the_same_bytes(tmp_path: Path, whole: Path) -> None:
+    run(write_tars(tmp_path / "tars", TRAIN, VAL), tmp_path / "out")
+    ours, theirs = files(tmp_path / "out"), files(whole)
+    for both in (ours, theirs):
+        both["manifest"] = json.dumps({**json.loads(both["manifest"]), "source": None}).encode()
+    assert ours == theirs
+
+
+def test_without_validation_images_there_is_no_such_split(tmp_path: Path) -> None:
+    notes: list[str] = []
+    manifest = run(write_folder(tmp_path / "in", TRAIN), tmp_path / "out", say=notes.append)
+    assert list(manifest["splits"]) == ["train"]
+    assert any("no validation images" in line for line in notes)
+    assert verify(tmp_path / "out") == []
+
+
+# --- statistics -----------------------------------------------------------------------------
+
+
+def test_statistics_are_those_of_a_direct_computation(whole: Path) -> None:
+    pixels = np.stack([square(TRAIN[name]) for name in sorted(TRAIN)])
+    with safe_open(whole / "statistics.safetensors", framework="np") as file:
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert {k: (v.dtype.name, v.shape) for k, v in stored.items()} == {
+        "mean_image": ("float32", (3, 256, 256)),
+        "color_mean": ("float64", (3,)),
+        "eigenvalues": ("float64", (3,)),
+        "eigenvectors": ("float64", (3, 3)),
+    }
+    mean = pixels.astype(np.float64).mean(0).astype(np.float32).transpose(2, 0, 1)
+    assert np.array_equal(stored["mean_image"], mean)
+    colors = pixels.reshape(-1, 3).astype(np.int64)
+    assert stored["color_mean"].tolist() == [float(Fraction(int(s), len(colors))) for s in colors.sum(0)]
+    covariance = np.cov(colors.T.astype(np.float64), bias=True)
+    values = np.linalg.eigvalsh(covariance)[::-1]
+    np.testing.assert_allclose(stored["eigenvalues"], values, rtol=1e-10)
+    vectors = stored["eigenvectors"]
+    np.testing.assert_allclose(vectors * stored["eigenvalues"] @ vectors.T, covariance, rtol=1e-10)
+    assert all(column[np.abs(column).argmax()] > 0 for column in vectors.T)
+
+
+def test_sums_are_exact_where_they_are_largest() -> None:
+    """White is the most that can be added up; the shard's sums are compared with whole numbers."""
+    sums, white = PixelSums(), np.full((256, 256, 3), 255, np.uint8)
+    grey = np.arange(256 * 256 * 3, dtype=np.int64).reshape(256, 256, 3).astype(np.uint8)
+    for _ in range(20):
+        sums.add(white)
+        sums.add(grey)
+    stored = sums.tensors()
+    both = np.stack([white, grey]).astype(np.int64)
+    assert np.array_equal(stored["pixel_sum"], 20 * both.sum(0).transpose(2, 0, 1))
+    flat = both.reshape(-1, 3)
+    assert np.array_equal(stored["color_products"], 20 * flat.T @ flat)
+    assert stored["pixel_sum"].dtype == np.int32
+    total = TotalSums()
+    huge = {name: tensor.astype(np.int64) * 40_000 for name, tensor in stored.items()}
+    for _ in range(1000):  # of 1.6 million images each: beyond 63 bits
+        total.add(1_600_000, huge["pixel_sum"], huge["color_products"])
+    assert total.products[0][0] == 1000 * 40_000 * 20 * int((flat[:, 0] ** 2).sum())
+
+
+def test_sums_that_would_be_rounded_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As processors do that multiply float32 with the bits of bfloat16, if they are allowed to."""
+    exact = imagenet_statistics._products
+    monkeypatch.setattr(imagenet_statistics, "_products", lambda rows: exact(rows).bfloat16().float())
+    with pytest.raises(RuntimeError, match="products of float32 are rounded here"):
+        PixelSums()
+
+
+def test_images_of_one_colour_have_no_negative_variance(tmp_path: Path) -> None:
+    data = encoded(PilImage.new("RGB", (9, 9), (77, 77, 77)), "PNG")
+    run(write_folder(tmp_path / "in", {f"{w}/{i}.png": data for w in WNIDS for i in "ab"}), tmp_path / "out")
+    with safe_open(tmp_path / "out" / "statistics.safetensors", framework="np") as file:
+        assert file.get_tensor("eigenvalues").tolist() == [0, 0, 0]
+        assert file.get_tensor("color_mean").tolist() == [77, 77, 77]
+
+
+# --- odd and bad images -----------------------------------------------------------------------
+
+
+def test_odd_and_bad_images_are_listed(tmp_path: Path) -> None:
+    odd = {
+        "grey": (encoded(picture(1, mode="L")), ["greyscale"]),
+        "png": (encoded(picture(1), "PNG"), ["PNG, named as a JPEG"]),
+        "rgba": (encoded(picture(1, mode="RGBA"), "PNG"), ["PNG, named as a JPEG", "transparent: on white"]),
+    }
+    bad = {"empty": b"", "text": b"<html>404</html>"}
+    more = {f"{WNIDS[1]}/{name}.JPEG": data for name, (data, _) in odd.items()}
+    more |= {f"{WNIDS[1]}/{name}.JPEG": data for name, data in bad.items()}
+    notes: list[str] = []
+    source = write_folders(tmp_path / "in", TRAIN | more | {"loose.JPEG": jpeg(1)}, VAL)
+    manifest = run(source, tmp_path / "out", say=notes.append)
+    assert manifest["splits"]["train"]["images"] == 15
+    listed = report(tmp_path / "out")
+    assert {line["name"]: line["changes"] for line in listed["changed"]} == {
+        f"{WNIDS[1]}/{name}.JPEG": changes for name, (_, changes) in odd.items()
+    }
+    assert [line["name"] for line in listed["left_out"]] == [
+        f"{WNIDS[1]}/empty.JPEG",
+        f"{WNIDS[1]}/text.JPEG",
+        "loose.JPEG",
+    ]
+    assert "Changed on the way: 3 (" in notes[-1]
+    assert "Left out: 3 (" in notes[-1]
+    assert verify(tmp_path / "out") == []
+
+
+def test_nothing_but_bad_files_is_refused(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "in", {f"{w}/{i}.JPEG": b"" for w in WNIDS for i in range(3)})
+    assert "is empty (0 bytes) (9)" in refused(source, tmp_path / "out")
+    assert verify(tmp_path / "out") != []
+
+
+def test_many_damaged_files_are_all_accounted_for(tmp_path: Path) -> None:
+    damaged = damaged_files(300)
+    manifest = run(write_folder(tmp_path / "in", damaged), tmp_path / "out", shard_images=100)
+    stored = set(images(tmp_path / "out", "train"))
+    listed = [line["name"] for line in report(tmp_path / "out")["left_out"]]
+    assert stored.isdisjoint(listed)
+    assert stored | set(listed) == set(damaged)
+    counted = manifest["splits"]["train"]["images"] + manifest["report"]["left_out"]
+    assert len(stored) + len(listed) == counted == 300
+    assert 10 < manifest["report"]["kinds"]["changed"][DESPITE_DAMAGE] <= len(stored)
+
+
+# --- interrupted ------------------------------------------------------------------------------
+
+SERVER = """
+import os, sys
+from pathlib import Path
+from alexnet_edu.imagenet.prepare import prepare
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        paths = [Path(part.strip()) for part in line.split("|")]
+        prepare(*paths, workers=1, shard_images=2, say=lambda _: None, progress=False)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, to start without importing each time")
+def test_killed_again_and_again_it_ends_with_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "whole", shard_images=2)
+    rng = np.random.default_rng(0)
+    kills, codes = 0, [-1]
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        while codes[-1] != 0:
+            assert codes[-1] in (-1, -signal.SIGKILL), "it ended by itself, with an error"
+            server.stdin.write(f"{source}|{tmp_path / 'killed'}\n")
+            server.stdin.flush()
+            child = int(server.stdout.readline())
+            if kills < 12:
+                time.sleep(float(rng.uniform(0.0, 0.12)))
+                with contextlib.suppress(ProcessLookupError):  # it has ended, and been waited for
+                    os.kill(child, signal.SIGKILL)
+                    kills += 1
+            codes.append(int(server.stdout.readline()))
+            if codes[-1] == 0 and kills < 12:  # too quick for us: from the start
+                shutil.rmtree(tmp_path / "killed")
+                codes[-1] = -1
+        server.stdin.close()
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert verify(tmp_path / "killed") == []
+    assert not list((tmp_path / "killed").glob("*.partial-*"))
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "flipped", "another's"])
+def test_what_is_missing_or_damaged_is_made_again(source: Path, copy: Path, whole: Path, harm: str) -> None:
+    victim = copy / "train-00001.safetensors"
+    data = victim.read_bytes()
+    (copy / "manifest.json").unlink()
+    (copy / "train-00002.safetensors.partial-77").write_bytes(b"half")
+    if harm == "missing":
+        victim.unlink()
+    elif harm == "cut":
+        victim.write_bytes(data[:-10])
+    elif harm == "flipped":
+        victim.write_bytes(data[:-10] + bytes([data[-10] ^ 1]) + data[-9:])
+    else:
+        shutil.copy(copy / "train-00000.safetensors", victim)
+    run(source, copy)
+    assert files(copy) == files(whole)
+    assert not list(copy.glob("*.partial-*"))
+
+
+def test_a_missing_shard_is_made_again_though_there_is_a_manifest(
+    source: Path, copy: Path, whole: Path
+) -> None:
+    (copy / "val-00001.safetensors").unlink()
+    run(source, copy)
+    assert files(copy) == files(whole)
+
+
+def test_what_is_finished_is_left_as_it_is(source: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {p: p.stat().st_mtime_ns for p in copy.glob("[!.]*")}
+    monkeypatch.setattr(module, "make_shard", lambda *_: pytest.fail("nothing is to be done"))
+    notes: list[str] = []
+    manifest = run(source, copy, say=notes.append)
+    assert manifest == json.loads((copy / "manifest.json").read_text())
+    assert notes == [
+        f"{copy} is prepared already: 12 training images and 6 validation images in 3 classes, 2.5 MB."
+    ]
+    assert {p: p.stat().st_mtime_ns for p in copy.glob("[!.]*")} == before
+
+
+def test_a_source_that_goes_away_stops_everything(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not 1.3 million files left out because a disk was unplugged."""
+    copied = shutil.copytree(source, tmp_path / source.name)
+    real = shards.read_file
+
+    def unplugged(file: File) -> bytes:
+        if file.name.endswith(sorted(TRAIN)[7]):
+            shutil.move(copied, tmp_path / "unplugged")
+        return real(file)
+
+    monkeypatch.setattr(module, "mean_bytes", lambda *_: 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "read_file", unplugged)
+        with pytest.raises(SourceChanged, match="Is the disk still there"):
+            run(copied, tmp_path / "out")
+    assert (tmp_path / "out" / "train-00000.safetensors").exists()
+    shutil.move(tmp_path / "unplugged", copied)
+    run(copied, tmp_path / "out")
+    assert files(tmp_path / "out") == files(whole)
+
+
+# --- several processes --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(source: Path, whole: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "two", workers=2)
+    assert files(tmp_path / "two") == files(whole)
+    assert not multiprocessing.active_children()
+
+
+MANY = """
+import sys
+from pathlib import Path
+from alexnet_edu.imagenet.prepare import prepare
+if __name__ == "__main__":
+    prepare(Path(sys.argv[1]), Path(sys.argv[2]), workers=2, shard_images=1, progress=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to find processes")
+def test_processes_that_are_killed_are_spoken_of_and_none_outlives_its_parent(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "in", damaged_files(3000))
+    script = tmp_path / "many.py"
+    script.write_text(MANY)
+    command = [sys.executable, script, source, tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for victim in ("child", "parent"):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as parent:
+            assert parent.stderr is not None
+            before = len(list((tmp_path / "out").glob("*.safetensors")))
+            while len(list((tmp_path / "out").glob("*.safetensors"))) < before + 3:
+                time.sleep(0.05)
+            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+            workers = [c for c in children if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+            assert len(workers) == 2
+            os.kill(int(workers[0]) if victim == "child" else parent.pid, signal.SIGKILL)
+            error = parent.stderr.read()
+        assert ("a process ended before its work was done" in error) == (victim == "child")
+        deadline = time.monotonic() + 20
+        while alive := [c for c in workers if _runs(c)]:
+            assert time.monotonic() < deadline, f"{alive} go on by themselves"
+            time.sleep(0.05)
+
+
+def _runs(number: str) -> bool:
+    """Whether a process of that number is there and no zombie."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# --- disks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("error", "after"), [(errno.ENOSPC, 0), (errno.ENOSPC, 3), (errno.EIO, 3)])
+def test_a_disk_that_gets_full_ends_it_and_it_goes_on_later(
+    source: Path, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, error: int, after: int
+) -> None:
+    real, calls = os.fsync, []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) > 2 * after + 1:  # two a shard, file and folder; one for the settings
+            raise OSError(error, os.strerror(error))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(package_files.os, "fsync", full)
+        assert os.strerror(error) in refused(source, tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) == after
+    assert not list((tmp_path / "out").glob("*.partial-*"))
+    run(source, tmp_path / "out")
+    assert files(tmp_path / "out") == files(whole)
+
+
+def test_a_disk_that_would_not_hold_it_is_refused_with_figures(
+    source: Path, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = find_source(source).splits["train"]
+    sizes = [len(data) for _, data in images(whole, "train").values()]
+    assert shards.mean_bytes(entries, 90) == sum(sizes) / len(sizes)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_500_000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
+    message = refused(source, tmp_path / "out")
+    assert "has 1.5 MB free, but 18 images still to be prepared need about 2.6 MB" in message
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+# --- wrong calls ----------------------------------------------------------------------------------
+
+
+def test_a_folder_of_other_images_or_settings_is_not_mixed(source: Path, tmp_path: Path, copy: Path) -> None:
+    other = write_folder(tmp_path / "other", TRAIN | {f"{WNIDS[0]}/more.JPEG": jpeg(7)})
+    assert f"fingerprint {find_source(source).fingerprint()!r} and not" in refused(other, copy)
+    assert "quality 90 and not 80" in refused(source, copy, quality=80)
+    assert verify(copy) == []
+
+
+def test_a_folder_with_other_things_is_not_written_to(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    assert "thesis.tex" in refused(source, tmp_path)
+    assert "thesis.tex" in refused(source, tmp_path / "thesis.tex")
+
+
+@pytest.mark.parametrize("where", ["train", "train/prepared", "val/x"])
+def test_the_result_does_not_go_among_the_images(source: Path, where: str) -> None:
+    assert "lies among the images of" in refused(source, source / where)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("quality", 0), ("quality", 101), ("workers", 0), ("shard_images", 0)]
+)
+def test_arguments_out_of_their_range(source: Path, tmp_path: Path, name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
+        run(source, tmp_path / "out", **{name: value})
+    assert not (tmp_path / "out").exists()
+
+
+# --- the command --------------------------------------------------------------------------------------
+
+
+def test_the_command_prepares_and_verifies(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    call = ["data", "imagenet", "--from", str(source), "--to", str(out), "--workers", "1", "--quality", "85"]
+    assert main([*call, "--verify"]) == 0
+    assert "12 training images and 6 validation images in 3 classes, 0.9 MB." in capsys.readouterr().out
+    shard = out / "train-00000.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"#")
+    assert main(["data", "imagenet", "--to", str(out), "--verify"]) == 1
+    assert "train-00000.safetensors" in capsys.readouterr().out
+    assert main(["data", "imagenet", "--to", str(out)]) == 2
+    assert "--from PATH" in capsys.readouterr().err
+    assert main(["data", "imagenet", "--from", str(tmp_path / "no"), "--to", str(out)]) == 2
+    assert str(tmp_path / "no") in capsys.readouterr().err
+
+
+@pytest.mark.real_images
+def test_real_photographs(tmp_path: Path, real_images: Path) -> None:
+    with zipfile.ZipFile(real_images / "imagenet-samples.zip") as archive:
+        archive.extractall(tmp_path / "in")
+    originals = {
+        p.relative_to(tmp_path / "in").as_posix(): p.read_bytes() for p in (tmp_path / "in").rglob("*.*")
+    }
+    manifest = run(tmp_path / "in", tmp_path / "out", shard_images=100)
+    assert manifest["splits"]["train"]["images"] == len(originals) == 250
+    assert manifest["report"]["kinds"] == {"changed": {"greyscale": 4}, "left_out": {}}
+    errors = []
+    for name, (_, data) in images(tmp_path / "out", "train").items():
+        errors.append(np.square(simplejpeg.decode_jpeg(data).astype(float) - square(originals[name])).mean())
+    assert 10 * np.log10(255**2 / np.mean(errors)) > 34, "decibels between the photograph and what is kept"

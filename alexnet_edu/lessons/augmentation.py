@@ -1,46 +1,28 @@
-"""The drawings of notebook 04: numbers in, marks on the given `Axes` out."""
+"""Lesson 04, augmentation: its pictures, and three explorers: colours shifted, a crop, ten patches judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
-from alexnet_edu.show.plots import FONT_SIZE, NEUTRAL
+from alexnet_edu import paper
+from alexnet_edu.data.augment import STRENGTHS, TEN_PATCHES, ColorPCA, ten_crop
+from alexnet_edu.data.images import Images
+from alexnet_edu.show import plots
+from alexnet_edu.show.explorer import Drawing, PictureWidget, checkbox, choice, explorer, slider
+from alexnet_edu.show.plots import BLUE, FONT_SIZE, GREEN, NEUTRAL, ORANGE, SKY, YELLOW, Style, frame
 
-AXES_COLORS = ("#D55E00", "#0072B2", "#009E73")  # p1, p2, p3
-USE_COLORS = "viridis"
+CHANNELS = ("red", "green", "blue")
 
-
-def draw_picture(ax: Axes, pixels: ArrayLike, title: str = "") -> None:
-    """An image (3, H, W), values 0–255 of any type; what lies outside is shown as 0 or 255."""
-    shown = np.clip(np.asarray(pixels, dtype=np.float64), 0, 255).round().astype(np.uint8)
-    ax.imshow(shown.transpose(1, 2, 0), interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    if title:
-        ax.set_title(title, fontsize=FONT_SIZE)
-
-
-def draw_frame(ax: Axes, top: float, left: float, size: float, *, dashed: bool = False) -> None:
-    """The border of a crop of size × size pixels on an image."""
-    line = "--" if dashed else "-"
-    for color, width in (("black", 3.2), ("white", 1.4)):  # seen on light and on dark images
-        ax.add_patch(
-            Rectangle(
-                (left - 0.5, top - 0.5),
-                size,
-                size,
-                fill=False,
-                edgecolor=color,
-                linewidth=width,
-                linestyle=line,
-            )
-        )
+# --- the notebook ----------------------------------------------------------------------------------
 
 
 def draw_color_cloud(
@@ -60,55 +42,23 @@ def draw_color_cloud(
     directions, lengths = np.asarray(directions), np.asarray(lengths)
     a, b = channels
     ax.scatter(colors[:, a], colors[:, b], c=np.clip(colors / 255, 0, 1), s=6, linewidths=0)
-    for place, color in enumerate(AXES_COLORS):
+    for place, color in enumerate((ORANGE, BLUE, GREEN)):
         reach = directions[:, place] * lengths[place]
         for sign in (1, -1):
-            ax.annotate(
-                "",
-                xy=(center[a] + sign * reach[a], center[b] + sign * reach[b]),
-                xytext=(center[a], center[b]),
-                arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2.2},
-            )
-        ax.plot(
-            [], [], color=color, linewidth=2.2, label=f"p{place + 1} · √λ{place + 1} = {lengths[place]:.0f}"
-        )
-    names = ("red", "green", "blue")
-    ax.set_xlabel(f"{names[a]}, grey levels")
-    ax.set_ylabel(f"{names[b]}, grey levels")
-    ax.set_xlim(0, 255)
-    ax.set_ylim(0, 255)
-    ax.set_aspect("equal")
-    ax.legend(fontsize=9, loc="upper left", framealpha=0.9)
+            tip = center[a] + sign * reach[a], center[b] + sign * reach[b]
+            arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2.2}
+            ax.annotate("", xy=tip, xytext=(center[a], center[b]), arrowprops=arrow)
+        label = f"p{place + 1} · √λ{place + 1} = {lengths[place]:.0f}"
+        ax.plot([], [], color=color, linewidth=2.2, label=label)
+    frame(ax, x=f"{CHANNELS[a]}, grey levels", y=f"{CHANNELS[b]}, grey levels", legend="upper left")
+    ax.set(xlim=(0, 255), ylim=(0, 255), aspect="equal")
 
 
 def draw_use(ax: Axes, shares: ArrayLike, title: str) -> AxesImage:
     """In which share (0–1) of all crops each pixel (H, W) is used. Returns the image for a colour bar."""
-    shown = ax.imshow(np.asarray(shares), cmap=USE_COLORS, vmin=0, vmax=1)
-    ax.set_title(title, fontsize=FONT_SIZE)
-    ax.set_xlabel("column, pixels")
-    ax.set_ylabel("row, pixels")
+    shown = ax.imshow(np.asarray(shares), cmap="viridis", vmin=0, vmax=1)
+    frame(ax, title, "column, pixels", "row, pixels")
     return shown
-
-
-def draw_bars(ax: Axes, names: Sequence[str], values: Sequence[float], marked: int | None = None) -> None:
-    """Probabilities (0–1) as horizontal bars, the first on top; `marked`: the true class."""
-    places = np.arange(len(names))
-    ax.barh(places, values, color="#56B4E9", edgecolor=NEUTRAL, linewidth=0.6)
-    if marked is not None:
-        ax.barh(
-            [marked],
-            [values[marked]],
-            color="#E69F00",
-            edgecolor="black",
-            linewidth=0.8,
-            hatch="//",
-            label="true class",
-        )
-        ax.legend(fontsize=FONT_SIZE - 2, frameon=False, loc="lower right")
-    ax.set_yticks(places, names, fontsize=FONT_SIZE - 1)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_xlim(0, 1)
-    ax.set_xlabel("probability", fontsize=FONT_SIZE)
 
 
 def draw_gains(
@@ -120,18 +70,140 @@ def draw_gains(
     filled: Sequence[bool],
 ) -> None:
     """Differences in points with their intervals, one line each; filled: what the paper used."""
-    for place, (value, low, high, fill) in enumerate(zip(values, lows, highs, filled, strict=True)):
-        color = AXES_COLORS[1] if fill else NEUTRAL
-        ax.plot([low, high], [place, place], color=color, linewidth=2)
-        ax.plot(
-            [value],
-            [place],
-            "o" if fill else "s",
-            color=color,
-            markersize=8,
-            markerfacecolor=color if fill else "white",
-        )
+    rows = dict(zip(names, zip(values, lows, highs, strict=True), strict=True))
+    used = [name for name, fill in zip(names, filled, strict=True) if fill]
+    plots.intervals(ax, rows, filled=used, style=Style(BLUE, "-", "o"))
     ax.axvline(0, color=NEUTRAL, linewidth=0.9)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(axis="x", color=NEUTRAL, alpha=0.15)
+    ax.grid(axis="x")
+
+
+# --- a photograph in other light ---------------------------------------------------------------------
+
+ALPHAS = tuple(round(0.05 * i, 2) for i in range(-6, 7))  # ±3 standard deviations of α
+KINDS = dict(
+    zip(
+        STRENGTHS,
+        ("√λ: standard deviations (2012 code)", "λ of pixels 0–255", "λ of pixels 0–1"),
+        strict=True,
+    )
+)
+
+
+def color_explorer(photograph: Tensor, colors: ColorPCA, **start: Any) -> PictureWidget:
+    """A photograph (3, H, W) uint8, and the same with α1, α2, α3 as chosen; start: alpha1, … of ALPHAS."""
+
+    def alpha(i: int, value: float) -> Any:
+        return slider(f"α{i}", ALPHAS, value, f"the draw along p{i}; N(0, 0.1) in the paper", "{:+.2f}")
+
+    def draw(
+        alpha1: float = alpha(1, 0.1),
+        alpha2: float = alpha(2, 0.0),
+        alpha3: float = alpha(3, 0.0),
+        kind: str = choice("Strength", KINDS, STRENGTHS[0], "what multiplies α"),
+        divided: bool = checkbox("divide by 1.1 (2012 code)", False, "what the code does while noise is on"),
+    ) -> Drawing:
+        alphas = torch.tensor([alpha1, alpha2, alpha3], dtype=torch.float64)
+        return _draw_colors(
+            photograph, alphas, colors.eigenvectors @ (alphas * colors.strengths(kind)), divided
+        )
+
+    return explorer(draw, **start)
+
+
+def _draw_colors(photograph: Tensor, alphas: Tensor, shift: Tensor, divided: bool) -> Drawing:
+    changed = (photograph.double() + shift[:, None, None]) / (1.1 if divided else 1.0)
+    outside = ((changed < 0) | (changed > 255)).double().mean().item()
+    moved = zip(CHANNELS, shift.tolist(), strict=True)
+    words = f"{', '.join(f'{name} {by:+.1f}' for name, by in moved)} grey levels"
+    then = ", then divided by 1.1" if divided else ""
+    drawn = ", ".join(f"α{i} = {a:+.2f}" for i, a in enumerate(alphas.tolist(), start=1))
+    figure, ((before, after),) = plots.panels(1, 2, height=4.7)
+    plots.images(before, photograph, "as it is")
+    plots.images(after, changed, words + then)
+    return figure, (
+        f"{drawn}: a photograph as it is, and with {words} added to all pixels{then}; {outside:.0%} of the "
+        "values lie outside of 0–255; they are shown as 0 or 255, but stay as they are."
+    )
+
+
+# --- one crop of all -----------------------------------------------------------------------------------
+
+
+def crop_explorer(photograph: Tensor, size: int = paper.INPUT_SIDE, **start: Any) -> PictureWidget:
+    """A photograph with the frame of one crop, and the crop. Raises ValueError where it does not fit.
+
+    photograph: (3, H, W) uint8. start: top and left in pixels, mirrored.
+    """
+    down, right = photograph.shape[1] - size, photograph.shape[2] - size
+    if min(down, right) < 0 or size < 1:
+        raise ValueError(f"no crop of {size} × {size} pixels fits into {tuple(photograph.shape[1:])}")
+    total = 2 * (down + 1) * (right + 1)
+
+    def draw(
+        top: int = slider("Top", range(down + 1), 0, "pixels above the crop"),
+        left: int = slider("Left", range(right + 1), 0, "pixels left of the crop"),
+        mirrored: bool = checkbox("mirrored", False, "whether left and right change places"),
+    ) -> Drawing:
+        crop = photograph[:, top : top + size, left : left + size]
+        number = (top * (right + 1) + left) * 2 + mirrored + 1
+        figure, ((whole, cut),) = plots.panels(1, 2, height=4.7)
+        plots.images(whole, photograph, f"{photograph.shape[1]} × {photograph.shape[2]} pixels")
+        plots.box(whole, top, left, size, size)
+        plots.box(whole, down // 2, right // 2, size, size, line="--")
+        whole.set_xlabel("dashed: the middle, as in the test")
+        words = f"number {number:,} of {total:,}: {size} × {size}{', mirrored' if mirrored else ''}"
+        plots.images(cut, crop.flip(2) if mirrored else crop, words)
+        return figure, f"The crop {words}, from row {top} and column {left} on."
+
+    return explorer(draw, **start)
+
+
+# --- ten patches judged ----------------------------------------------------------------------------------
+
+
+def patch_explorer(
+    images: Images, size: int, probabilities: Callable[[Tensor], Tensor], **start: Any
+) -> PictureWidget:
+    """The ten patches of a test image, what a network says to each, and the average.
+
+    probabilities: uint8 (M, 3, size, size) -> (M, classes), summing to 1. images: those to choose from.
+    start: image, the number of the first one.
+    """
+
+    def draw(image: int = slider("Image", range(len(images)), 0, "which image is judged")) -> Drawing:
+        patches = ten_crop(images.pixels[image : image + 1], size)[0]
+        return _draw_patches(
+            patches, probabilities(patches).double().cpu(), int(images.labels[image]), images
+        )
+
+    return explorer(draw, **start)
+
+
+def _draw_patches(patches: Tensor, judged: Tensor, label: int, images: Images) -> Drawing:
+    names, mean = images.classes, judged.mean(0)
+    note = " (SYNTHETIC images)" if images.synthetic else ""
+    figure, rows = plots.panels(2, 6, height=4.2, width_ratios=[1, 1, 1, 1, 1, 1.6])
+    places = [ax for row in rows for ax in row[:5]]
+    for ax, where, patch, p in zip(places, TEN_PATCHES, patches, judged, strict=True):
+        best = int(p.argmax())
+        plots.images(ax, patch)
+        verdict = "" if best == label else " ✗"
+        ax.set_title(f"{names[best]}{verdict}\n{p[best]:.0%}", fontsize=FONT_SIZE - 2, loc="center")
+        ax.set_xlabel(where.replace(", ", ",\n"), fontsize=FONT_SIZE - 2)
+    grid = rows[0][5].get_gridspec()
+    for row in rows:
+        row[5].remove()
+    bars = figure.add_subplot(grid[:, 5])  # type: ignore[index]
+    colors = [YELLOW if k == label else SKY for k in range(len(names))]
+    hatches = ["//" if k == label else "" for k in range(len(names))]
+    plots.bars(bars, dict(zip(names, mean.tolist(), strict=True)), colors=colors, hatches=hatches)
+    frame(bars, "average of the ten", "probability")
+    true = Patch(facecolor=YELLOW, edgecolor=NEUTRAL, hatch="//", label="true class")
+    bars.legend(handles=[true], loc="lower right")
+    bars.set_xlim(0, 1)
+    plots.heading(figure, f"true class: {names[label]}{note}")
+    right = sum(int(p.argmax()) == label for p in judged)
+    return figure, (
+        f"{right} of the ten patches are taken for the true class, {names[label]}; the middle one for "
+        f"{names[int(judged[2].argmax())]}, the average for {names[int(mean.argmax())]}{note}."
+    )

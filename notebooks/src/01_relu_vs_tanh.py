@@ -29,7 +29,7 @@ from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import relu
+from alexnet_edu.lessons import relu as lesson
 from alexnet_edu.model.cifar import ACTIVATIONS, CifarNetConfig, FourLayerNet
 from alexnet_edu.studies import figure1
 from alexnet_edu.studies.engine import Bench
@@ -158,7 +158,7 @@ print(f"equal for ReLU, tanh and sigmoid; {sum(p.numel() for p in net.parameters
 # %%
 search = {name: figure1.find_cell(record, "2012", name)["search"] for name in ("relu", "tanh")}
 figure, ax = plt.subplots(figsize=(7, 4))
-relu.draw_rate_search(ax, search, "Choosing ε for each activation (recorded, raw pixels, one seed)")
+lesson.draw_rate_search(ax, search, "Choosing ε for each activation (recorded, raw pixels, one seed)")
 plt.show()
 rates = {name: figure1.find_cell(record, "2012", name)["rate"] for name in ("relu", "tanh")}
 print("chosen:", ", ".join(f"{name} {rate:g}" for name, rate in rates.items()))
@@ -192,18 +192,22 @@ for name, run in live.items():
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=(3, 2))
 for name in ("tanh", "relu"):
     for i, run in enumerate(figure1.find_cell(record, "2012", name)["runs"]):
-        label = f"{relu.STYLES[name].label}, our seeds" if i == 0 else None
+        label = f"{lesson.STYLES[name].label}, our seeds" if i == 0 else None
         curve = run["curve"]
-        relu.learning_curve(left, curve["epoch"], curve["train_error"], name, label=label, thin=True)
+        lesson.learning_curve(left, curve["epoch"], curve["train_error"], name, label=label, thin=True)
     points = live[name].run.points
-    relu.learning_curve(
-        right, [p.epoch for p in points], [p.train_error for p in points], name, label=relu.STYLES[name].label
+    lesson.learning_curve(
+        right,
+        [p.epoch for p in points],
+        [p.train_error for p in points],
+        name,
+        label=lesson.STYLES[name].label,
     )
     assert len(right.lines[-1].get_xdata()) == len(points)
 published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
-relu.mark_published(left, published, record["target_error"])
-relu.finish_learning_curves(left, record["target_error"], "Figure 1 on real CIFAR-10 (recorded)")
-relu.finish_learning_curves(right, record["target_error"], f"Your run\n{figure_note(images)}".strip())
+lesson.mark_published(left, published, record["target_error"])
+lesson.finish_learning_curves(left, record["target_error"], "Figure 1 on real CIFAR-10 (recorded)")
+lesson.finish_learning_curves(right, record["target_error"], f"Your run\n{figure_note(images)}".strip())
 plt.tight_layout()
 plt.show()
 
@@ -269,7 +273,7 @@ for row in record["precision"]:
 # %%
 rows = [r for r in record["summary"] if r["numerator"] == "tanh"]
 figure, ax = plt.subplots(figsize=(9, 0.7 * len(rows) + 1.6))
-relu.draw_ratios(ax, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded, real CIFAR-10)")
+lesson.draw_ratios(ax, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
 print(figure1.ratios_table(record))
@@ -320,7 +324,7 @@ def mean_error(name, condition, epoch):
 for name in ("relu", "tanh"):
     raw, standardized = epochs_of(name, "2012"), epochs_of(name, "standardized")
     print(
-        f"{relu.STYLES[name].label}: {raw:.1f} epochs on raw pixels, {standardized:.1f} on standardized ones"
+        f"{lesson.STYLES[name].label}: {raw:.1f} epochs on raw pixels, {standardized:.1f} on standardized ones"
     )
 assert 0.7 < epochs_of("relu", "2012") / epochs_of("relu", "standardized") < 1.3  # ReLU hardly notices
 assert epochs_of("tanh", "2012") > 3 * epochs_of("tanh", "standardized")  # tanh does
@@ -333,7 +337,7 @@ assert epochs_of("relu", "narrow") > 1.5 * epochs_of("relu", "2012")
 assert epochs_of("tanh", "narrow") is None
 for epoch in (5.0, 15.0, 25.0):
     errors = {name: mean_error(name, "scaled-init", epoch) for name in ("relu", "tanh")}
-    texts = ", ".join(f"{relu.STYLES[name].label} {error:.0%}" for name, error in errors.items())
+    texts = ", ".join(f"{lesson.STYLES[name].label} {error:.0%}" for name, error in errors.items())
     print(f"raw pixels, scaled weights, training error after {epoch:g} epochs: {texts}")
     assert errors["tanh"] < errors["relu"] - 0.05
 
@@ -344,12 +348,12 @@ for epoch in (5.0, 15.0, 25.0):
 # guesses blindly among ten classes has a loss of $\ln 10 = 2.3$.
 
 # %% tags=["nbval-ignore-output"]
-probe = relu.LayerProbe(images)
+probe = lesson.LayerProbe(images)
 losses = {}
 for name in ("relu", "tanh"):
     for init in ("gaussian-0.01", "scaled"):
-        losses[name, init] = probe.view(relu.Settings(name, rates[name], init, "raw"), 0).loss
-        print(f"{relu.STYLES[name].label:5} {init:14} loss {losses[name, init]:.1f}")
+        losses[name, init] = probe.view(lesson.Settings(name, rates[name], init, "raw"), 0).loss
+        print(f"{lesson.STYLES[name].label:5} {init:14} loss {losses[name, init]:.1f}")
 assert losses.pop(("relu", "scaled")) > 10 * max(losses.values())
 
 # %% [markdown]
@@ -361,10 +365,10 @@ figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
 for ax, condition in zip(axes, ("2012", "modern"), strict=True):
     for name in ("relu", "tanh", "sigmoid", "abs-tanh"):
         for i, run in enumerate(figure1.find_cell(record, condition, name)["runs"]):
-            label = relu.STYLES[name].label if i == 0 else None
+            label = lesson.STYLES[name].label if i == 0 else None
             curve = run["curve"]
-            relu.learning_curve(ax, curve["epoch"], curve["train_error"], name, label=label, thin=True)
-    relu.finish_learning_curves(ax, record["target_error"], figure1.CONDITIONS[condition].title)
+            lesson.learning_curve(ax, curve["epoch"], curve["train_error"], name, label=label, thin=True)
+    lesson.finish_learning_curves(ax, record["target_error"], figure1.CONDITIONS[condition].title)
     ax.set_xlim(0, 12)
     ax.set_ylim(0, 1)
 figure.suptitle("Four activations, two or more seeds each (recorded)")
@@ -374,7 +378,7 @@ plt.show()
 # %%
 for condition in ("2012", "modern"):
     at_4 = {name: mean_error(name, condition, 4.0) for name in ("relu", "tanh", "sigmoid", "abs-tanh")}
-    texts = ", ".join(f"{relu.STYLES[name].label} {error:.0%}" for name, error in at_4.items())
+    texts = ", ".join(f"{lesson.STYLES[name].label} {error:.0%}" for name, error in at_4.items())
     print(f"training error after 4 epochs, {figure1.CONDITIONS[condition].title}: {texts}")
     assert min(at_4, key=at_4.get) == "relu"
 tried = figure1.find_cell(record, "2012", "abs-tanh")["search"]
@@ -395,10 +399,10 @@ print(f"|tanh| on raw pixels, lowest training error by ε: {rates_tried}")
 moments = [(inputs, steps) for inputs in ("raw", "standardized") for steps in (0, 100)]
 figure, axes = plt.subplots(4, 3, figsize=(12, 9))
 for row, (inputs, steps) in zip(axes, moments, strict=True):
-    layers = probe.view(relu.Settings("tanh", 0.01, "gaussian-0.01", inputs), steps).layers
+    layers = probe.view(lesson.Settings("tanh", 0.01, "gaussian-0.01", inputs), steps).layers
     for ax, layer in zip(row, layers, strict=True):
         bars = layer.inputs
-        relu.draw_histogram(ax, bars.counts, bars.edges, "tanh")
+        lesson.draw_histogram(ax, bars.counts, bars.edges, "tanh")
         flat = f"{layer.statistics.saturated:.0%} flat"
         ax.set_title(f"{inputs}, {steps} steps, {layer.statistics.name}: {flat}", fontsize=10)
         ax.set_xlabel("input z of tanh")
@@ -422,8 +426,8 @@ for row, condition in zip(axes, ("2012", "standardized"), strict=True):
     for name in ("relu", "tanh"):
         run = figure1.find_cell(record, condition, name)["runs"][0]
         when, layers = run["curve"]["epoch"], run["layers"]
-        relu.draw_layers(row[0], when, layers["saturated"], name, percent=True)
-        relu.draw_layers(row[1], when, layers["gradient_norm"], name, percent=False)
+        lesson.draw_layers(row[0], when, layers["saturated"], name, percent=True)
+        lesson.draw_layers(row[1], when, layers["gradient_norm"], name, percent=False)
     title = figure1.CONDITIONS[condition].title
     row[0].set(title=title, ylabel="values on a flat part of f")
     row[1].set(title=title, ylabel="gradient norm of the weights")
@@ -449,7 +453,7 @@ plt.show()
 # thing. Which single change keeps the first layer on the steep part of tanh?
 
 # %% tags=["nbval-ignore-output"]
-relu.activation_explorer(images)
+lesson.activation_explorer(images)
 
 # %% [markdown]
 # ## 6 · What the 2012 code did
@@ -478,7 +482,7 @@ assert near_one > 0.8
 flat = {}
 for init in ("gaussian-0.01", "cuda-convnet"):
     for steps in (0, 10, 100):
-        first = probe.view(relu.Settings("tanh", 0.01, init, "raw"), steps).layers[0]
+        first = probe.view(lesson.Settings("tanh", 0.01, init, "raw"), steps).layers[0]
         flat[init, steps] = first.statistics.saturated
         print(f"{init:14} after {steps:3} steps: {flat[init, steps]:5.1%} of the first layer flat")
 assert flat["cuda-convnet", 0] < 0.05 < 0.5 < flat["gaussian-0.01", 0]

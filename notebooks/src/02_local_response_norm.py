@@ -29,17 +29,7 @@ from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012, log_gain
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import lrn_plots
-from alexnet_edu.lessons.lrn import (
-    Constants,
-    Responses,
-    kept_bytes,
-    moved_bytes,
-    seconds_in_turn,
-    shrinking,
-    window_rms,
-)
-from alexnet_edu.lessons.lrn_widgets import lrn_explorer
+from alexnet_edu.lessons import lrn as lesson
 from alexnet_edu.model import compiling
 from alexnet_edu.model.cifar import ConvLocalNet
 from alexnet_edu.model.layers import (
@@ -181,10 +171,10 @@ def across(a):
 b_line = across(a_line)
 influence = torch.autograd.functional.jacobian(across, a_line)  # [i, j] is ∂b_i/∂a_j
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8))
-lrn_plots.draw_before_after(left, a_line, b_line, window=(3, 7))
+lesson.draw_before_after(left, a_line, b_line, window=(3, 7))
 left.set(title="One strong map among weak ones", xlabel="map i", ylabel="activity")
 series = {f"on b of map {i}, a = {a_line[i]:g}": influence[i, i - 3 : i + 4] for i in (5, 6)}
-lrn_plots.draw_influence(right, range(-3, 4), series)
+lesson.draw_influence(right, range(-3, 4), series)
 right.set(title="What a little more activity in map j does to map i", xlabel="distance j − i (maps)")
 right.set_ylabel("∂b of map i / ∂a of map j")
 plt.tight_layout()
@@ -227,26 +217,26 @@ assert torch.allclose(nn.LocalResponseNorm(n, 5 * alpha, beta, k)(x), local_resp
 print("torch.nn.LocalResponseNorm computes what the 2012 code did; with 5α, what the paper prints")
 
 # %% tags=["nbval-ignore-output"]
-responses = Responses(images)
+responses = lesson.Responses(images)
 a_real = responses.activities("raw")  # (100, 32, H, W)
 readings = {
     "paper: α Σ over maps": "paper",
     "code: α/n Σ over maps": "code",
     "misread: 5×5 places": "one map",
 }
-factors = {name: Constants(reading=how).normalize(a_real) / a_real for name, how in readings.items()}
+factors = {name: lesson.Constants(reading=how).normalize(a_real) / a_real for name, how in readings.items()}
 on = a_real > 0
 picture = int(a_real[:10].amax((1, 2, 3)).argmax())  # of ten images, that with the strongest activity
 strongest = int(a_real[picture].amax((1, 2)).argmax())  # and its map
 figure, axes = plt.subplots(1, 5, figsize=(13, 3.2), layout="constrained")
-lrn_plots.draw_image(axes[0], responses.pixels[picture])
+lesson.plots.images(axes[0], responses.pixels[picture])
 axes[0].set_title("the image", fontsize=10)
-figure.colorbar(lrn_plots.draw_map(axes[1], a_real[picture, strongest]), ax=axes[1], location="bottom")
+figure.colorbar(lesson.draw_map(axes[1], a_real[picture, strongest]), ax=axes[1], location="bottom")
 axes[1].set_title(f"a of map {strongest}", fontsize=10)
 maps = [factor[picture, strongest] for factor in factors.values()]
 darkest = min(t.nan_to_num(nan=1).min().item() for t in maps)
 for ax, shown_map, (name, factor) in zip(axes[2:], maps, factors.items(), strict=True):
-    shown = lrn_plots.draw_map(ax, shown_map, (darkest, k**-beta))
+    shown = lesson.draw_map(ax, shown_map, (darkest, k**-beta))
     ax.set_title(f"{name.split(':')[0]}: b/a", fontsize=10)
     ax.set_xlabel(name.split(": ")[1], fontsize=10)
     values = factor[on]
@@ -285,17 +275,17 @@ for name, weight in (("printed formula", alpha * n), ("2012 code", alpha)):
 # %% tags=["nbval-ignore-output"]
 rms = torch.logspace(-2, 3, 300)
 curves = {
-    "paper: k = 2, α Σ, n = 5": Constants().factor(rms),
-    "code: k = 2, α/n Σ": Constants(reading="code").factor(rms),
-    "k = 1, 0.001/9 Σ, n = 9 (section 5)": Constants(1.0, 9, 1e-3, reading="code").factor(rms),
+    "paper: k = 2, α Σ, n = 5": lesson.Constants().factor(rms),
+    "code: k = 2, α/n Σ": lesson.Constants(reading="code").factor(rms),
+    "k = 1, 0.001/9 Σ, n = 9 (section 5)": lesson.Constants(1.0, 9, 1e-3, reading="code").factor(rms),
 }
 marks = {}
 for inputs, steps in (("raw", 0), ("raw", 100), ("standardized", 100)):
     a_real = responses.activities(inputs, steps)
-    large = window_rms(a_real).flatten()[::7].quantile(0.999).item()
+    large = lesson.window_rms(a_real).flatten()[::7].quantile(0.999).item()
     marks[f"{inputs}, {steps} steps"] = (a_real.square().mean().sqrt().item(), large)
 figure, ax = plt.subplots(figsize=(11, 4))
-lrn_plots.draw_factors(ax, rms, curves, marks, on=curves["paper: k = 2, α Σ, n = 5"])
+lesson.draw_factors(ax, rms, curves, marks, on=curves["paper: k = 2, α Σ, n = 5"])
 ax.set(xlabel="root mean square of the activities in the window", ylabel="b / a")
 ax.set_title(f"How much is left, by the size of the activities\n{figure_note(images)}".strip())
 plt.tight_layout()
@@ -323,7 +313,7 @@ assert marks["raw, 100 steps"][0] > 20 * marks["standardized, 100 steps"][0]
 # 3. In the curves above: at which root mean square do the paper's and the code's formula differ most?
 
 # %% tags=["nbval-ignore-output"]
-lrn_explorer(images, responses=responses)
+lesson.lrn_explorer(images, responses=responses)
 
 # %% [markdown]
 # For 2: nothing for the strong map itself; but the weak map now has it in its window, and shrinks. For 3: the code's curve bends at
@@ -341,10 +331,10 @@ b_map = map_response_norm(a_real)  # (100, 32, H, W)
 row = int(a_real[picture, strongest].amax(1).argmax())
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), width_ratios=(1, 1, 1.6))
 for ax, what, t in zip(axes, ("before (a)", "after (b)"), (a_real, b_map), strict=False):
-    figure.colorbar(lrn_plots.draw_map(ax, t[picture, strongest]), ax=ax, shrink=0.8)
+    figure.colorbar(lesson.draw_map(ax, t[picture, strongest]), ax=ax, shrink=0.8)
     ax.axhline(row, color="white", linestyle=":", linewidth=1.2)
     ax.set_title(f"map {strongest} {what}", fontsize=10)
-lrn_plots.draw_row(axes[2], a_real[picture, strongest, row], b_map[picture, strongest, row])
+lesson.draw_row(axes[2], a_real[picture, strongest, row], b_map[picture, strongest, row])
 axes[2].set(title=f"row {row} of it (dotted)", xlabel="column", ylabel="activity")
 figure.suptitle(f"Normalization within one map, 5×5 places\n{figure_note(images)}".strip())
 plt.tight_layout()
@@ -399,7 +389,7 @@ for name, (run, _) in live.items():
 # %% tags=["nbval-ignore-output"]
 net = live["lrn"][1].cpu().eval()
 for place, s in zip(
-    ("pool1", "pool2"), shrinking(net.features, lab.prepare(cifar.test.pixels[:500])), strict=True
+    ("pool1", "pool2"), lesson.shrinking(net.features, lab.prepare(cifar.test.pixels[:500])), strict=True
 ):
     print(f"after {place}: rms of a {s.rms:.1f}; b/a is {s.median:.3f} for the middle unit, ", end="")
     print(f"{s.low:.3f} to {s.high:.3f} for 98% of them (quiet: {k**-beta:.3f})")
@@ -492,8 +482,8 @@ layers = {
     "MapResponseNorm (ours)": MapResponseNorm(),
 }
 for name, layer in layers.items():
-    print(f"{name:27} keeps {kept_bytes(layer, maps):.1f} bytes for each byte of its input")
-assert all(kept_bytes(layer, maps) == 1.0 for name, layer in layers.items() if "ours" in name)
+    print(f"{name:27} keeps {lesson.kept_bytes(layer, maps):.1f} bytes for each byte of its input")
+assert all(lesson.kept_bytes(layer, maps) == 1.0 for name, layer in layers.items() if "ours" in name)
 
 # %% [markdown]
 # The closed forms need only $a$: $d$ is computed again. Autograd, left to itself, keeps what stands between
@@ -509,9 +499,9 @@ assert all(kept_bytes(layer, maps) == 1.0 for name, layer in layers.items() if "
 # %%
 ways = {"lrn, step by step": lrn, "torch.nn.LocalResponseNorm": layers["torch.nn.LocalResponseNorm"]}
 for name, way in ways.items():
-    print(f"{name:27} moves {moved_bytes(way, maps):4.1f} bytes for each byte of its input")
+    print(f"{name:27} moves {lesson.moved_bytes(way, maps):4.1f} bytes for each byte of its input")
 least = 2  # read a once, write b once
-assert all(moved_bytes(way, maps) > 8 * least for way in ways.values())
+assert all(lesson.moved_bytes(way, maps) > 8 * least for way in ways.values())
 
 # %% [markdown]
 # Two would do: read $a$ once, write $b$ once, and keep all between in registers. One loop that does so is called a *fused* kernel.
@@ -535,7 +525,7 @@ except compiling.CannotCompile as reason:
 for name in set(variants) - {"lrn, step by step"}:  # which takes α as printed, not α/n
     assert torch.allclose(variants[name](), variants["ours"](), rtol=1e-5, atol=1e-6)
 with torch.no_grad():
-    took = seconds_in_turn(variants)
+    took = lesson.seconds_in_turn(variants)
 for name in variants:
     print(f"{name:17} takes {took[name] / took['ours']:.2f} times as long as ours, forward")
 

@@ -34,8 +34,7 @@ from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import log_gain
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import pooling, pooling_plots
-from alexnet_edu.lessons.pooling_widgets import pooling_explorer
+from alexnet_edu.lessons import pooling
 from alexnet_edu.model.architecture import convolved_side
 from alexnet_edu.model.cifar import pooled_size
 from alexnet_edu.show import ablation_plots
@@ -47,6 +46,7 @@ from alexnet_edu.studies.record import (
     gap,
     interval,
     last,
+    load,
     load_record,
     origin,
     shared_rates,
@@ -154,7 +154,7 @@ assert all(same == (n % 2 == 0) for n, same in rows["rounded up (2012)"].items()
 assert all(same == (n % 2 == 1) for n, same in rows["rounded down"].items())
 figure, ax = plt.subplots(figsize=(11, 2.6))
 marked = {55: "conv1", 27: "conv2", 13: "conv5", 32: "CIFAR-10", 16: "", 8: ""}
-pooling_plots.draw_same_size(ax, rows, marked)
+pooling.draw_same_size(ax, rows, marked)
 figure.suptitle("Dark: z = 2 and z = 3 (s = 2) give the same size. White: z = 2 gives one more.", y=1.02)
 plt.show()
 print("side n    up: z = 2  z = 3    down: z = 2  z = 3")
@@ -286,7 +286,7 @@ assert gap(record, "z3", "z2").value < min(gap(same, "z3", "z2").value for same 
 # $z < s$? And how large must $z$ be before *every* input (but for the edge) is seen by four windows?
 
 # %% tags=["nbval-ignore-output"]
-pooling_explorer()
+pooling.pooling_explorer()
 
 # %% [markdown]
 # **A shifted image.** A stride of 2 makes the map depend on where the image lies. Move the image by 2 pixels, and the
@@ -316,7 +316,7 @@ for ax, kind in zip(axes, ("max", "avg"), strict=True):
                 batch, z, kind=kind
             ).tolist()
     word = {"max": "Maximum", "avg": "Average"}[kind]
-    pooling_plots.draw_changes(ax, {what: changed[kind, what] for what in pictures}, f"{word} pooling")
+    pooling.draw_changes(ax, {what: changed[kind, what] for what in pictures}, f"{word} pooling")
 axes[1].set_ylabel("")
 note = f"\n{figure_note(images)}" if images.synthetic else ""
 figure.suptitle(
@@ -348,8 +348,10 @@ for z in (2, 3):
 low, same = next(iter(by_rate.items()))
 cells = same["cells"]
 figure, ax = plt.subplots(figsize=(8, 4.2))
-pooling_plots.draw_shifted(
-    ax, cells, f"Trained networks (ε = {low:g}) and shifted test images, a mark for each seed (recorded)"
+pooling.draw_shifted(
+    ax,
+    load("pooling").at_rate(low),
+    f"Trained networks (ε = {low:g}) and shifted test images, a mark for each seed (recorded)",
 )
 plt.tight_layout()
 plt.show()
@@ -379,8 +381,9 @@ figure, axes = plt.subplots(2, 2, figsize=(12, 8.4))
 for ax, what in zip(axes[0], ("train_error", "test_error"), strict=True):
     words = f"{ablation_plots.WORDS[what].capitalize()}, both at ε = {low:g}"
     ablation_plots.draw_curves(ax, by_rate[low]["cells"], what, words)
-for ax, (rate, same) in zip(axes[1], by_rate.items(), strict=True):
-    pooling_plots.draw_gap_against_training(ax, same["cells"], drop, f"The gap, both at ε = {rate:g}")
+for ax, rate in zip(axes[1], by_rate, strict=True):
+    same = load("pooling").at_rate(rate)
+    pooling.draw_gap_against_training(ax, same, drop, f"The gap, both at ε = {rate:g}")
 figure.suptitle(f"ε / 10 after epoch {drop:g}, all seeds (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
@@ -393,15 +396,15 @@ plt.show()
 # %%
 at_equal = {}
 for rate, same in by_rate.items():
-    before = pooling.up_to(same, drop)
+    before = pooling.up_to(load("pooling").at_rate(rate), drop)
     deepest = pooling.lowest_common_level(before)
-    highest = min(run["curve"]["train_error"][0] for cell in same["cells"] for run in cell["runs"])
+    highest = before.curves.groupby("run")["train_error"].first().min()
     print(f"both at ε = {rate:g}, before it falls: test errors where the training errors are equal")
     for share in (0.5, 0.25, 0.0):
         level = deepest + share * (highest - deepest)
         at_level = pooling.cut_at(before, level)
-        at_equal[rate, share] = gap(at_level, "z3", "z2")
-        errors = [spread(last(find_cell(at_level, name))) for name in ("z2", "z3")]
+        at_equal[rate, share] = at_level.gap("z3", "z2")
+        errors = [spread(at_level.values(name)) for name in ("z2", "z3")]
         print(f"    training error {level:.1%}: z = 2 {errors[0]}, z = 3 {errors[1]}", end="; ")
         print(f"z = 3 minus z = 2: {interval(at_equal[rate, share])}")
     print("  at the end: ", end="")

@@ -33,8 +33,7 @@ from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import augmentation as augment_plots
-from alexnet_edu.lessons.augment_widgets import color_explorer, crop_explorer, patch_explorer
+from alexnet_edu.lessons import augmentation as lesson
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.show.photograph import photograph
 from alexnet_edu.studies import augment_trials
@@ -111,7 +110,7 @@ for ax, (side, size) in zip(axes, ((256, 224), (32, 24)), strict=True):
     used = torch.zeros(side)
     for start in range(places):
         used[start : start + size] += 1 / places
-    shown = augment_plots.draw_use(ax, torch.outer(used, used), f"crops of {size} from {side} pixels")
+    shown = lesson.draw_use(ax, torch.outer(used, used), f"crops of {size} from {side} pixels")
     figure.colorbar(shown, ax=ax, label="share of the crops that hold the pixel")
     print(
         f"{side} → {size}: a corner is in {used[0] ** 2:.2%} of the crops; all hold {(used > 0.999).sum()} rows"
@@ -314,7 +313,7 @@ found = [paired_gap(record, cell["variant"], "none") for cell in others]
 order = sorted(range(len(found)), key=lambda i: found[i].value)
 in_paper = {"crops-flips", "crops-flips-colour", "colour"}
 figure, ax = plt.subplots(figsize=(10, 4.8))
-augment_plots.draw_gains(
+lesson.draw_gains(
     ax,
     [others[i]["title"] for i in order],
     *([getattr(found[i], part) for i in order] for part in ("value", "low", "high")),
@@ -356,14 +355,12 @@ kinds = dict(zip(STRENGTHS, ("√λ", "λ of pixels 0–255", "λ of pixels 0–
 figure, axes = plt.subplots(3, 7, figsize=(13, 6.2))
 for row, (kind, words) in zip(axes, kinds.items(), strict=True):
     drawn = colors.apply(portrait.expand(6, -1, -1, -1), 0.1, torch.Generator().manual_seed(7), kind=kind)
-    augment_plots.draw_picture(row[0], portrait, "as it is")
+    lesson.plots.images(row[0], portrait, "as it is")
     size = 0.1 * colors.strengths(kind)[0]
     row[0].set_ylabel(f"{words}\n±{size:,.{0 if size > 20 else 1}f} grey levels")
     for ax, picture in zip(row[1:], drawn, strict=True):
         change = (picture - portrait).mean((1, 2))  # the same at every pixel
-        augment_plots.draw_picture(
-            ax, picture, " ".join(f"{x:+.{0 if size > 20 else 1}f}" for x in change.tolist())
-        )
+        lesson.plots.images(ax, picture, " ".join(f"{x:+.{0 if size > 20 else 1}f}" for x in change.tolist()))
 figure.suptitle(
     f"Six draws, three readings; above each picture what is added to R, G, B{figure_note(images)}"
 )
@@ -398,9 +395,7 @@ pick = torch.randperm(len(images.train), generator=torch.Generator().manual_seed
 dots = images.train.pixels[pick, :, 16, 16]  # (2500, 3): the pixel in the middle of each
 figure, axes = plt.subplots(1, 2, figsize=(11, 5.2))
 for ax, channels in zip(axes, ((0, 1), (0, 2)), strict=True):
-    augment_plots.draw_color_cloud(
-        ax, dots, colors.mean, colors.eigenvectors, colors.eigenvalues.sqrt(), channels
-    )
+    lesson.draw_color_cloud(ax, dots, colors.mean, colors.eigenvectors, colors.eigenvalues.sqrt(), channels)
 figure.suptitle(f"Colours of 2,500 pixels and their principal directions{note}")
 plt.tight_layout()
 plt.show()
@@ -410,13 +405,13 @@ plt.show()
 # photograph? Then choose $\lambda$ of pixels 0–255 and move $\alpha_3$ by one step.
 
 # %% tags=["nbval-ignore-output"]
-color_explorer(portrait, colors)
+lesson.color_explorer(portrait, colors)
 
 # %% [markdown]
 # **A crop.** All 2178 of them, one at a time. The dashed frame is the middle, which the test takes.
 
 # %%
-crop_explorer(portrait)
+lesson.crop_explorer(portrait)
 
 # %% [markdown]
 # **Ten patches.** In the test the paper takes five patches (the corners and the middle) and their reflections, and
@@ -434,7 +429,7 @@ def probabilities(patches):
 
 
 chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(1))[:12]
-patch_explorer(test.subset(chosen), 24, probabilities)
+lesson.patch_explorer(test.subset(chosen), 24, probabilities)
 
 # %% tags=["nbval-ignore-output"]
 judged = test.subset(torch.randperm(len(test), generator=torch.Generator().manual_seed(2))[:2000])

@@ -107,11 +107,11 @@ def shown(**explorers: Any) -> Found:
 def explorers() -> Found:
     """Those that show arithmetic and recorded values."""
     from alexnet_edu.imagenet.log import METRICS
-    from alexnet_edu.lessons.augment_widgets import crop_explorer
+    from alexnet_edu.lessons.augmentation import crop_explorer
     from alexnet_edu.lessons.cost_widgets import cost_explorer
     from alexnet_edu.lessons.dropout_widgets import dropout_explorer
     from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
-    from alexnet_edu.lessons.pooling_widgets import pooling_explorer
+    from alexnet_edu.lessons.pooling import pooling_explorer
     from alexnet_edu.lessons.relu import function_explorer
     from alexnet_edu.lessons.result_widgets import results_explorer
     from alexnet_edu.lessons.sgd_widgets import clinic_explorer, schedule_explorer
@@ -155,13 +155,13 @@ def explorers_of_networks() -> Found:
     """Those that show what a network, or statistics of images, come to: on the small stand-in."""
     from alexnet_edu.data.augment import ColorPCA
     from alexnet_edu.data.cifar10 import load_cifar10
-    from alexnet_edu.lessons.augment_widgets import color_explorer, patch_explorer
+    from alexnet_edu.lessons.augmentation import color_explorer, patch_explorer
     from alexnet_edu.lessons.kernel_widgets import (
         excitation_explorer,
         specialization_explorer,
         training_explorer,
     )
-    from alexnet_edu.lessons.lrn_widgets import lrn_explorer
+    from alexnet_edu.lessons.lrn import lrn_explorer
     from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
     from alexnet_edu.lessons.relu import activation_explorer
     from alexnet_edu.studies import specialization_records

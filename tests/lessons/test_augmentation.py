@@ -1,4 +1,4 @@
-"""The widgets of notebook 04: what they say is what the package computes, wherever the controls stand."""
+"""Lesson 04: what the explorers say is what the package computes, wherever the controls stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from alexnet_edu.data.augment import STRENGTHS, ColorPCA, center_crop
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.lessons.augment_widgets import color_explorer, crop_explorer, patch_explorer
+from alexnet_edu.lessons.augmentation import color_explorer, crop_explorer, patch_explorer
 from alexnet_edu.show.photograph import photograph
 
 PORTRAIT = photograph(side=64)
@@ -28,7 +28,7 @@ def test_the_shift_is_named_in_grey_levels(kind: str) -> None:
 
 
 def test_without_any_shift_nothing_lies_outside_of_the_scale() -> None:
-    widget = color_explorer(PORTRAIT, COLORS, alphas=(0.0, 0.0, 0.0))
+    widget = color_explorer(PORTRAIT, COLORS, alpha1=0.0)
     assert "0% of the values lie outside" in widget.alt
     before = widget.png
     widget.controls["divided"].value = True

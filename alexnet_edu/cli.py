@@ -62,9 +62,8 @@ def _is_bad_input(error: Exception) -> bool:
     """Whether the message was written for the person who typed the command."""
     from alexnet_edu.files import DataError
     from alexnet_edu.model.compiling import CannotCompile
-    from alexnet_edu.training.loop import CheckpointError
 
-    return isinstance(error, DataError | CheckpointError | CannotCompile | ValueError)
+    return isinstance(error, DataError | CannotCompile | ValueError)
 
 
 # --- the commands ---------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import datetime
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ RESULTS_VARIABLE = "ALEXNET_EDU_RESULTS"
 WEIGHTS_VARIABLE = "ALEXNET_EDU_WEIGHTS"
 SCALES = ("quick", "laptop", "gpu", "paper")
 VARIABLE = "ALEXNET_EDU_SCALE"
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def current_scale() -> str:
@@ -116,10 +120,89 @@ def usable_cores() -> int:
 
 def cpu_model() -> str:
     """The processor's name as the system gives it."""
-    try:
+    return cpu_fact("model name") or platform.processor() or platform.machine()
+
+
+def cpu_fact(name: str) -> str:
+    """What Linux says of the first processor, such as its "flags"; empty elsewhere."""
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(name):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return ""
+
+
+# --- precision and memory ---------------------------------------------------------------------
+
+
+def resolve_precision(precision: str, device: torch.device | str = "cpu") -> str:
+    """What "auto" means on this device: "bfloat16" where the hardware computes in it."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_fast_bfloat16(device) else "float32"
+
+
+def has_fast_bfloat16(device: torch.device | str) -> bool:
+    """Whether the device multiplies bfloat16 in hardware (an emulation would be slower)."""
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = cpu_fact("flags").split() if device.type == "cpu" else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@contextlib.contextmanager
+def autocast(device: torch.device | str, precision: str) -> Iterator[None]:
+    """Convolutions and matrix products in bfloat16 if `precision` comes to that."""
+    import torch
+
+    device = torch.device(device)
+    enabled = resolve_precision(precision, device) == "bfloat16"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
+        yield
+
+
+def keep_freed_memory() -> None:
+    """Asks glibc to keep freed blocks instead of returning them to the system.
+
+    Every step frees and asks again for activations of several MB. By default glibc maps
+    and unmaps such blocks each time, and the page faults cost about a quarter of the
+    training time on a CPU (`benchmarks/cifar_training.py` measures it), and more with the
+    paper's network, whose largest activations lie above the 32 MiB up to which blocks can be
+    told to come from the heap: so no block at all is mapped.
+    """
+    if platform.system() != "Linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block is mapped, so all come from the heap
+        libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: do not shrink the heap
+        libc.mallopt(-2, 256 << 20)  # M_TOP_PAD: grow it by 256 MiB at a time
+
+
+def memory_used(device: torch.device | str) -> int:
+    """Bytes: the most that this process has held on its GPU, or in the machine's memory; 0 if unknown."""
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_free(device: torch.device | str) -> int:
+    """Bytes of the GPU that are free, or of the machine's memory that can still be had."""
+    import psutil
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

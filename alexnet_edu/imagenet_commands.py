@@ -6,7 +6,6 @@ Only the standard library and `paper` are imported at the top, so that `--help` 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -18,11 +17,7 @@ from typing import TYPE_CHECKING
 from alexnet_edu import paper
 
 if TYPE_CHECKING:
-    import torch
-
-    from alexnet_edu.imagenet.prepared import PreparedSet
-    from alexnet_edu.imagenet.recipe import Recipe
-    from alexnet_edu.imagenet.trainer import Running, Training
+    from alexnet_edu.imagenet.recipe import Recipe, Running
 
 DIVERGED = 3  # exit status
 EXAMPLES = """\
@@ -86,6 +81,7 @@ def _add_running_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rehearsal-steps", type=int, default=20, metavar="N", help="0 for none (default: 20)")
     add("--rehearse-only", action="store_true", help="measure, say, and end")
     add("--until-step", type=int, default=None, metavar="N", help="stop there, to go on another time")
+    add("--force", action="store_true", help="though another machine seems to train there: one may lose all")
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,92 +104,27 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Runs the command. 0: finished or stopped, with a checkpoint; 3: the training diverged."""
-    from alexnet_edu.imagenet.distributed import joined
+    from alexnet_edu.imagenet import trainer
     from alexnet_edu.imagenet.prepared import open_prepared
-    from alexnet_edu.imagenet.trainer import Diverged
-    from alexnet_edu.training.loop import keep_freed_memory
 
-    keep_freed_memory()
     recipe, running = recipe_of(options), running_of(options)
     prepared = open_prepared(options.data)
-    with joined(options.parallel, options.device) as device, told_to_stop() as should_stop:
+    with told_to_stop() as should_stop:
         try:
-            return _train(options, recipe, running, prepared, device, should_stop)
-        except Diverged as error:
+            trainer.train(
+                recipe,
+                running,
+                prepared,
+                options.folder,
+                start_from=options.start_from,
+                arguments=options.arguments,
+                say=lambda line: print(line, flush=True),
+                should_stop=should_stop,
+            )
+        except trainer.Diverged as error:
             print(f"alexnet-edu: {error}", file=sys.stderr)
             return DIVERGED
-
-
-def _train(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    running: Running,
-    prepared: PreparedSet,
-    device: torch.device,
-    should_stop: Callable[[], bool],
-) -> int:
-    from dataclasses import replace
-
-    import torch
-
-    from alexnet_edu.imagenet.distributed import FORMS
-    from alexnet_edu.imagenet.fine_tuning import starting_weights
-    from alexnet_edu.imagenet.run_state import check_free
-    from alexnet_edu.imagenet.runs import announce
-    from alexnet_edu.imagenet.trainer import Training
-
-    table = recipe.architecture(len(prepared.wnids))
-    check_free(options.folder, running.resume)  # before a rehearsal, not after
-    main = int(os.environ.get("RANK", 0)) == 0
-    if main and not options.rehearse_only:
-        should_stop = _either(should_stop, announce(options.folder, options.arguments))
-    say = _saying(main)
-    start = None
-    if options.start_from is not None:
-        start, recipe_start, taken = starting_weights(options.start_from, table, recipe.seed)
-        recipe = replace(recipe, start=recipe_start)
-        say(taken)
-
-    def training(running: Running, folder: Path) -> Training:
-        dtype = torch.float64 if running.precision == "float64" else torch.float32
-        group = FORMS[options.parallel](table, device, recipe.seed, dtype)
-        return Training(
-            recipe, prepared, group, folder, running, start=start, say=say, should_stop=should_stop
-        )
-
-    if options.rehearsal_steps or options.rehearse_only:
-        _rehearse(options, training, running, main, say)
-        if options.rehearse_only:
-            return 0  # not if told to stop: the others may not know it yet, and all take one step and save
-    run = training(running, options.folder)
-    status = run.run()
-    if status == "stopped":
-        say(f"stopped at step {run.step:,} of {run.steps:,}; with --resume auto it goes on from there")
     return 0
-
-
-def _rehearse(
-    options: argparse.Namespace,
-    training: Callable[[Running, Path], Training],
-    running: Running,
-    main: bool,
-    say: Callable[[str], None],
-) -> None:
-    """Measures on a training of its own, whose folder is never written."""
-    import math
-    from dataclasses import replace
-
-    from alexnet_edu.imagenet import log as run_log
-    from alexnet_edu.imagenet.rehearsal import STEPS, check_fits, rehearse
-
-    trial = training(replace(running, resume="never", tensorboard=False), options.folder / "rehearsal")
-    rows = math.ceil(trial.recipe.batch_size / trial.group.world)
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    check_fits(trial.table, trial.group, options.folder, running, rows, local)
-    found = rehearse(trial, options.rehearsal_steps or STEPS)
-    say(found.text(trial.recipe.epochs))
-    if main:
-        run_log.append(options.folder / run_log.METRICS, "rehearsal", **found.as_row())
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
@@ -222,19 +153,11 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 def running_of(options: argparse.Namespace) -> Running:
     """The settings that leave the recipe as it is."""
-    from alexnet_edu.imagenet.trainer import Running
+    from dataclasses import fields
 
-    return Running(
-        precision=options.precision,
-        workers=options.workers,
-        log_every=options.log_every,
-        save_every=options.save_every,
-        keep=options.keep,
-        resume=options.resume,
-        compile=options.compile,
-        tensorboard=options.tensorboard,
-        until=options.until_step,
-    )
+    from alexnet_edu.imagenet.recipe import Running
+
+    return Running(**{field.name: getattr(options, field.name) for field in fields(Running)})
 
 
 @contextmanager
@@ -253,18 +176,6 @@ def told_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _either(*signs: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: any(sign() for sign in signs)
-
-
-def _saying(main: bool) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        if main:
-            print(line, flush=True)
-
-    return say
 
 
 # --- evaluate -------------------------------------------------------------------------------

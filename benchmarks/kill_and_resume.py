@@ -4,7 +4,7 @@
 
 Trains a narrow network for some steps once without interruption, and then again and again killing
 it after a random time: while it starts, in the middle of a step, while a checkpoint is being written
-(one after every step), while it judges. Each time the same command takes it up. The preparation before
+(one after every step), while it judges. Each time the same command resumes it. The preparation before
 it is killed as well; its images are real photographs where `ALEXNET_EDU_REAL_IMAGES` names
 a folder with some, else generated ones. Runs on processors, where the bits are the same again.
 
@@ -30,6 +30,7 @@ from pathlib import Path
 
 import torch
 
+from alexnet_edu.files import PARTIAL
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet import log as run_log
 
@@ -162,7 +163,7 @@ def interrupted(words: list[str], folder: Path, draws: random.Random, kills: int
     """Starts and kills until so many kills have hit a running training, then lets it end."""
     done = 0
     while done < kills:
-        old = set(checkpoints.half_written(folder))  # left by an earlier kill
+        old = set(half_written(folder))  # left by an earlier kill
         process = start(words)
         before = len(run_log.read(folder / run_log.METRICS))
         _until_something_happens(process, folder, before, draws, old)
@@ -188,16 +189,21 @@ def _until_something_happens(
         if wanted - before <= 0 and time.monotonic() - began > 0.5:
             return
     if draws.random() < 0.5:  # half of the time: wait for a checkpoint that is being written
-        while process.poll() is None and not set(checkpoints.half_written(folder)) - old:
+        while process.poll() is None and not set(half_written(folder)) - old:
             if time.monotonic() - began > LIMIT_S:
                 raise SystemExit("no checkpoint was written for too long")
     else:
         time.sleep(draws.uniform(0.0, 0.4))
 
 
+def half_written(folder: Path) -> list[Path]:
+    """Checkpoints that a writer has not finished, or was killed at."""
+    return list(folder.glob(f"*{PARTIAL}*"))
+
+
 def _hit(folder: Path, old: set[Path]) -> str:
     """What the kill interrupted, from what it left behind."""
-    if set(checkpoints.half_written(folder)) - old:
+    if set(half_written(folder)) - old:
         return "a checkpoint being written"
     rows = run_log.read(folder / run_log.METRICS)
     last = rows[-1]["kind"] if rows else "nothing"

@@ -17,7 +17,6 @@ from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import DataError, read_json, write_json
 from alexnet_edu.studies import figure1, result_trials
 from alexnet_edu.studies import laboratory as ablations
-from alexnet_edu.training.loop import CheckpointError
 from alexnet_edu.two_gpus import check as column_trials
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,7 +88,7 @@ def raising(error: BaseException) -> Any:
     return run
 
 
-@pytest.mark.parametrize("kind", [DataError, CheckpointError, ValueError])
+@pytest.mark.parametrize("kind", [DataError, ValueError])
 def test_expected_errors_lose_their_traceback_unless_asked(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

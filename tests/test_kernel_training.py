@@ -19,7 +19,7 @@ from alexnet_edu.files import DataError
 from alexnet_edu.model.kernel_net import kernel_net
 from alexnet_edu.studies import kernel_training
 from alexnet_edu.studies.kernel_training import Interrupted, Recipe, Trained, digest, train_network
-from alexnet_edu.training.loop import CheckpointError, Run, error_rate
+from alexnet_edu.training.loop import Run, error_rate
 
 IMAGES = synthetic_images(300, 60, size=18)
 RECIPE = Recipe(kernel_net(kernels=8, side=16), rate=0.02, epochs=3, drops=(2,), steps=("crop", "flip"))
@@ -273,7 +273,7 @@ def test_a_damaged_checkpoint_is_named(whole: Trained, tmp_path: Path) -> None:
         train_network(RECIPE, IMAGES, SEED, folder=tmp_path, looks=LOOKS, stop=after(4))
     (checkpoint,) = (p for p in tmp_path.glob("*.safetensors") if "network" not in p.name)
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match=re.escape(str(checkpoint))):
+    with pytest.raises(DataError, match=re.escape(str(checkpoint))):
         train_network(RECIPE, IMAGES, SEED, folder=tmp_path, looks=LOOKS)
     checkpoint.unlink()
     assert same(train_network(RECIPE, IMAGES, SEED, folder=tmp_path, looks=LOOKS), whole)

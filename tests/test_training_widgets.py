@@ -65,12 +65,12 @@ class Pretended:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.alive = folder, False
-        monkeypatch.setattr(run_control._Process, "alive", property(lambda _: self.alive))
+        monkeypatch.setattr(run_control._Process, "lives", lambda *_: self.alive)
         monkeypatch.setattr(run_control, "_launch", self.launch)
 
     def launch(self, *_: object) -> None:
         self.alive = True
-        found = {"pid": 7, "born": "1", "host": run_control.platform.node(), "time": 0.5}
+        found = {"pid": 7, "born": 1.0, "host": run_control.platform.node(), "time": 0.5}
         self.folder.mkdir(parents=True, exist_ok=True)
         place = self.folder / run_control.PROCESS
         (self.folder / run_control.STOP).unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ LARGE = 1e6  # of activities; those of a network that learns stay below some tho
 
 @torch.no_grad()
 def diagnose(group: Single, x: Tensor, rate: float) -> str:
-    """Two or three sentences: weights, pixels, the first layer that fails, and what to do.
+    """Weights, pixels, or the first layer whose activities are too large or no numbers; what to do.
 
     x: (b, 3, H, W) float, as the network reads it. All processes of the group must call it.
     """
@@ -20,41 +22,31 @@ def diagnose(group: Single, x: Tensor, rate: float) -> str:
     bad = sorted({name for names in group.collect(bad) for name in names})
     if not torch.isfinite(x).all():
         return "the pixels themselves are no numbers; look at the mean image and the colour statistics."
-    scales, where = _scales(group, x)
+    large = {name: scale for name, scale in _scales(group, x).items() if not scale < LARGE}
     if bad:
-        first = f"the weights of {', '.join(dict.fromkeys(map(_layer, bad)))} are no longer finite"
-    elif where is not None:
-        first = f"the activities grow to {scales[where]:.1e} (root mean square) at {where}"
+        layers = dict.fromkeys(name.split(".")[1] for name in bad)  # "stages.conv1.…"
+        first = f"the weights of {', '.join(layers)} are no longer finite"
+    elif large:
+        name, scale = next(iter(large.items()))
+        first = f"the activities grow to {scale:.1e} (root mean square) at {name}"
     else:
         first = "weights and activities are finite, but the loss is out of all range"
     return f"{first}. A rate that is too high does that; try --rate {rate / 3:.1g}."
 
 
-def _layer(name: str) -> str:
-    parts = name.split(".")
-    return parts[parts.index("stages") + 1] if "stages" in parts else parts[0]
+def _scales(group: Single, x: Tensor) -> dict[str, float]:
+    """Root mean square after each layer for these images."""
+    scales: dict[str, float] = {}
 
+    def watch(name: str, stage: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            scales[name] = float(output.float().square().mean().sqrt())
 
-def _scales(group: Single, x: Tensor) -> tuple[dict[str, float], str | None]:
-    """Root mean square after each layer for these images, and the first that is too large, or None."""
-    found: dict[str, float] = {}
+        return stage.register_forward_hook(keep)
 
-    def watch(name: str) -> object:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found[name] = float(output.float().square().mean().sqrt())
-
-        return hook
-
-    stages = group.network.get_submodule("stages")
-    handles = [
-        stage.register_forward_hook(watch(name))  # type: ignore[arg-type]
-        for name, stage in stages.named_children()
-    ]
     group.network.eval()
-    try:
-        (group.network if group.name != "columns" else group.module)(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    large = [name for name, scale in found.items() if not scale < LARGE]
-    return found, large[0] if large else None
+    with contextlib.ExitStack() as hooks:
+        for name, stage in group.network.get_submodule("stages").named_children():
+            hooks.callback(watch(name, stage).remove)
+        group.judge(x)
+    return scales

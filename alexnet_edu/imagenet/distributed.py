@@ -24,9 +24,9 @@ from alexnet_edu.model import compiling
 from alexnet_edu.model.alexnet import AlexNet, GroupedLinear
 from alexnet_edu.model.architecture import Architecture
 from alexnet_edu.model.layers import Dropout, compile_norms
+from alexnet_edu.training.loop import reseed
 from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet
 
-PARALLEL = ("single", "columns", "data")
 TIMEOUT_S = 600.0  # longer than writing a checkpoint; torchrun itself sees a process that died
 
 
@@ -34,7 +34,9 @@ class Single:
     """The whole network on one device, and what the other two share with it.
 
     network: holds this process's parameters, by the names that a checkpoint has. module: what is
-    called. rank, world: of the rows of a batch. processes: how many take part.
+    called in training; judge: in evaluation. rank, world: of the rows of a batch. processes: how
+    many take part; main: whether this one speaks and writes. loss_scale: what the loss, a sum over
+    this process's rows over the batch's size, is multiplied with.
     """
 
     name = "single"
@@ -43,25 +45,22 @@ class Single:
         self, table: Architecture, device: torch.device, seed: int, dtype: torch.dtype = torch.float32
     ) -> None:
         self.device, self.rank, self.world, self.processes, self.main = device, 0, 1, 1, True
+        self.loss_scale = 1.0
         self.network: nn.Module = AlexNet(table, generator=torch.Generator().manual_seed(seed))
         self.network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.module: nn.Module = self.network
+        self.judge: nn.Module = self.network
 
     def begin_step(self, seed: int, start: int, stop: int, total: int) -> None:
         """Tells each dropout which rows and units of the whole are here, and where its draws begin."""
         dropouts = [module for module in self.network.modules() if isinstance(module, Dropout)]
-        for place, layer in enumerate(dropouts):
-            layer.reseed(seed * 101 + place)
-            layer.be_part((start, stop, total), self.units(place))
+        reseed(dropouts, seed)
+        for layer, width in zip(dropouts, _widths(self.network), strict=True):
+            layer.be_part((start, stop, total), self.units(width))
 
-    def units(self, place: int) -> tuple[int, int, int]:
-        """(start, stop, of how many) units of dropout `place` are here."""
-        width = _widths(self.network)[place]
+    def units(self, width: int) -> tuple[int, int, int]:
+        """(start, stop, of how many) units of a layer of which `width` are here."""
         return 0, width, width
-
-    def scale(self) -> float:
-        """What the loss, a sum over this process's rows over the batch's size, is multiplied with."""
-        return 1.0
 
     def sum_rows(self, numbers: Tensor) -> Tensor:
         """Sums over rows of a batch, added up over the processes that share its rows."""
@@ -75,12 +74,12 @@ class Single:
         """The values of all processes, in the order of their ranks."""
         return [value]
 
-    def whole(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def gather(self, part: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Tensors like this process's parameters -> those of the whole network; all must call it."""
-        return dict(own)
+        return dict(part)
 
-    def own(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The inverse of `whole`."""
+    def part_of(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inverse of `gather`."""
         return dict(whole)
 
     def compile(self, what: str) -> None:
@@ -100,7 +99,7 @@ class Single:
 class _Several(Single):
     """What processes of one group do together. Small messages go over gloo, also where NCCL is used."""
 
-    def __init__(self) -> None:
+    def join(self) -> None:
         self._gloo: Any = dist.new_group(backend="gloo")
         self.processes = dist.get_world_size()
         self.main = dist.get_rank() == 0
@@ -124,15 +123,13 @@ class Data(_Several):
     def __init__(
         self, table: Architecture, device: torch.device, seed: int, dtype: torch.dtype = torch.float32
     ) -> None:
-        Single.__init__(self, table, device, seed, dtype)
-        _Several.__init__(self)
+        super().__init__(table, device, seed, dtype)
+        self.join()
         self.rank, self.world = dist.get_rank(), self.processes
+        self.loss_scale = float(self.world)  # DistributedDataParallel takes the mean over the processes
         self.module = DistributedDataParallel(
             self.network, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
         )
-
-    def scale(self) -> float:
-        return float(self.world)  # DistributedDataParallel takes the mean over the processes
 
     def sum_rows(self, numbers: Tensor) -> Tensor:
         total = numbers.clone()
@@ -150,21 +147,20 @@ class Columns(_Several):
     ) -> None:
         if dist.get_world_size() != 2:
             raise ValueError(f"two columns need two processes, not {dist.get_world_size()}")
-        _Several.__init__(self)
-        self.device, self.rank, self.world = device, 0, 1
+        self.join()
+        self.device, self.rank, self.world, self.loss_scale = device, 0, 1, 1.0
         self._halves = OneColumnAlexNet(table, device=device, generator=torch.Generator().manual_seed(seed))
-        self.module = self._halves
+        self.module = self.judge = self._halves
         self.network = self._halves.column
         self.network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def units(self, place: int) -> tuple[int, int, int]:
-        width = _widths(self.network)[place]
+    def units(self, width: int) -> tuple[int, int, int]:
         return width * self._halves.rank, width * (self._halves.rank + 1), 2 * width
 
-    def whole(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self._halves.joined(own)
+    def gather(self, part: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._halves.joined(part)
 
-    def own(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def part_of(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self._halves.half_of(whole)
 
     def compile(self, what: str) -> None:
@@ -187,24 +183,24 @@ def _widths(network: nn.Module) -> list[int]:
     return widths
 
 
-FORMS: dict[str, type[Single]] = {"single": Single, "data": Data, "columns": Columns}
+FORMS: dict[str, type[Single]] = {form.name: form for form in (Single, Columns, Data)}
 
 
 @contextlib.contextmanager
-def joined(parallel: str, device: str = "auto") -> Iterator[torch.device]:
-    """Joins the group that torchrun started, if one is needed; gives this process's device.
+def joined(parallel: str, device: str = "auto") -> Iterator[tuple[torch.device, bool]]:
+    """Joins the group that torchrun started, if one is needed; this process's device, and if it is the first.
 
-    parallel: one of PARALLEL. device: "auto" takes a GPU for each process where there are
+    parallel: one of FORMS. device: "auto" takes a GPU for each process where there are
     enough, else the processor; or "cpu", "cuda", "mps".
     Raises ValueError where the number of processes or of GPUs does not fit, and says what does.
     """
     world, local = (int(os.environ.get(name, 0)) for name in ("WORLD_SIZE", "LOCAL_RANK"))
-    if parallel not in PARALLEL:
-        raise ValueError(f"unknown --parallel {parallel!r}; choose one of {', '.join(PARALLEL)}")
+    if parallel not in FORMS:
+        raise ValueError(f"unknown --parallel {parallel!r}; choose one of {', '.join(FORMS)}")
     if parallel == "single":
         if world > 1:
             raise ValueError(f"torchrun started {world} processes: choose --parallel columns or data")
-        yield device_of(device)
+        yield device_of(device), True
         return
     if world < 1 or (parallel == "columns" and world != 2):
         was = "this process was started alone" if world < 1 else f"there are {world}"
@@ -213,13 +209,13 @@ def joined(parallel: str, device: str = "auto") -> Iterator[torch.device]:
             f"--parallel {parallel} needs {number} processes, but {was}: "
             f"torchrun --nproc-per-node {number} -m alexnet_edu.cli train …"
         )
-    own = device_of(device, local, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    if own.type == "cuda":
-        torch.cuda.set_device(own)
-    backend = "nccl" if own.type == "cuda" else "gloo"
+    here = device_of(device, local, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    if here.type == "cuda":
+        torch.cuda.set_device(here)
+    backend = "nccl" if here.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
     try:
-        yield own
+        yield here, dist.get_rank() == 0
     finally:
         dist.destroy_process_group()
 

@@ -1,8 +1,8 @@
-"""Trained networks judged on prepared images: one or several, averaged, as Tables 1 and 2 count.
+"""Errors over prepared images: of a network in training, or of several that are averaged (Tables 1 and 2).
 
-Each network's softmax outputs are averaged over ten patches (§4.1) and then over the networks
-(§6), with weights if given (`avg-valid.py` searched for such). Batch by batch, so 50,000
-images and seven networks need no more memory than a batch of each.
+Softmax outputs are averaged over ten patches (§4.1) and then over the networks (§6), with weights if
+given (`avg-valid.py` searched for such). Sums over batches stay on the device, and images that could
+not be read have no label and count for nothing.
 """
 
 from __future__ import annotations
@@ -11,21 +11,115 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from alexnet_edu.imagenet import checkpoint as checkpoints
-from alexnet_edu.imagenet.errors import judged, probabilities, sum_type
-from alexnet_edu.imagenet.feed import Feed, Views
+from alexnet_edu.environment import autocast
+from alexnet_edu.files import DataError
+from alexnet_edu.imagenet.checkpoint import Checkpoint, check_full, load
+from alexnet_edu.imagenet.feed import NO_LABEL, Batch, Feed, Views
 from alexnet_edu.imagenet.prepared import PreparedSet
 from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.training import predictions
-from alexnet_edu.training.loop import CheckpointError
 
 BATCH = 128
-PATCHES = (1, 10)
+TINY = torch.finfo(torch.float32).tiny
+
+
+# --- sums over a batch ------------------------------------------------------------------------
+
+
+def summed_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """() float32 or wider: the cross-entropy in nats, added up; 0 for rows without a label."""
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    return F.cross_entropy(exact, labels, ignore_index=NO_LABEL, reduction="sum")
+
+
+def no_sums(device: torch.device) -> Tensor:
+    """(4,) zeros, for loss, errors and images; Apple's GPU has no float64."""
+    return torch.zeros(4, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+
+
+def sums_in_training(logits: Tensor, labels: Tensor, loss: Tensor) -> Tensor:
+    """(4,): loss, rows whose label is not first, not among five, and rows with a label."""
+    known = labels != NO_LABEL
+    five = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
+    wrong1, wrong5 = known & ~five[:, 0], known & ~five.any(1)
+    sums = no_sums(logits.device)
+    return torch.stack([loss.to(sums), *(flags.sum().to(sums) for flags in (wrong1, wrong5, known))])
+
+
+def sums_of(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """(4,): the same of probabilities that are averages, with ties shared as in 2012 (`predictions`).
+
+    Raises ValueError where a probability is no number.
+    """
+    known, sums = labels != NO_LABEL, no_sums(probabilities.device)
+    rows, labels = probabilities[known], labels[known]
+    if len(labels) == 0:
+        return sums
+    errors = [predictions.top_errors(rows, labels, min(k, rows.shape[1])) for k in (1, 5)]
+    loss = predictions.log_losses(rows.clamp(min=TINY), labels)
+    return torch.stack([*(x.to(sums).sum() for x in (loss, *errors)), known.sum().to(sums)])
+
+
+class Errors(NamedTuple):
+    """Shares of wrong answers (0–1), the mean loss in nats, and over how many images."""
+
+    top1: float
+    top5: float
+    loss: float
+    images: int
+
+
+def errors_of(sums: Tensor) -> Errors:
+    """Means of what was added up: loss, wrong at first, wrong at five, images."""
+    loss, wrong1, wrong5, images = sums.tolist()
+    count = max(1.0, images)
+    return Errors(wrong1 / count, wrong5 / count, loss / count, int(images))
+
+
+def sums_over(
+    feed: Feed,
+    predict: Callable[[Tensor], Tensor],
+    *,
+    each_batch: Callable[[Batch, Tensor], bool] = lambda batch, found: False,
+) -> Tensor | None:
+    """(4,): `sums_of` all images of a feed, added up; None where `each_batch` said to stop.
+
+    predict: (b, 3, H, W) uint8 -> (b, classes) probabilities. each_batch: gets the batch and what was
+    predicted for it.
+    """
+    sums = no_sums(feed.device)
+    with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
+        for batch in batches:
+            probabilities = predict(batch.pixels)
+            sums += sums_of(probabilities, batch.labels)
+            if each_batch(batch, probabilities):
+                return None
+    return sums
+
+
+@torch.no_grad()
+def predict(module: nn.Module, views: Views, pixels: Tensor, patches: int, precision: str) -> Tensor:
+    """(b, 3, H, W) uint8 -> (b, classes) float32: the mean of the softmax outputs (`layer.cu` 1804).
+
+    patches: 1, the middle one, or 10, one after the other. precision: of `environment.autocast`.
+    """
+    dtype, outputs = next(module.parameters()).dtype, []
+    for x in views.patches(pixels, patches):
+        with autocast(x.device, precision):
+            logits = module(x.to(dtype, memory_format=torch.channels_last))
+        outputs.append(logits.float().softmax(1))
+    total: Tensor = sum(outputs[1:], start=outputs[0])
+    return total / patches
+
+
+# --- trained networks -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -58,31 +152,28 @@ class Judgement:
 def load_network(path: Path, wnids: Sequence[str]) -> AlexNet:
     """The network of a checkpoint of `alexnet-edu train`, ready to judge images of these classes.
 
-    Raises CheckpointError where the file is not one, or was trained on other classes.
+    Raises DataError where the file is not one, or was trained on other classes.
     """
-    found = checkpoints.load(path)
-    return network_of(found, wnids)
+    return network_of(load(path), wnids)
 
 
-def network_of(found: checkpoints.Checkpoint, wnids: Sequence[str] | None = None) -> AlexNet:
+def network_of(saved: Checkpoint, wnids: Sequence[str]) -> AlexNet:
     """The network of a checkpoint that was read. wnids: the classes that it must have."""
-    state: dict[str, Any] = found.state
-    if "recipe" not in state or "classes" not in state:
-        raise CheckpointError(f"{found.path} is no checkpoint of a full training")
-    if wnids is not None and list(wnids) != state["classes"]:
-        raise CheckpointError(
-            f"{found.path} was trained on {len(state['classes'])} classes, and the images have "
+    check_full(saved)
+    classes = saved.state["classes"]
+    if list(wnids) != classes:
+        raise DataError(
+            f"{saved.path} was trained on {len(classes)} classes, and the images have "
             f"{len(wnids)}; they must be the same ones in the same order"
         )
-    model = AlexNet(Recipe(**state["recipe"]).architecture(len(state["classes"])))
+    model = AlexNet(Recipe(**saved.state["recipe"]).architecture(len(classes)))
     try:
-        model.load_state_dict(found.part("model"))
+        model.load_state_dict(saved.part("model"))
     except RuntimeError as error:
-        raise CheckpointError(f"the weights in {found.path} do not fit their network ({error})") from error
+        raise DataError(f"the weights in {saved.path} do not fit their network ({error})") from error
     return model.eval()
 
 
-@torch.no_grad()
 def judge(
     networks: Sequence[AlexNet],
     prepared: PreparedSet,
@@ -101,39 +192,27 @@ def judge(
     patches: 1, the middle one, or 10. weights: one for each network. contest: give the lines, too.
     each_batch: called with the number of images done. Raises ValueError for other numbers.
     """
-    if patches not in PATCHES:
-        raise ValueError(f"patches must be 1 or 10, got {patches!r}")
     if not networks:
         raise ValueError("there is no network to judge")
-    device = torch.device(device)
+    device, lines, seen = torch.device(device), list[str](), 0
     views = Views(prepared, networks[0].architecture.side, device)
     for network in networks:
-        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.eval()
+        network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    def averaged(pixels: Tensor) -> Tensor:
+        each = [predict(network, views, pixels, patches, precision) for network in networks]
+        return predictions.average(torch.stack(each), weights)
+
+    def keep(batch: Batch, probabilities: Tensor) -> bool:
+        nonlocal seen
+        seen += len(batch.labels)
+        if contest:
+            lines.extend(predictions.contest_lines(probabilities.cpu()))
+        each_batch(len(batch.labels))
+        return False
+
     feed = Feed(prepared.split(split), batch_size=BATCH, seed=None, device=device, workers=workers)
-    sums = torch.zeros(4, dtype=sum_type(device), device=device)
-    seen, lines = 0, list[str]()
-    with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
-        for batch in batches:
-            each = [
-                probabilities(network, views, batch.pixels, patches, precision, torch.float32)
-                for network in networks
-            ]
-            found = predictions.average(torch.stack(each), weights)
-            sums += judged(found, batch.labels)
-            seen += len(batch.labels)
-            if contest:
-                lines += predictions.contest_lines(found.cpu())
-            each_batch(len(batch.labels))
-    loss, wrong1, wrong5, images = sums.tolist()
-    count = max(1.0, images)
-    return Judgement(
-        wrong1 / count,
-        wrong5 / count,
-        loss / count,
-        int(images),
-        seen - int(images),
-        patches,
-        len(networks),
-        tuple(lines),
-    )
+    sums = sums_over(feed, averaged, each_batch=keep)
+    assert sums is not None  # `keep` never stops it
+    errors = errors_of(sums)
+    return Judgement(*errors, seen - errors.images, patches, len(networks), tuple(lines))

@@ -9,6 +9,7 @@ once, into the (page-locked) memory that the device reads.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -25,6 +26,7 @@ from alexnet_edu.data.augment import ColorPCA, center_crop, crop_and_flip, draw_
 from alexnet_edu.environment import usable_cores
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet.prepared import PreparedSet, Split
+from alexnet_edu.training.loop import order_of_epoch
 
 AHEAD = 4  # batches that are decoded before they are asked for
 NO_LABEL = -1  # of an image that cannot be read
@@ -101,14 +103,13 @@ class Feed:
         if self.seed is None:
             return torch.arange(len(self.split))
         if self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
-            self._order = (epoch, torch.randperm(len(self.split), generator=generator))
+            self._order = (epoch, order_of_epoch(len(self.split), self.seed, epoch))
         return self._order[1]
 
     def rows(self, step: int) -> tuple[Tensor, int, int, int]:
         """Which images this process has at a step, and (start, stop, total) of them, see `Batch`."""
-        epoch, own = divmod(step, self.steps_per_epoch)
-        whole = self.order(epoch)[own * self.batch_size : (own + 1) * self.batch_size]
+        epoch, place = divmod(step, self.steps_per_epoch)
+        whole = self.order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
         start, stop = share(len(whole), self.rank, self.world)
         return whole[start:stop], start, stop, len(whole)
 
@@ -203,13 +204,9 @@ class _Buffer:
         return on_device
 
 
-_STREAMS: dict[torch.device, torch.cuda.Stream] = {}
-
-
+@functools.cache
 def _copy_stream(device: torch.device) -> torch.cuda.Stream:
-    if device not in _STREAMS:
-        _STREAMS[device] = torch.cuda.Stream(device)
-    return _STREAMS[device]
+    return torch.cuda.Stream(device)
 
 
 # --- what the network sees ------------------------------------------------------------------

@@ -104,6 +104,43 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Running:
+    """What does not change the weights a recipe leads to, but to rounding.
+
+    parallel: "single", "columns" or "data". device: "auto", "cpu", "cuda" or "mps".
+    precision: "float32", "bfloat16" or "auto", as in `loop.TrainConfig`; "float64" to compare runs
+    to the last digits. compile: None, or what `torch.compile` rewrites, the "norms" or the "network".
+    workers: threads that decode, for each process. resume: "never", or "auto" to go on where the
+    folder has checkpoints. keep: how many of the last checkpoints stay besides the best one.
+    log_every, save_every: in steps. tensorboard: write its events too. rehearsal_steps: to measure
+    before the run, 0 for none. rehearse_only: end after that. until_step: stop after this step.
+    force: train even if another process seems to train in the folder.
+    """
+
+    parallel: str = "single"
+    device: str = "auto"
+    precision: str = "auto"
+    compile: str | None = None
+    workers: int | None = None
+    resume: str = "never"
+    keep: int = 3
+    save_every: int = 1000
+    log_every: int = 20
+    tensorboard: bool = False
+    rehearsal_steps: int = 20
+    rehearse_only: bool = False
+    until_step: int | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        if self.resume not in ("never", "auto"):
+            raise ValueError(f"resume must be 'never' or 'auto', got {self.resume!r}")
+
+
+@dataclass(frozen=True)
 class Rates:
     """What the schedule says at one step.
 

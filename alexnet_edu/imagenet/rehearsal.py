@@ -6,23 +6,25 @@ refused with the figures before anything is written.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
+from alexnet_edu.environment import memory_free, memory_used
 from alexnet_edu.imagenet.distributed import Single
-from alexnet_edu.imagenet.journal import memory_used
-from alexnet_edu.imagenet.trainer import Running, Training
 from alexnet_edu.model.architecture import Architecture, count
 
-STEPS, WARM = 20, 3
+if TYPE_CHECKING:
+    from alexnet_edu.imagenet.trainer import Training
+
+WARM = 3  # steps before the timed ones
 FLOAT = 4  # bytes
 GIB = 2**30
 
@@ -53,10 +55,6 @@ class Rehearsal:
     checkpoint_bytes: int
     disk_bytes: int
     disk_free: int
-
-    def as_row(self) -> dict[str, Any]:
-        """For the log."""
-        return asdict(self)
 
     def text(self, epochs: float) -> str:
         """A few lines for a person."""
@@ -94,30 +92,8 @@ def needs(table: Architecture, rows: int, columns: int = 1) -> int:
     """
     sizes = count(table)
     weights = 3 * sum(size.parameters for size in sizes)
-    maps = sum(size.units + _size(size.pooled) for size in sizes) + 3 * table.side**2
+    maps = sum(size.units + math.prod(size.pooled) for size in sizes) + 3 * table.side**2
     return FLOAT * (weights + rows * maps) // columns
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    product = 1
-    for side in shape:
-        product *= side
-    return product
-
-
-def memory_there(device: torch.device) -> int:
-    """Bytes of the GPU that are free, or of the machine's memory that can still be had."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 2**63 - 1  # cannot be asked here, so nothing is refused for it
 
 
 def disk_needs(table: Architecture, keep: int) -> tuple[int, int]:
@@ -126,35 +102,32 @@ def disk_needs(table: Architecture, keep: int) -> tuple[int, int]:
     return one, one * (keep + 2)
 
 
-def check_fits(
-    table: Architecture, group: Single, folder: Path, running: Running, rows: int, local: int
-) -> None:
-    """Raises DoesNotFit where arithmetic already says so. local: processes on this machine."""
-    there, columns = memory_there(group.device), 2 if group.name == "columns" else 1
-    wanted = needs(table, rows, columns) * (1 if group.device.type == "cuda" else local)
-    if wanted > there:
+def check_fits(table: Architecture, group: Single, folder: Path, keep: int, batch_size: int) -> None:
+    """Raises DoesNotFit where arithmetic already says so. keep: checkpoints besides the best one."""
+    free, rows = memory_free(group.device), math.ceil(batch_size / group.world)
+    sharing = 1 if group.device.type == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    wanted = needs(table, rows, 2 if group.name == "columns" else 1) * sharing
+    if wanted > free:
         raise DoesNotFit(
             f"a step of {rows} images needs at least {wanted / GIB:.1f} GiB, but {group.device} has "
-            f"{there / GIB:.1f} free: take a smaller --batch-size, or more processes"
+            f"{free / GIB:.1f} free: take a smaller --batch-size, or more processes"
         )
-    one, disk = disk_needs(table, running.keep)
-    free = _free(folder)
-    if disk > free:
+    one, disk = disk_needs(table, keep)
+    room = _disk_free(folder)
+    if disk > room:
         raise DoesNotFit(
-            f"{running.keep} checkpoints, the best one and one being written need {disk / 1e9:.2f} GB "
-            f"({one / 1e9:.2f} each), but the disk of {folder} has {free / 1e9:.2f} free: make room, choose "
+            f"{keep} checkpoints, the best one and one being written need {disk / 1e9:.2f} GB "
+            f"({one / 1e9:.2f} each), but the disk of {folder} has {room / 1e9:.2f} free: make room, choose "
             "another --folder, or a smaller --keep"
         )
 
 
-def _free(folder: Path) -> int:
-    for place in (folder, *folder.absolute().parents):
-        if place.exists():
-            return shutil.disk_usage(place).free
-    return 0
+def _disk_free(folder: Path) -> int:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
-def rehearse(training: Training, steps: int = STEPS, warm: int = WARM) -> Rehearsal:
+def rehearse(training: Training, steps: int, warm: int = WARM) -> Rehearsal:
     """Trains `training` for a few steps and measures; it is not to be used for the run after that.
 
     All processes must call it. Raises DoesNotFit where the device's memory runs out.
@@ -165,27 +138,27 @@ def rehearse(training: Training, steps: int = STEPS, warm: int = WARM) -> Rehear
     steps = max(1, min(steps, training.steps - warm))
     try:
         seconds, images, waited = _timed(training, steps, warm)
-        judged = _judging(training)
+        judging = _judging(training)
     except torch.OutOfMemoryError as error:
         raise DoesNotFit(
             f"the memory of {group.device} ran out at a batch of {recipe.batch_size}: take a smaller "
             f"--batch-size, --precision bfloat16, or more processes ({str(error).splitlines()[0]})"
         ) from error
-    all_images = recipe.epochs * len(training.feed.split)
-    evaluations = recipe.epochs * recipe.evaluations * len(training.judged.split)
+    trained_on = recipe.epochs * len(training.feed.split)
+    judged = recipe.epochs * recipe.evaluations * len(training.validation.split)
     one, disk = disk_needs(training.table, training.running.keep)
     return Rehearsal(
         steps,
-        round(images / seconds, 2),
-        round(_feeding(training, steps), 2),
-        round(judged, 2),
-        round(waited / seconds, 3),
-        round(all_images * seconds / images + evaluations / judged, 1),
-        group.collect(memory_used(group.device)),
-        memory_there(group.device) + memory_used(group.device),
-        one,
-        disk,
-        _free(training.folder),
+        images_per_s=round(images / seconds, 2),
+        feed_images_per_s=round(_feeding(training, steps), 2),
+        evaluation_images_per_s=round(judging, 2),
+        waited=round(waited / seconds, 3),
+        run_seconds=round(trained_on * seconds / images + judged / judging, 1),
+        memory=group.collect(memory_used(group.device)),
+        memory_there=memory_free(group.device) + memory_used(group.device),
+        checkpoint_bytes=one,
+        disk_bytes=disk,
+        disk_free=_disk_free(training.folder),
     )
 
 
@@ -195,39 +168,37 @@ def _timed(training: Training, steps: int, warm: int) -> tuple[float, int, float
     with closing(training.feed.batches(0, warm + steps)) as batches:
         for step in range(warm + steps):
             if step == warm:
-                _wait(training.device)
+                _finish(training.device)
                 began, waited, images = time.perf_counter(), 0.0, 0
             before = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - before
             training.one_step(batch)
             images += batch.total
-    _wait(training.device)
+    _finish(training.device)
     return time.perf_counter() - began, images, waited
 
 
 def _feeding(training: Training, steps: int) -> float:
     """Images a second, of global batches, when nothing but decoding and sending is done."""
-    images, began = 0, time.perf_counter()
+    began = time.perf_counter()
     with closing(training.feed.batches(0, steps)) as batches:
-        for batch in batches:
-            images += batch.total
-    _wait(training.device)
+        images = sum(batch.total for batch in batches)
+    _finish(training.device)
     return images / (time.perf_counter() - began)
 
 
-@torch.no_grad()
 def _judging(training: Training) -> float:
     """Images a second, of global batches, of an evaluation; the first batch only."""
     training.group.network.eval()
-    with closing(training.judged.batches(0, 1)) as batches:
+    with closing(training.validation.batches(0, 1)) as batches:
         batch = next(batches)
         began = time.perf_counter()
-        found: Tensor = training.probabilities(batch.pixels)
-        float(found.sum())
+        training.probabilities(batch.pixels).sum().item()
         return batch.total / (time.perf_counter() - began)
 
 
-def _wait(device: torch.device) -> None:
+def _finish(device: torch.device) -> None:
+    """Waits until the device has done all that it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

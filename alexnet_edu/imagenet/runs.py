@@ -1,15 +1,19 @@
-"""A full training as a process of its own: started, looked at, stopped, taken up again.
+"""A full training as a process of its own: started, looked at, stopped, resumed.
 
 Closing the notebook, or its kernel, does not end it. All that is known about a run lies in its
 folder, so anything that knows the folder can find it again:
 
     process.json     which process trains here, and the command that started it
-    metrics.jsonl    what it said so far (`run_log`)
+    metrics.jsonl    what it said so far (`log`)
     output.log       what it printed
     stop             is there once someone asked it to stop
+    .lock            held while it trains
 
 A stop is asked for by a file and not by a signal: a training saves before it ends, however long
 that takes, on every system, and torchrun kills what has not ended 30 seconds after its signal.
+
+Whether a run lives, this machine's own list of processes says. Of another machine only the age of
+process.json is known, which a training touches every 20 seconds.
 """
 
 from __future__ import annotations
@@ -19,17 +23,19 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from alexnet_edu.environment import usable_cores
-from alexnet_edu.files import read_json, write_json
-from alexnet_edu.imagenet import log as run_log
-from alexnet_edu.imagenet import process_life
+from alexnet_edu.files import locked, read_json, write_json
+from alexnet_edu.imagenet.log import METRICS, Row, last, read
 
 PROCESS, OUTPUT, STOP = "process.json", "output.log", "stop"
 PROCESSES = {"single": 1, "columns": 2, "data": 2}
@@ -38,8 +44,9 @@ CLI = ("-m", "alexnet_edu.cli")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node")
 TAIL_LINES = 15
 WAIT_S, EVERY_S = 120.0, 0.3
+BEAT_S, SILENT_S = 20.0, 120.0  # a training of another machine that was silent for longer is dead
+CLOCK_S = 5.0  # by so much the clock may have been set since a process was started
 
-Row = dict[str, Any]
 _children: list[subprocess.Popen[bytes]] = []  # started here; asked now and then whether they ended
 
 
@@ -80,13 +87,13 @@ class Status:
 
 @dataclass(frozen=True)
 class _Process:
-    """What process.json holds. born: as in `process_life`; time: of the start, seconds since 1970.
+    """What process.json holds. born, time: of the process and of the run, seconds since 1970.
 
     command, cwd: what starts it again. output: where its part of output.log begins, in bytes.
     """
 
     pid: int
-    born: str | None
+    born: float | None
     host: str
     time: float
     command: list[str]
@@ -97,14 +104,24 @@ class _Process:
     def elsewhere(self) -> bool:
         return self.host != platform.node()
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs; taken for true on another machine, where nobody here can look."""
-        return self.elsewhere or process_life.is_alive(self.pid, self.born)
-
     def where(self) -> str:
-        there = f" on {self.host}, which cannot be seen from here" if self.elsewhere else ""
-        return f"process {self.pid}{there}"
+        return f"process {self.pid}" + (f" on {self.host}" if self.elsewhere else "")
+
+    def lives(self, folder: Path) -> bool:
+        """Whether it still runs; on another machine, whether it was heard of lately."""
+        if self.elsewhere:
+            return time.time() - (folder / PROCESS).stat().st_mtime < SILENT_S
+        born = _born(self.pid)
+        return born is not None and self.born is not None and abs(born - self.born) < CLOCK_S
+
+
+def _born(pid: int) -> float | None:
+    """When a process was started, in seconds since 1970; None where there is none, or only its remains."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
 
 
 # --- starting -------------------------------------------------------------------------------
@@ -127,25 +144,30 @@ def start(
         raise RunError(f"{folder} is being trained in ({now.where}): stop it first, or choose another folder")
     if now.state != "none":
         raise RunError(f"{folder} holds a run ({now.text()}): resume it, or choose another folder")
-    command = _command(data, folder, parallel, processes, settings)
-    return _launch(folder, command, Path.cwd())
+    return _launch(folder, _command(data, folder, parallel, processes, settings), Path.cwd())
 
 
-def resume(folder: Path) -> Status:
+def resume(folder: Path, *, force: bool = False) -> Status:
     """Goes on with a run that was stopped, died or diverged: the same command, from the last checkpoint.
 
+    force: even where another machine seems to train in the folder. If it does, each writes over the
+    checkpoints of the other, and what one of them has trained is lost.
     Raises RunError where there is none, it is running or has finished, or nothing says how it
     was started.
     """
     now, process = status(folder), _read(folder)
-    if now.state in ("none", "running", "finished"):
-        words = {"none": "holds no run: start one", "running": f"is being trained in ({now.where})"}
-        raise RunError(f"{folder} {words.get(now.state, 'holds a run that has finished')}")
+    if now.state in ("none", "finished"):
+        what = "no run: start one" if now.state == "none" else "a run that has finished"
+        raise RunError(f"{folder} holds {what}")
     if process is None:
         raise RunError(f"{folder} has no {PROCESS}: give its command again, with --resume auto")
+    if now.running and not (force and process.elsewhere):
+        advice = "; if that machine is off, wait two minutes, or force it" if process.elsewhere else ""
+        raise RunError(f"{folder} is being trained in ({now.where}){advice}")
     command = process.command
-    if "--resume" not in command:
-        command = [*command, "--resume", "auto"]
+    for words in (["--resume", "auto"], *([["--force"]] if force else [])):
+        if words[0] not in command:
+            command = [*command, *words]
     return _launch(folder, command, Path(process.cwd))
 
 
@@ -180,25 +202,18 @@ def _command(
     if parallel != "data" and count != PROCESSES[parallel]:
         raise RunError(f"parallel={parallel!r} takes {PROCESSES[parallel]} processes, not {count}")
     if "resume" in settings:
-        raise RunError("a run is taken up by `resume`, not by start(resume=…)")
+        raise RunError("a run is resumed by `resume`, not by start(resume=…)")
     # `--folder` and `--data` are written out: torchrun would take `--run` for an option of its own.
-    train = [
-        "train",
-        "--parallel",
-        parallel,
-        "--data",
-        str(data.absolute()),
-        "--folder",
-        str(folder.absolute()),
-    ]
+    settings = {"parallel": parallel, "data": data.absolute(), "folder": folder.absolute(), **settings}
+    words = [*_python(count), "train"]
     for name, value in settings.items():
         if value is not None and value is not False:
-            train += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
-    return [*_beginning(count), *train]
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return words
 
 
-def _beginning(processes: int) -> list[str]:
-    """Python, and torchrun where there are several processes."""
+def _python(processes: int) -> list[str]:
+    """Python with the command line, and torchrun between them where there are several processes."""
     return [sys.executable, *((*TORCHRUN, str(processes)) if processes > 1 else ()), *CLI]
 
 
@@ -225,8 +240,7 @@ def _launch(folder: Path, command: list[str], cwd: Path) -> Status:
             **_on_its_own(),
         )
     _children.append(child)
-    born = process_life.born(child.pid)
-    _write(folder, _Process(child.pid, born, platform.node(), began, command, str(cwd), at))
+    _write(folder, _Process(child.pid, _born(child.pid), platform.node(), began, command, str(cwd), at))
     return status(folder)
 
 
@@ -240,24 +254,23 @@ def _on_its_own() -> dict[str, Any]:
 # --- looking --------------------------------------------------------------------------------
 
 
-def status(folder: Path, read: Callable[[], Sequence[Row]] | None = None) -> Status:
-    """What is known of the run in `folder`. read: gives the rows of its log; None reads them all."""
+def status(folder: Path, rows_of_log: Callable[[], Sequence[Row]] | None = None) -> Status:
+    """What is known of the run in `folder`. rows_of_log: gives the rows of its log; None reads them all."""
     for child in [c for c in _children if c.poll() is not None]:
         _children.remove(child)
     process = _read(folder)
-    alive = process is not None and process.alive  # asked before the log is read: its last word is in there
-    rows = tuple(run_log.read(folder / run_log.METRICS) if read is None else read())
+    alive = process is not None and process.lives(folder)  # asked before the log: its last word is in there
+    rows = tuple(read(folder / METRICS) if rows_of_log is None else rows_of_log())
     trained = [row for row in rows if row["kind"] != "rehearsal"]
     if process is None and not trained:
         return Status(folder, "none", rows=rows)
-    steps = run_log.last(trained, "start")
-    step = next((row["step"] for row in reversed(trained) if "step" in row), 0)
+    begun = last(trained, "start")
     state, why = _state(folder, process, alive, trained)
     return Status(
         folder,
         state,
-        int(step),
-        int(steps["steps"]) if steps else 0,
+        int(next((row["step"] for row in reversed(trained) if "step" in row), 0)),
+        int(begun["steps"]) if begun else 0,
         rows,
         why,
         process.where() if process is not None and state == "running" else "",
@@ -267,17 +280,13 @@ def status(folder: Path, read: Callable[[], Sequence[Row]] | None = None) -> Sta
 
 def _state(folder: Path, process: _Process | None, alive: bool, rows: Sequence[Row]) -> tuple[str, str]:
     """The state and why. A last word that is older than the process belongs to an earlier one."""
-    end = run_log.last(rows, "stop")
-    begun = (
-        process.time
-        if process is not None
-        else max((r["time"] for r in rows if r["kind"] == "start"), default=0)
-    )
-    if end is not None and end["time"] >= begun:
+    end, begun = last(rows, "stop"), last(rows, "start")
+    since = process.time if process is not None else begun["time"] if begun is not None else 0
+    if end is not None and end["time"] >= since:
         return str(end["status"]), str(end.get("why", ""))
     if alive:
         return "running", ""
-    return "died", _reason(_output(folder, process.output)) if process is not None else "nothing says why"
+    return "died", "nothing says why" if process is None else _reason(_output(folder, process.output))
 
 
 def _output(folder: Path, begin: int) -> str:
@@ -291,8 +300,8 @@ def _reason(output: str) -> str:
     """The line that was written for a person, or else the last lines."""
     lines = [line for line in output.splitlines() if line.strip()]
     for line in lines:
-        head, found, words = line.partition(": ")
-        if found and head.split(" ")[0] == "alexnet-edu":
+        head, colon, words = line.partition(": ")
+        if colon and head.split(" ")[0] == "alexnet-edu":
             return words
     return "\n".join(lines[-TAIL_LINES:]) or "it said nothing; it may have been killed, or memory ran out"
 
@@ -316,6 +325,18 @@ def wait(
         time.sleep(EVERY_S)
 
 
+def data_of(folder: Path) -> Path | None:
+    """The prepared images that the run's own command names; None where nothing is known of it."""
+    process = _read(folder)
+    if process is None:
+        return None
+    for word, following in pairwise([*process.command, ""]):
+        option, _, value = word.partition("=")
+        if option == "--data" and (value or following):
+            return Path(process.cwd) / (value or following)
+    return None
+
+
 # --- stopping -------------------------------------------------------------------------------
 
 
@@ -336,50 +357,54 @@ def stop(folder: Path, seconds: float = WAIT_S) -> Status:
     return wait(folder, seconds=seconds)
 
 
-def data_of(folder: Path) -> Path | None:
-    """The prepared images that the run's own command names; None where nothing is known of it."""
-    process = _read(folder)
-    if process is None:
-        return None
-    for word, following in pairwise([*process.command, ""]):
-        option, _, value = word.partition("=")
-        if option == "--data" and (value or following):
-            return Path(process.cwd) / (value or following)
-    return None
-
-
 # --- what the training itself calls ----------------------------------------------------------
 
 
-def announce(folder: Path, arguments: Sequence[str]) -> Callable[[], bool]:
+@contextlib.contextmanager
+def announced(folder: Path, arguments: Sequence[str], force: bool = False) -> Iterator[Callable[[], bool]]:
     """Says in `folder` that this process trains there; gives a function: was it asked to stop?
 
-    arguments: of `alexnet-edu`, from "train" on; with them the run can be taken up from a notebook,
-    though it was started in a terminal. Called by the first process of a training.
-    Raises RunError where another process trains there.
+    arguments: of `alexnet-edu`, from "train" on; with them the run can be resumed from a notebook,
+    though it was started in a terminal. Called by the first process of a training. force: as in `resume`.
+    Raises RunError where another process trains there, DataError where the folder cannot be locked.
     """
     before = _read(folder)
     launched = before is not None and before.pid in (os.getpid(), os.getppid())
-    if before is not None and not launched and status(folder).running:
+    forced = force and before is not None and before.elsewhere
+    if before is not None and not (launched or forced) and status(folder).running:
         raise RunError(
-            f"{before.where()} trains in {folder} already: stop it first, or choose another folder"
+            f"{before.where()} trains in {folder} already: stop it first, or choose another folder; if it "
+            "is another machine's and that is off, --force trains all the same (if it is not, one of the "
+            "two writes over the other's checkpoints)"
         )
-    if before is not None and launched:
-        own, born = before, process_life.born(os.getpid())
-        _write(folder, _Process(os.getpid(), born, own.host, own.time, own.command, own.cwd, own.output))
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / STOP).unlink(missing_ok=True)
-        _write(folder, _of_this_process(folder, arguments))
-    return (folder / STOP).exists
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.nullcontext() if force else locked(folder):
+        if before is not None and launched:
+            _write(folder, replace(before, pid=os.getpid(), born=_born(os.getpid())))
+        else:
+            (folder / STOP).unlink(missing_ok=True)
+            _write(folder, _this_process(folder, arguments))
+        ended = threading.Event()
+        threading.Thread(target=_beat, args=(folder / PROCESS, ended), daemon=True).start()
+        try:
+            yield (folder / STOP).exists
+        finally:
+            ended.set()
 
 
-def _of_this_process(folder: Path, arguments: Sequence[str]) -> _Process:
-    beginning = _beginning(int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    born, cwd = process_life.born(os.getpid()), str(Path.cwd())
-    now, output = round(time.time(), 3), folder / OUTPUT
+def _beat(path: Path, ended: threading.Event) -> None:
+    """Lets other machines see that this process lives."""
+    while not ended.wait(BEAT_S):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def _this_process(folder: Path, arguments: Sequence[str]) -> _Process:
+    command = [*_python(int(os.environ.get("LOCAL_WORLD_SIZE", 1))), *arguments]
+    output = folder / OUTPUT
     size = output.stat().st_size if output.exists() else 0
-    return _Process(os.getpid(), born, platform.node(), now, [*beginning, *arguments], cwd, size)
+    pid, now = os.getpid(), round(time.time(), 3)
+    return _Process(pid, _born(pid), platform.node(), now, command, str(Path.cwd()), size)
 
 
 def _write(folder: Path, process: _Process) -> None:

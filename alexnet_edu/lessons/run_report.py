@@ -7,7 +7,6 @@ from typing import Any
 
 from alexnet_edu import paper
 from alexnet_edu.imagenet import log as run_log
-from alexnet_edu.imagenet import run_progress
 from alexnet_edu.imagenet.rehearsal import duration
 from alexnet_edu.imagenet.sources import OFFICIAL_COUNTS
 from alexnet_edu.ledger.claims import RUNS_2012
@@ -24,7 +23,7 @@ def report(folder: Path, note: str = "") -> Verdict:
 
     Raises ValueError where nothing was trained there.
     """
-    rows = run_progress.valid(run_log.read(folder / run_log.METRICS))
+    rows = run_log.read(folder / run_log.METRICS)
     start = run_log.last(rows, "start")
     if start is None:
         raise ValueError(f"no training has begun in {folder}: start one there, or name another folder")
@@ -82,7 +81,7 @@ def _errors(row: dict[str, Any] | None) -> str:
 
 def _rate_row(rows: list[dict[str, Any]], start: dict[str, Any]) -> Row:
     recipe, log = start["recipe"], LOGGED["145"]
-    falls = run_progress.falls(rows)
+    falls = run_log.falls(rows)
     found = f"fell after epoch {', '.join(f'{e:.0f}' for e in falls)}" if falls else "has not fallen"
     return Row(
         "5",

@@ -14,7 +14,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from alexnet_edu.imagenet import log as run_log
-from alexnet_edu.imagenet import run_progress
 from alexnet_edu.imagenet import runs as run_control
 from alexnet_edu.imagenet.rehearsal import GIB, duration
 from alexnet_edu.imagenet.runs import Status
@@ -58,8 +57,8 @@ def dashboard(
 
 def facts(now: Status) -> str:
     """One line: state, place in the run, time left, speed, memory."""
-    rows = run_progress.valid(now.rows)
-    pace, last = run_progress.pace(rows, now.steps), run_log.last(rows, "step")
+    rows = list(now.rows)
+    pace, last = run_log.pace(rows, now.steps), run_log.last(rows, "step")
     parts = [now.text()]
     if last is not None:
         parts.append(f"epoch {last['epoch']:.2f}")
@@ -75,7 +74,7 @@ def facts(now: Status) -> str:
 
 def draw_run(now: Status, note: str = "") -> tuple[Figure, str]:
     """Loss, errors, learning rate and speed of a run, and all that in words."""
-    rows = run_progress.valid(now.rows)
+    rows = list(now.rows)
     heading = f"{now.folder.name}: {_state(now)}{f' ({note})' if note else ''}"
     begun = any(row["kind"] == "step" for row in rows)
     figure = _curves(rows) if begun else _no_curves()
@@ -90,17 +89,17 @@ def _no_curves() -> Figure:
 
 
 def _curves(rows: list[Row]) -> Figure:
-    def steps(name: str) -> run_progress.Curve:
-        return run_progress.curve(rows, "step", name, POINTS)
+    def steps(name: str) -> run_log.Curve:
+        return run_log.curve(rows, "step", name, POINTS)
 
-    def judged(name: str) -> run_progress.Curve:
-        return run_progress.curve(rows, "evaluation", name)
+    def judged(name: str) -> run_log.Curve:
+        return run_log.curve(rows, "evaluation", name)
 
     figure, ((loss, errors), (rate, speed)) = widget_axes(2, 2, height=HEIGHT)
     training_plots.draw_loss(loss, steps("loss"), judged("loss"), _guessing(rows))
     training_plots.draw_errors(errors, steps("top1"), judged("top1"), judged("top5"))
     training_plots.draw_rate(rate, steps("rate"))
-    training_plots.draw_speed(speed, steps("images_per_s"), run_progress.taken_up(rows))
+    training_plots.draw_speed(speed, steps("images_per_s"), run_log.resumptions(rows))
     label_axes(loss, "loss", "", "nats")
     label_axes(errors, "share of wrong answers", "", "")
     label_axes(rate, "learning rate ε", "epoch", "")

@@ -190,7 +190,7 @@ class Bench:
 
         max_epochs counts from the start of the run, so a run that is asked for again with
         the same or a smaller number returns at once, and so does one that diverged.
-        Arguments as in `train.fit`. Raises CheckpointError or ValueError, with the file's
+        Arguments as in `train.fit`. Raises ValueError, with the file's
         name, for a damaged checkpoint or curve.
         """
         spec = replace(spec, precision=resolve_precision(spec.precision, device))

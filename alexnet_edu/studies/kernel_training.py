@@ -101,7 +101,7 @@ def train_network(
     decides the weights. looks: steps before which the first kernels are kept; the first and the last ones
     always are, and a finished run has those that it was trained with.
     tell: called with the learning curve after each epoch and look. stop: asked before every step.
-    Raises Interrupted when stopped; DataError, or CheckpointError, where a file of the folder is damaged;
+    Raises Interrupted when stopped; DataError where a file of the folder is damaged;
     ValueError where the network has another number of classes than the images.
     """
     if folder is None:  # the stages between two looks hand over by a checkpoint

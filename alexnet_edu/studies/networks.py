@@ -33,11 +33,9 @@ from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.checkpoint import Checkpoint
 from alexnet_edu.imagenet.evaluate import network_of
 from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
-from alexnet_edu.imagenet.run_state import RUN_FORMAT, newest_of
 from alexnet_edu.imagenet.runs import data_of
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer
-from alexnet_edu.training.loop import CheckpointError
 
 FORMAT = "alexnet-edu-weights-1"
 FACTS = {  # what a shipped file says of its network
@@ -150,7 +148,7 @@ class Network:
 def network(source: str | Path) -> Network:
     """The network of a shipped name, of a weight file, of the folder of a full training, or "torchvision".
 
-    Raises DataError, or CheckpointError, with what there is and what to do, where there is none.
+    Raises DataError, with what there is and what to do, where there is none.
     """
     if source == TORCHVISION:
         return from_torchvision()
@@ -304,8 +302,8 @@ def from_run(folder: Path | str, *, data: Path | str | None = None) -> Network:
 
     It is the one with the lowest validation error, or the last one where there is no best yet. data: the
     prepared folder that it was trained on, for its mean image and classes; None takes the one that the
-    run's own command names. Raises DataError where the prepared folder is missing or another;
-    CheckpointError where the folder holds no run, or none of its checkpoints is whole.
+    run's own command names. Raises DataError where the prepared folder is missing or another, where
+    the folder holds no run, or none of its checkpoints is whole.
     """
     folder = Path(folder).expanduser()
     checkpoint = _best(folder)
@@ -325,11 +323,10 @@ def from_run(folder: Path | str, *, data: Path | str | None = None) -> Network:
 
 def _best(folder: Path) -> Checkpoint:
     best = folder / checkpoints.BEST
-    checkpoint = checkpoints.load(best) if best.exists() else newest_of(folder)[0]
+    checkpoint = checkpoints.load(best) if best.exists() else checkpoints.newest(folder)[0]
     if checkpoint is None:
-        raise CheckpointError(f"{folder} holds no run: `alexnet-edu train --folder {folder}` makes one")
-    if checkpoint.state.get("format") != RUN_FORMAT:
-        raise CheckpointError(f"{checkpoint.path} is no checkpoint of a full training")
+        raise DataError(f"{folder} holds no run: `alexnet-edu train --folder {folder}` makes one")
+    checkpoints.check_full(checkpoint)
     return checkpoint
 
 

@@ -11,48 +11,35 @@ where an uninterrupted one would (same machine, same number of threads).
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import math
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from alexnet_edu.environment import PRECISIONS
+from alexnet_edu.environment import autocast as autocast
+from alexnet_edu.environment import has_fast_bfloat16 as has_fast_bfloat16
+from alexnet_edu.environment import keep_freed_memory as keep_freed_memory
+from alexnet_edu.environment import resolve_precision as resolve_precision
+from alexnet_edu.files import DataError
+from alexnet_edu.training import checkpoint as checkpoints
 from alexnet_edu.training.schedules import PlateauSchedule
 from alexnet_edu.training.sgd import PaperSGD, parameter_groups
 
 Prepare = Callable[[Tensor], Tensor]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-PRECISIONS = ("auto", "float32", "bfloat16")
-CHECKPOINT_FORMAT = "alexnet-edu-run-1"
-CHECKPOINT_PARTS = {"config", "iteration", "seconds", "cpu_seconds", "points"}
-RULES = ("torch", "paper")
-LATER: dict[str, Any] = {  # settings that older runs do not name, and the values they had
-    "rule": "torch",
-    "bias_rate": 1.0,
-    "decay_biases": True,
-    "frozen": (),
-    "plateau": None,
-}
+RULES = {"torch": torch.optim.SGD, "paper": PaperSGD}
 NO_VALIDATION = (
     'a plateau schedule needs the validation error; let `measure` return {"validation_error": [error]}'
 )
 DIVERGED_LOSS = 1e4  # nats; ln(10) = 2.3 is chance, so this is far beyond any bad luck
-
-
-class CheckpointError(Exception):
-    """A checkpoint cannot be read or written; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +86,17 @@ class TrainConfig:
                 f"batch_size and evals_per_epoch must be at least 1, got {self.batch_size} and "
                 f"{self.evals_per_epoch}"
             )
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
-        if self.rule not in RULES:
-            raise ValueError(f"unknown update rule {self.rule!r}; choose one of {', '.join(RULES)}")
-        if not (math.isfinite(self.bias_rate) and self.bias_rate >= 0):
-            raise ValueError(f"bias_rate must be 0 or more, got {self.bias_rate!r}")
+        for what, value, known in (
+            ("precision", self.precision, PRECISIONS),
+            ("update rule", self.rule, RULES),
+        ):
+            if value not in known:
+                raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
 
     def identity(self) -> dict[str, Any]:
-        """All that determines the run, ready for JSON; what was added later only where it is used.
-
-        Runs from before such a setting existed so keep their names and their checkpoints.
-        """
-        plain = asdict(self)
-        return {k: v for k, v in plain.items() if k not in LATER or v != LATER[k]}
+        """All that determines the run, ready for JSON."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
 
 @dataclass(frozen=True)
@@ -144,7 +128,7 @@ class Run:
 
     status: "running", "reached" (the target error), "limit" (the epochs allowed),
     "diverged" (the loss is not finite or absurdly large), or "interrupted".
-    resumed_at: the iteration at which this call took the run up; 0 for a fresh one.
+    resumed_at: the iteration at which this call resumed the run; 0 for a fresh one.
     """
 
     points: list[Point] = field(default_factory=list)
@@ -165,6 +149,27 @@ class Reseeded(Protocol):
 
 OnPoint = Callable[[Run], None]
 Measure = Callable[[nn.Module], dict[str, list[float]]]
+
+
+def order_of_epoch(count: int, seed: int, epoch: int) -> Tensor:
+    """(count,) int64: all images once, in the order of this epoch."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+
+
+def seed_of_step(seed: int, step: int) -> int:
+    """Where all draws of a step begin: crops, colours, and, layer by layer, dropout."""
+    return seed * 1_000_003 + step
+
+
+def reseed(layers: Iterable[Reseeded], seed: int) -> None:
+    """Tells each layer where its draws of this step begin. seed: of the step."""
+    for place, layer in enumerate(layers):
+        layer.reseed(seed * 101 + place)
+
+
+def next_evaluation(step: int, steps_per_epoch: int, per_epoch: int) -> int:
+    """The first step after `step` at which one of `per_epoch` evaluations is due."""
+    return math.ceil((step * per_epoch // steps_per_epoch + 1) * steps_per_epoch / per_epoch)
 
 
 def fit(
@@ -200,35 +205,31 @@ def fit(
     stop: asked before every step; the run is "interrupted" once it answers True.
 
     KeyboardInterrupt ends the run early with everything measured kept. Raises
-    CheckpointError where the checkpoint is damaged, of another run, or cannot be written.
+    DataError where the checkpoint is damaged, of another run, or cannot be written.
     """
     keep_freed_memory()
-    device = torch.device(device)
-    state = _Trainer(model, pixels, labels, config, prepare, evaluate_on, device, measure, augment)
+    trainer = _Trainer(model, pixels, labels, config, prepare, torch.device(device), augment, measure)
+    trainer.choose(evaluate_on)
     if checkpoint is not None and checkpoint.exists():
-        state.load(checkpoint)
-    run = state.run
-    steps = math.ceil(max_epochs * state.steps_per_epoch)
-    run.status = "running"
+        trainer.resume(checkpoint)
+    run = trainer.run
+    steps = math.ceil(max_epochs * trainer.steps_per_epoch)
     try:
         while run.status == "running":
-            if _reached(run, target_error):
+            if target_error is not None and run.last is not None and run.last.train_error <= target_error:
                 run.status = "reached"
-            elif state.iteration >= steps:
+            elif trainer.step >= steps:
                 run.status = "limit"
             else:
-                state.train_to(min(state.next_eval(), steps), stop)
+                due = next_evaluation(trainer.step, trainer.steps_per_epoch, config.evals_per_epoch)
+                trainer.train_to(min(due, steps), stop)
                 if checkpoint is not None and run.status != "diverged":
-                    state.save(checkpoint)
+                    trainer.save(checkpoint)
                 if on_point is not None:
                     on_point(run)
     except KeyboardInterrupt:
         run.status = "interrupted"
     return run
-
-
-def _reached(run: Run, target_error: float | None) -> bool:
-    return target_error is not None and run.last is not None and run.last.train_error <= target_error
 
 
 @torch.no_grad()
@@ -258,61 +259,6 @@ def error_rate(
     return wrong.item() / len(pixels)
 
 
-def resolve_precision(precision: str, device: torch.device | str = "cpu") -> str:
-    """What "auto" means on this device: "bfloat16" where the hardware computes in it."""
-    if precision != "auto":
-        return precision
-    return "bfloat16" if has_fast_bfloat16(torch.device(device)) else "float32"
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware (an emulation would be slower)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    flags = cpu_flags()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets of the first processor as Linux names them; empty elsewhere."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return frozenset()
-    for line in text.splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.split(":", 1)[1].split())
-    return frozenset()
-
-
-@contextlib.contextmanager
-def autocast(device: torch.device | str, precision: str) -> Iterator[None]:
-    """Convolutions and matrix products in bfloat16 if `precision` comes to that."""
-    device = torch.device(device)
-    enabled = resolve_precision(precision, device) == "bfloat16"
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled):
-        yield
-
-
-_DEFAULTS: dict[str, list[float]] = {"decays": [], "drops": []}
-
-
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    groups = parameter_groups(
-        model,
-        config.learning_rate,
-        config.weight_decay,
-        bias_rate=config.bias_rate,
-        decay_biases=config.decay_biases,
-        decays=config.decays,
-        separate=[start for start, _ in config.frozen],
-    )
-    rule = PaperSGD if config.rule == "paper" else torch.optim.SGD
-    return rule(groups, lr=config.learning_rate, momentum=config.momentum)
-
-
 class _Trainer:
     """The state of one run: weights, velocities, position, curve."""
 
@@ -323,103 +269,87 @@ class _Trainer:
         labels: Tensor,
         config: TrainConfig,
         prepare: Prepare,
-        evaluate_on: Tensor | None,
         device: torch.device,
-        measure: Measure | None = None,
-        augment: Augment | None = None,
+        augment: Augment | None,
+        measure: Measure | None,
     ) -> None:
         if len(pixels) == 0:
             raise ValueError("there are no images to train on")
         if config.plateau is not None and measure is None:
             raise ValueError(NO_VALIDATION)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config = config
-        self.prepare = prepare
-        self.augment = augment
-        self.measure = measure
-        self.device = device
+        self.config, self.device = config, device
+        self.prepare, self.augment, self.measure = prepare, augment, measure
         # Stored as (N, H, W, 3): a batch of it, seen as (B, 3, H, W), is channels-last for free.
         self.images = pixels.to(device).permute(0, 2, 3, 1).contiguous()
         self.labels = labels.to(device)
-        chosen = torch.arange(len(pixels)) if evaluate_on is None else evaluate_on
-        self.eval_pixels = self.images[chosen.to(device)].permute(0, 3, 1, 2)
-        self.eval_labels = self.labels[chosen.to(device)]
         self.optimizer = _optimizer(model, config)
         self.random_layers = [m for m in model.modules() if isinstance(m, Reseeded)]
         self.steps_per_epoch = math.ceil(len(pixels) / config.batch_size)
-        self.iteration = 0
-        self.seconds = 0.0
-        self.cpu_seconds = 0.0
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.run = Run()
-        self._order_epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 
-    def next_eval(self) -> int:
-        """The iteration at which the next measurement is due."""
-        per = self.config.evals_per_epoch
-        done = self.iteration * per // self.steps_per_epoch
-        return math.ceil((done + 1) * self.steps_per_epoch / per)
+    def choose(self, evaluate_on: Tensor | None) -> None:
+        """Takes the images on which the error is measured."""
+        chosen = torch.arange(len(self.labels)) if evaluate_on is None else evaluate_on
+        self.eval_pixels = self.images[chosen.to(self.device)].permute(0, 3, 1, 2)
+        self.eval_labels = self.labels[chosen.to(self.device)]
 
-    def batch(self, iteration: int) -> Tensor:
-        """(B,) int64: which images step `iteration` uses."""
-        epoch, step = divmod(iteration, self.steps_per_epoch)
-        if epoch != self._order_epoch:
-            seed = torch.Generator().manual_seed(self.config.seed * 100_003 + epoch)
-            self._order = torch.randperm(len(self.images), generator=seed).to(self.device)
-            self._order_epoch = epoch
-        return self._order[step * self.config.batch_size : (step + 1) * self.config.batch_size]
+    def batch(self, step: int) -> Tensor:
+        """(B,) int64: which images a step uses."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._order[0]:
+            order = order_of_epoch(len(self.images), self.config.seed, epoch)
+            self._order = (epoch, order.to(self.device))
+        return self._order[1][place * self.config.batch_size : (place + 1) * self.config.batch_size]
 
-    def train_to(self, target: int, stop: Callable[[], bool] | None = None) -> None:
-        """Steps up to iteration `target`, then one measurement."""
+    def train_to(self, target: int, stop: Callable[[], bool] | None) -> None:
+        """Steps up to `target`, then one measurement."""
         # Several runs may share the process, one thread each: count this thread alone then.
         cpu_clock = time.thread_time if torch.get_num_threads() == 1 else time.process_time
         start, cpu_start, seen = time.perf_counter(), cpu_clock(), 0
         wrong = torch.zeros((), dtype=torch.int64, device=self.device)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.model.train()
-        while self.iteration < target:
+        while self.step < target:
             if stop is not None and stop():
                 raise KeyboardInterrupt
-            index = self.batch(self.iteration)
-            loss, wrong_here = self.step(index)
+            index = self.batch(self.step)
+            loss, wrong_here = self.update(index)
             wrong += wrong_here
             total += loss * len(index)
             seen += len(index)
-            self.iteration += 1
+            self.step += 1
         mean_loss = total.item() / seen
         self.seconds += time.perf_counter() - start
         self.cpu_seconds += cpu_clock() - cpu_start
-        if not math.isfinite(mean_loss) or mean_loss > DIVERGED_LOSS:
-            self.run.status = "diverged"
-            mean_loss = min(mean_loss, DIVERGED_LOSS) if math.isfinite(mean_loss) else DIVERGED_LOSS
-        error = error_rate(
-            self.model,
-            self.eval_pixels,
-            self.eval_labels,
-            prepare=self.prepare,
-            precision=self.config.precision,
-        )
-        self.run.points.append(
-            Point(
-                self.iteration,
-                self.iteration / self.steps_per_epoch,
-                error,
-                wrong.item() / seen,
-                mean_loss,
-                round(self.seconds, 3),
-                round(self.cpu_seconds, 3),
-                self.measure(self.model) if self.measure is not None else {},
-            )
+        if not mean_loss <= DIVERGED_LOSS:  # or not a number
+            self.run.status, mean_loss = "diverged", DIVERGED_LOSS
+        self.run.points.append(self._measured(wrong.item() / seen, mean_loss))
+
+    def _measured(self, running_error: float, loss: float) -> Point:
+        precision = self.config.precision
+        return Point(
+            self.step,
+            self.step / self.steps_per_epoch,
+            error_rate(
+                self.model, self.eval_pixels, self.eval_labels, prepare=self.prepare, precision=precision
+            ),
+            running_error,
+            loss,
+            round(self.seconds, 3),
+            round(self.cpu_seconds, 3),
+            self.measure(self.model) if self.measure is not None else {},
         )
 
-    def step(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def update(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """One update; the loss () and the number of wrong answers () before it."""
         x = self.images[index].permute(0, 3, 1, 2)  # (B, 3, H, W), channels last
+        seed = seed_of_step(self.config.seed, self.step)
         if self.augment is not None:
-            seed = self.config.seed * 1_000_003 + self.iteration
             x = self.augment(x, torch.Generator().manual_seed(seed))
-        for place, layer in enumerate(self.random_layers):
-            layer.reseed((self.config.seed * 1_000_003 + self.iteration) * 101 + place)
+        reseed(self.random_layers, seed)
         self._set_rate()
         y = self.labels[index]
         with autocast(self.device, self.config.precision):
@@ -431,7 +361,7 @@ class _Trainer:
         return loss.detach(), (logits.detach().argmax(1) != y).sum()
 
     def _set_rate(self) -> None:
-        epoch = self.iteration / self.steps_per_epoch
+        epoch = self.step / self.steps_per_epoch
         passed = sum(epoch >= drop for drop in self.config.drops) + len(self._plateau_falls())
         frozen = tuple(start for start, since in self.config.frozen if epoch >= since)
         for group in self.optimizer.param_groups:
@@ -447,83 +377,42 @@ class _Trainer:
         return self.config.plateau.falls([error[0] for error in errors])
 
     def save(self, path: Path) -> None:
-        """Writes everything the run needs to go on, atomically and without pickles."""
-        tensors = {f"model.{k}": v.detach().contiguous() for k, v in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            buffer = self.optimizer.state[parameter].get("momentum_buffer")
-            if buffer is not None:
-                tensors[f"momentum.{name}"] = buffer.contiguous()
-        metadata = {
-            "format": CHECKPOINT_FORMAT,
-            "config": json.dumps(self.config.identity()),
-            "iteration": str(self.iteration),
-            "seconds": str(self.seconds),
-            "cpu_seconds": str(self.cpu_seconds),
-            "points": json.dumps([asdict(p) for p in self.run.points]),
+        """Writes all that the run needs to go on."""
+        state = {
+            "config": self.config.identity(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "points": [asdict(point) for point in self.run.points],
         }
-        partial = path.with_name(path.name + f".partial-{os.getpid()}")
+        checkpoints.save(path, checkpoints.tensors_of(self.model, self.optimizer), state)
+
+    def resume(self, path: Path) -> None:
+        """Goes on with the run that `save` wrote."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, metadata)
-            partial.replace(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"Could not write the checkpoint {path}: {error}. What was measured before is kept. "
-                "Make room or choose a folder that can be written, and run the same thing again to go on."
-            ) from error
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def load(self, path: Path) -> None:
-        """Takes up the run that `save` wrote."""
-        try:
-            with safe_open(path, framework="pt", device=str(self.device)) as saved:
-                metadata = saved.metadata() or {}
-                tensors = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"{path} is damaged or was cut short ({error}). Delete it to start that run anew."
-            ) from error
-        if metadata.get("format") != CHECKPOINT_FORMAT or not metadata.keys() >= CHECKPOINT_PARTS:
-            raise CheckpointError(
-                f"{path} is no checkpoint of a training run. Delete it or choose another file."
-            )
-        saved_config = {**_DEFAULTS, **json.loads(metadata["config"])}  # older files lack newer fields
-        if saved_config != json.loads(json.dumps(self.config.identity())):
-            raise CheckpointError(
-                f"{path} belongs to a run with another configuration ({metadata.get('config')}), "
-                f"not to {json.dumps(self.config.identity())}. Delete it or choose another file."
-            )
-        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        try:
-            self.model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"The weights in {path} do not fit the network ({error}). Delete it to start that run anew."
-            ) from error
-        for name, parameter in self.model.named_parameters():
-            if f"momentum.{name}" in tensors:
-                buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer
-        self.iteration = self.run.resumed_at = int(metadata["iteration"])
-        self.seconds = float(metadata["seconds"])
-        self.cpu_seconds = float(metadata["cpu_seconds"])
-        self.run.points = [Point(**p) for p in json.loads(metadata["points"])]
+            saved = checkpoints.load(path)
+            state = saved.state
+            if state.get("config") != self.config.identity():
+                raise DataError(
+                    f"{path} belongs to a run with another configuration ({state.get('config')}), "
+                    f"not to {self.config.identity()}"
+                )
+            checkpoints.restore(saved, self.model, self.optimizer)
+        except DataError as error:
+            raise DataError(f"{error}. Delete it to start that run anew, or choose another file.") from error
+        self.step = self.run.resumed_at = state["step"]
+        self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
+        self.run.points = [Point(**point) for point in state["points"]]
 
 
-def keep_freed_memory() -> None:
-    """Asks glibc to keep freed blocks instead of returning them to the system.
-
-    Every step frees and asks again for activations of several MB. By default glibc maps
-    and unmaps such blocks each time, and the page faults cost about a quarter of the
-    training time on a CPU (`benchmarks/cifar_training.py` measures it), and more with the
-    paper's network, whose largest activations lie above the 32 MiB up to which blocks can be
-    told to come from the heap: so no block at all is mapped.
-    """
-    if platform.system() != "Linux":
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block is mapped, so all come from the heap
-        libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: do not shrink the heap
-        libc.mallopt(-2, 256 << 20)  # M_TOP_PAD: grow it by 256 MiB at a time
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    groups = parameter_groups(
+        model,
+        config.learning_rate,
+        config.weight_decay,
+        bias_rate=config.bias_rate,
+        decay_biases=config.decay_biases,
+        decays=config.decays,
+        separate=[start for start, _ in config.frozen],
+    )
+    return RULES[config.rule](groups, lr=config.learning_rate, momentum=config.momentum)

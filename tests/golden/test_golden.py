@@ -292,10 +292,9 @@ def weights_imagenet() -> Found:
     """Six steps of each form that one process can do; two processes are compared with one elsewhere."""
     from alexnet_edu.imagenet import checkpoint as checkpoints
     from alexnet_edu.imagenet.distributed import Data, Single
-    from alexnet_edu.imagenet.fine_tuning import starting_weights
     from alexnet_edu.imagenet.prepared import open_prepared
-    from alexnet_edu.imagenet.recipe import Recipe
-    from alexnet_edu.imagenet.trainer import Running, Training
+    from alexnet_edu.imagenet.recipe import Recipe, Running
+    from alexnet_edu.imagenet.trainer import Training
     from alexnet_edu.model.architecture import CONV6, VARIANTS
 
     running = Running(precision="float32", workers=1, log_every=2, save_every=100)
@@ -314,7 +313,9 @@ def weights_imagenet() -> Found:
             for name, recipe in recipes.items():
                 table, start = recipe.architecture(len(images.wnids)), None
                 if name == "fine-tuned":
-                    start, *_ = starting_weights(checkpoints.path_of(Path(runs) / "paper", 6), table, 1)
+                    start, *_ = checkpoints.starting_weights(
+                        checkpoints.path_of(Path(runs) / "paper", 6), table, 1
+                    )
                 group = (Data if name == "data" else Single)(table, torch.device("cpu"), recipe.seed)
                 run = Path(runs) / name
                 training = Training(recipe, images, group, run, running, start=start, say=lambda _: None)
@@ -465,12 +466,12 @@ def environment() -> dict[str, Any]:
 @contextmanager
 def settled() -> Iterator[None]:
     """One thread, and float32 wherever a study would choose bfloat16: it rounds by the processor."""
-    from alexnet_edu.training import loop as train
+    from alexnet_edu import environment
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with mock.patch.object(train, "cpu_flags", frozenset):
+        with mock.patch.object(environment, "has_fast_bfloat16", return_value=False):
             yield
     finally:
         torch.set_num_threads(threads)

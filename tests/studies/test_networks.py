@@ -30,7 +30,6 @@ from alexnet_edu.imagenet.evaluate import load_network
 from alexnet_edu.imagenet.feed import Views
 from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
 from alexnet_edu.imagenet.recipe import Recipe
-from alexnet_edu.imagenet.run_state import RUN_FORMAT
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.kernel_net import kernel_net
 from alexnet_edu.studies import networks
@@ -44,7 +43,6 @@ from alexnet_edu.studies.networks import (
     weights_for,
     weights_path,
 )
-from alexnet_edu.training.loop import CheckpointError
 from tests import prepared
 
 IMAGES = synthetic_images(40, 20, size=18)
@@ -295,7 +293,7 @@ def checkpointed(path: Path, images: PreparedSet, seed: int, step: int, **change
         model.weights("fc8").get_parameter("weight").mul_(40)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state = {
-        "format": RUN_FORMAT, "recipe": recipe.identity(), "step": step, "images": images.fingerprint,
+        "recipe": recipe.identity(), "step": step, "images": images.fingerprint,
         "classes": list(images.wnids),
         "evaluations": [{"step": 5, "epoch": 2.0, "top1": 0.5, "top5": 0.25}], **changes,
     }  # fmt: skip
@@ -309,7 +307,8 @@ def run(images: PreparedSet, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     checkpointed(folder / checkpoints.BEST, images, seed=0, step=5)
     checkpointed(checkpoints.path_of(folder, 9), images, seed=1, step=9)
-    run_control.announce(folder, ["train", "--data", str(images.root), "--folder", str(folder)])
+    with run_control.announced(folder, ["train", "--data", str(images.root), "--folder", str(folder)]):
+        pass
     return folder
 
 
@@ -358,17 +357,18 @@ def test_runs_and_images_that_are_missing_or_others_are_told(
     (run / run_control.PROCESS).unlink()
     with pytest.raises(DataError, match="by data=PATH"):
         from_run(run)
-    run_control.announce(run, ["train", "--data", "moved", "--folder", str(run)])
+    with run_control.announced(run, ["train", "--data", "moved", "--folder", str(run)]):
+        pass
     with pytest.raises(DataError, match=r"moved.*; if they have moved, .* by data=PATH"):
         from_run(run)
-    with pytest.raises(CheckpointError, match="holds no run"):
+    with pytest.raises(DataError, match="holds no run"):
         from_run(tmp_path / "empty")
     best = run / checkpoints.BEST
     best.write_bytes(best.read_bytes()[:-3])
-    with pytest.raises(CheckpointError, match=r"best\.safetensors"):
+    with pytest.raises(DataError, match=r"best\.safetensors"):
         from_run(run, data=images.root)
     checkpoints.save(best, {}, {"step": 1})
-    with pytest.raises(CheckpointError, match="no checkpoint of a full training"):
+    with pytest.raises(DataError, match="not a checkpoint of a"):
         from_run(run, data=images.root)
 
 
@@ -451,5 +451,5 @@ def test_one_function_takes_any_of_them(
         network("resnet")
     with pytest.raises(DataError, match=r"best\.safetensors is a checkpoint .*: name its folder, .*run"):
         network(run / checkpoints.BEST)
-    with pytest.raises(CheckpointError, match="holds no run"):
+    with pytest.raises(DataError, match="holds no run"):
         network(tmp_path)

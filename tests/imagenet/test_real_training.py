@@ -1,4 +1,4 @@
-"""The whole way on real photographs: prepared, trained by two processes, stopped, taken up, judged."""
+"""The whole way on real photographs: prepared, trained by two processes, stopped, resumed, judged."""
 
 from __future__ import annotations
 

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from alexnet_edu.files import DataError
 from alexnet_edu.imagenet import checkpoint as checkpoints
-from alexnet_edu.imagenet.evaluate import judge, load_network
-from alexnet_edu.imagenet.feed import Views
+from alexnet_edu.imagenet.evaluate import judge, load_network, summed_loss, sums_in_training, sums_of
+from alexnet_edu.imagenet.feed import NO_LABEL, Views
 from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
 from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.training import predictions
-from alexnet_edu.training.loop import CheckpointError
 from tests import prepared
 
 RECIPE = Recipe(narrow=16)
+STATE = {"recipe": RECIPE.identity(), "images": "a fingerprint"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def _network(seed: int) -> AlexNet:
 
 def _saved(path: Path, images: PreparedSet, seed: int = 0) -> Path:
     tensors = {f"model.{name}": tensor for name, tensor in _network(seed).state_dict().items()}
-    checkpoints.save(path, tensors, {"recipe": RECIPE.identity(), "classes": list(images.wnids)})
+    checkpoints.save(path, tensors, STATE | {"classes": list(images.wnids)})
     return path
 
 
@@ -77,23 +78,21 @@ def test_a_network_comes_back_from_its_checkpoint(images: PreparedSet, tmp_path:
 
 def test_other_classes_and_other_files_are_refused(images: PreparedSet, tmp_path: Path) -> None:
     path = _saved(tmp_path / "c", images)
-    with pytest.raises(CheckpointError, match="trained on 6 classes, and the images have 2"):
+    with pytest.raises(DataError, match="trained on 6 classes, and the images have 2"):
         load_network(path, ["n1", "n2"])
     checkpoints.save(tmp_path / "d", {}, {"step": 1})
-    with pytest.raises(CheckpointError, match="no checkpoint of a full training"):
+    with pytest.raises(DataError, match="not a checkpoint of a full training"):
         load_network(tmp_path / "d", images.wnids)
     recipe = replace(RECIPE, narrow=8).identity()
     tensors = checkpoints.load(path).tensors
-    checkpoints.save(tmp_path / "e", tensors, {"recipe": recipe, "classes": list(images.wnids)})
-    with pytest.raises(CheckpointError, match="do not fit their network"):
+    checkpoints.save(tmp_path / "e", tensors, STATE | {"recipe": recipe, "classes": list(images.wnids)})
+    with pytest.raises(DataError, match="do not fit their network"):
         load_network(tmp_path / "e", images.wnids)
 
 
 def test_images_that_cannot_be_read_are_left_out_and_counted(
     images: PreparedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alexnet_edu.files import DataError
-
     val = images.split("val")
     real = val.decode_into
 
@@ -115,3 +114,41 @@ def test_bad_arguments_are_refused(images: PreparedSet) -> None:
         judge([], images)
     with pytest.raises(ValueError, match="1 predictions need 1 weights, got 2"):
         judge([_network(0)], images, patches=1, weights=[1, 2])
+
+
+# --- sums over a batch ------------------------------------------------------------------------
+
+LOGITS = torch.tensor([[3.0, 2, 1, 0, -1, -2], [0, 1, 2, 3, 4, 5], [6, 5, 4, 3, 2, 1]])
+LABELS = torch.tensor([0, 0, 1])  # first; last of six; second
+NONE = torch.full((3,), NO_LABEL)
+
+
+def test_sums_of_a_batch_by_hand() -> None:
+    loss = summed_loss(LOGITS, LABELS)
+    assert float(loss) == pytest.approx(float(torch.nn.functional.cross_entropy(LOGITS, LABELS)) * 3)
+    assert sums_in_training(LOGITS, LABELS, loss).tolist() == pytest.approx([float(loss), 2, 1, 3])
+    whole = sums_of(LOGITS.softmax(1), LABELS)
+    assert whole.tolist() == pytest.approx([float(loss), 2, 1, 3], rel=1e-6)
+    parts = [sums_of(LOGITS[rows].softmax(1), LABELS[rows]) for rows in (slice(1), slice(1, 3))]
+    assert torch.allclose(whole, parts[0] + parts[1])
+    assert summed_loss(LOGITS.double(), LABELS).dtype == torch.float64
+    assert summed_loss(LOGITS.bfloat16(), LABELS).dtype == torch.float32
+
+
+def test_rows_without_a_label_count_for_nothing_and_have_no_gradient() -> None:
+    labels, logits = torch.tensor([0, NO_LABEL, 1]), LOGITS.clone().requires_grad_()
+    loss = summed_loss(logits, labels)
+    assert loss.item() == pytest.approx(float(summed_loss(LOGITS[[0, 2]], labels[[0, 2]])))
+    assert sums_in_training(LOGITS, labels, loss.detach()).tolist()[1:] == [1, 0, 2]
+    assert sums_of(LOGITS.softmax(1), labels).tolist()[1:] == [1, 0, 2]
+    loss.backward()
+    assert logits.grad is not None
+    assert [bool(row.any()) for row in logits.grad] == [True, False, True]
+
+
+def test_no_label_at_all_an_empty_share_and_few_classes() -> None:
+    assert sums_of(LOGITS.softmax(1), NONE).tolist() == [0, 0, 0, 0]
+    assert float(summed_loss(LOGITS, NONE)) == 0
+    assert sums_in_training(LOGITS[:0], NONE[:0], torch.tensor(0.0)).tolist() == [0, 0, 0, 0]
+    assert sums_of(LOGITS[:0], NONE[:0]).tolist() == [0, 0, 0, 0]
+    assert sums_of(LOGITS[:, :3].softmax(1), LABELS).tolist()[2] == 0  # among five of three

@@ -1,0 +1,187 @@
+"""The same training in several processes ends with the weights of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet.distributed import Single, device_of, joined
+from alexnet_edu.imagenet.log import METRICS, last, read
+from alexnet_edu.imagenet.prepared import open_prepared
+from alexnet_edu.imagenet.recipe import Recipe, Running
+from alexnet_edu.imagenet.trainer import train
+from alexnet_edu.model.architecture import narrow, variant
+from alexnet_edu.model.layers import Dropout
+from tests import prepared
+from tests.ranks import Ranks
+
+# Batches of 17, 17 and 14 images: no half is even.
+RECIPE = Recipe(narrow=16, batch_size=17, epochs=2, rate=0.003)
+RUNNING = {"precision": "float64", "device": "cpu", "workers": 1, "log_every": 1, "rehearsal_steps": 0}
+WORDS = ("--narrow", "16", "--batch-size", "17", "--epochs", "2", "--rate", "0.003", "--precision", "float64")
+QUICK = ("--rehearsal-steps", "0", "--workers", "1", "--device", "cpu", "--log-every", "1")
+TIMEOUT_S = 300
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared.small(tmp_path_factory.mktemp("prepared"), val=7)
+
+
+def trained(data: Path, folder: Path, parallel: str, resume: str = "never", stop_after: int = 99) -> str:
+    """What each process of a training runs; stopped after so many questions."""
+    answers = iter([False] * stop_after)
+    running = Running(parallel=parallel, resume=resume, **RUNNING)  # type: ignore[arg-type]
+    images, said = open_prepared(data), list[str]()
+    return train(RECIPE, running, images, folder, say=said.append, should_stop=lambda: next(answers, True))
+
+
+@pytest.fixture(scope="module")
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six steps in float64 in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert trained(data, folder, "single") == "finished"
+    return folder
+
+
+def largest_difference(a: Path, b: Path) -> float:
+    """Of all weights and velocities, relative to the largest value of each."""
+    (one, _), (two, _) = checkpoints.newest(a), checkpoints.newest(b)
+    assert one is not None
+    assert two is not None
+    assert one.state["step"] == two.state["step"] == 6
+    assert one.tensors.keys() == two.tensors.keys()
+    assert [e["top1"] for e in one.state["evaluations"]] == [e["top1"] for e in two.state["evaluations"]]
+    parts = ((one.tensors[k], two.tensors[k]) for k in one.tensors)
+    return max(float((x - y).abs().max() / x.abs().max().clamp(min=1e-30)) for x, y in parts)
+
+
+@pytest.mark.parametrize("parallel", ["columns", "data"])
+def test_two_processes_end_with_the_weights_of_one(
+    data: Path, alone: Path, tmp_path: Path, parallel: str, ranks: Ranks
+) -> None:
+    """Dropout, crops and colours included: all are drawn for the whole batch and the whole layer."""
+    assert ranks.run(trained, data, tmp_path, parallel) == ["finished", "finished"]
+    assert largest_difference(tmp_path, alone) < 1e-12
+
+
+@pytest.mark.parametrize("parallel", ["columns", "data"])
+def test_one_process_goes_on_with_what_two_began(
+    data: Path, alone: Path, tmp_path: Path, parallel: str, ranks: Ranks
+) -> None:
+    """A checkpoint is of the whole network, so any form may go on with what another began."""
+    assert ranks.run(trained, data, tmp_path, parallel, "never", 2) == ["stopped", "stopped"]
+    assert checkpoints.saved_steps(tmp_path)[-1] < 6
+    assert trained(data, tmp_path, "single", "auto") == "finished"
+    assert largest_difference(tmp_path, alone) < 1e-12
+
+
+# --- really started by torchrun ---------------------------------------------------------------
+
+
+def _start(data: Path, folder: Path, parallel: str, *torchrun: str) -> subprocess.Popen[str]:
+    launch = [sys.executable, "-m", "torch.distributed.run", *torchrun, "-m", "alexnet_edu.cli", "train"]
+    command = [*launch, "--parallel", parallel, "--data", str(data), "--folder", str(folder), *WORDS, *QUICK]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=TIMEOUT_S)[0]
+    finally:
+        process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_all_processes_and_nothing_saved_is_lost(
+    data: Path, alone: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """SIGTERM to torchrun saves first; SIGKILL to one rank ends the others soon."""
+    process = _start(data, tmp_path, "columns", "--standalone", "--nproc-per-node", "2")
+    deadline = time.monotonic() + TIMEOUT_S
+    while last(read(tmp_path / METRICS), "step") is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if number == signal.SIGTERM:
+        process.send_signal(number)
+    else:
+        workers = [p for p in psutil.Process(process.pid).children() if "alexnet_edu.cli" in p.cmdline()]
+        workers[1].send_signal(number)
+    began = time.monotonic()
+    output = _end(process)
+    assert time.monotonic() - began < 60, output
+    if number == signal.SIGTERM:
+        assert 0 < checkpoints.saved_steps(tmp_path)[-1] < 6
+    else:
+        assert process.returncode != 0
+    assert trained(data, tmp_path, "single", "auto") == "finished"
+    assert largest_difference(tmp_path, alone) < 1e-12
+
+
+@pytest.mark.slow
+def test_two_agents_as_two_machines_end_with_the_weights_of_one(
+    data: Path, alone: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    where = ("--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port)
+    agents = [_start(data, tmp_path, "data", *where, "--node-rank", str(rank)) for rank in (0, 1)]
+    outputs = [_end(agent) for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], outputs
+    assert largest_difference(tmp_path, alone) < 1e-12
+
+
+# --- in this process --------------------------------------------------------------------------
+
+
+def test_dropout_is_told_its_part_before_each_step() -> None:
+    group = Single(narrow(variant("paper", 5), 16), torch.device("cpu"), seed=0)
+    first, second = [m for m in group.network.modules() if isinstance(m, Dropout)]
+    group.begin_step(3, 0, 4, 4)
+    whole = first(torch.ones(4, 256))
+    group.begin_step(3, 1, 3, 4)
+    assert torch.equal(first(torch.ones(2, 256)), whole[1:3])
+    assert not torch.equal(second(torch.ones(2, 256)), whole[1:3])  # each has draws of its own
+
+
+@pytest.mark.parametrize(
+    ("parallel", "world", "message"),
+    [
+        ("columns", "", "needs 2 processes, but this process was started alone: torchrun --nproc-per-node 2"),
+        ("columns", "3", "needs 2 processes, but there are 3"),
+        ("data", "", "needs N processes"),
+        ("single", "2", "torchrun started 2 processes: choose --parallel columns or data"),
+        ("pipeline", "", "unknown --parallel 'pipeline'; choose one of single, columns, data"),
+    ],
+)
+def test_a_wrong_number_of_processes_is_said_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, parallel: str, world: str, message: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", world or "0")
+    with pytest.raises(ValueError, match=message), joined(parallel, "cpu"):
+        pass
+
+
+def test_too_few_gpus_are_an_error_and_no_gpu_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="2 processes need as many GPUs, but torch sees 1; choose"):
+        device_of("auto", 1, 2)
+    assert device_of("cpu", 1, 2) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert device_of("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="'toaster' cannot be used here"):
+        device_of("toaster")

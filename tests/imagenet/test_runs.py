@@ -1,0 +1,321 @@
+"""A training as a process of its own: really started, stopped, resumed, found again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexnet_edu.files import DataError, locked
+from alexnet_edu.imagenet import checkpoint as checkpoints
+from alexnet_edu.imagenet import runs
+from alexnet_edu.imagenet.log import METRICS, Follower, append, last
+from alexnet_edu.imagenet.runs import RunError, Status, announced, ask_to_stop, start, status, stop, wait
+from tests import prepared
+
+SMALL = {"narrow": 16, "batch_size": 8, "schedule": "constant", "log_every": 1, "workers": 1}
+LIMIT = 180.0  # seconds; a start takes about five on a quiet machine
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared.small(tmp_path_factory.mktemp("data") / "prepared")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Whatever a test leaves running there is stopped."""
+    yield tmp_path / "run"
+    if status(tmp_path / "run").running:
+        stop(tmp_path / "run", LIMIT)
+
+
+@pytest.fixture(scope="module")
+def ended() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def lines(folder: Path, *rows: dict[str, Any]) -> None:
+    (folder / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def named(folder: Path, pid: int, born: float | None = 1.0, **changes: Any) -> None:
+    """A process.json that names some process."""
+    process = {"pid": pid, "born": born, "host": platform.node(), "time": 10.0, "command": ["a", "b"]}
+    (folder / runs.PROCESS).write_text(json.dumps({**process, "cwd": ".", "output": 0, **changes}))
+
+
+def this_process(folder: Path, **changes: Any) -> None:
+    named(folder, os.getpid(), runs._born(os.getpid()), **changes)
+
+
+def silent(folder: Path, seconds: float) -> None:
+    """The process there was not heard of for so long."""
+    then = time.time() - seconds
+    os.utime(folder / runs.PROCESS, (then, then))
+
+
+START = {"kind": "start", "time": 11.0, "step": 0, "steps": 40}
+STEP = {"kind": "step", "time": 12.0, "step": 7, "epoch": 1.2}
+STOPPED = {"kind": "stop", "time": 13.0, "step": 8, "status": "stopped"}
+
+
+# --- a real one -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_columns_are_started_stopped_resumed_and_finished(data: Path, folder: Path) -> None:
+    assert start(data, folder, parallel="columns", epochs=5, rehearsal_steps=0, **SMALL).running
+    with pytest.raises(RunError, match="is being trained in"):
+        start(data, folder, parallel="columns", **SMALL)
+    assert wait(folder, lambda now: now.step >= 3, LIMIT).steps == 30
+
+    stopped = stop(folder, LIMIT)
+    assert stopped.state == "stopped"
+    assert checkpoints.saved_steps(folder)[-1] == stopped.step >= 3
+    with pytest.raises(RunError, match="holds a run"):
+        start(data, folder, parallel="columns", **SMALL)
+
+    assert runs.resume(folder).running
+    done = wait(folder, seconds=LIMIT)
+    assert (done.state, done.step, done.steps) == ("finished", 30, 30)
+    trained = [row["step"] for row in done.rows if row["kind"] == "step"]
+    assert trained == sorted(set(trained))
+    assert last(done.rows, "final") is not None
+    with pytest.raises(RunError, match="has finished"):
+        runs.resume(folder)
+
+
+@pytest.mark.slow
+def test_it_outlives_the_one_that_started_it_and_is_resumed_after_a_kill(data: Path, folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from alexnet_edu.imagenet.runs import start; "
+        f"start(Path(sys.argv[1]), Path(sys.argv[2]), epochs=400, rehearsal_steps=0, **{SMALL!r})"
+    )
+    subprocess.run([sys.executable, "-c", code, str(data), str(folder)], check=True, timeout=LIMIT)
+    assert wait(folder, lambda now: now.step >= 1, LIMIT).running
+    with pytest.raises(DataError, match="another process"), locked(folder):
+        pass
+    os.kill(json.loads((folder / runs.PROCESS).read_text())["pid"], signal.SIGKILL)
+    assert wait(folder, seconds=LIMIT).state == "died"
+    assert runs.resume(folder).running
+    starts = [row["kind"] for row in status(folder).rows].count("start")
+    assert wait(folder, lambda now: [r["kind"] for r in now.rows].count("start") > starts, LIMIT).running
+    ask_to_stop(folder)
+    assert status(folder).stopping
+    assert wait(folder, seconds=LIMIT).state == "stopped"
+
+
+@pytest.mark.slow
+def test_a_rehearsal_says_how_fast_and_leaves_no_run(data: Path, folder: Path) -> None:
+    text = runs.rehearse(data, folder, steps=2, epochs=2, **SMALL)
+    assert text.startswith("rehearsal of 2 steps: ")
+    assert [row["kind"] for row in status(folder).rows] == ["rehearsal"]
+    assert status(folder).state == "none"
+    start(data / "not there", folder, **SMALL)
+    died = wait(folder, seconds=LIMIT)
+    assert (died.state, died.why.startswith("there is no folder ")) == ("died", True)
+    assert "Traceback" not in died.why
+    with pytest.raises(RunError, match="unknown variant 'paperr'"):
+        runs.rehearse(data, folder, variant="paperr", **SMALL)
+
+
+# --- what a folder says -----------------------------------------------------------------------
+
+
+def test_nothing_has_been_trained(tmp_path: Path) -> None:
+    assert status(tmp_path / "not there") == Status(tmp_path / "not there", "none")
+    with pytest.raises(RunError, match="holds no run"):
+        runs.resume(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_the_last_word_is_the_trainings(tmp_path: Path, end: str) -> None:
+    lines(tmp_path, START, STEP, {**STOPPED, "status": end})
+    this_process(tmp_path)  # about to end, or a test's own
+    now = status(tmp_path)
+    assert (now.state, now.step, now.steps) == (end, 8, 40)
+    (tmp_path / runs.PROCESS).unlink()
+    assert status(tmp_path).state == end
+
+
+def test_a_last_word_from_before_this_process_does_not_count(tmp_path: Path, ended: int) -> None:
+    lines(tmp_path, START, {**STOPPED, "time": 9.0})
+    this_process(tmp_path)
+    assert status(tmp_path).running
+    with pytest.raises(RunError, match="is being trained in"):
+        runs.resume(tmp_path)
+    named(tmp_path, ended)
+    assert status(tmp_path).state == "died"
+
+
+def test_a_number_that_another_process_has_now_is_not_this_training(tmp_path: Path) -> None:
+    lines(tmp_path, START, STEP)
+    for born in (1.0, None):
+        named(tmp_path, os.getpid(), born)
+        assert status(tmp_path).state == "died"
+
+
+def test_a_process_that_nobody_has_taken_note_of_is_dead() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        deadline = time.monotonic() + 60
+        while runs._born(child.pid) is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert child.returncode is None  # it has not been waited for
+
+
+def test_the_last_word_is_read_after_it_was_asked_whether_the_process_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines(tmp_path, START, STEP)
+    named(tmp_path, 1)
+
+    def ends(*_: object) -> bool:
+        append(tmp_path / METRICS, "stop", step=8, status="finished")
+        return False
+
+    monkeypatch.setattr(runs._Process, "lives", ends)
+    assert status(tmp_path, Follower(tmp_path / METRICS).rows).state == "finished"
+
+
+def test_it_says_why_it_ended(tmp_path: Path, ended: int) -> None:
+    lines(tmp_path, START, {**STOPPED, "status": "diverged", "why": "too fast"})
+    assert (status(tmp_path).state, status(tmp_path).why) == ("diverged", "too fast")
+    lines(tmp_path, START, STEP)
+    earlier = b"alexnet-edu: an old complaint\n"
+    (tmp_path / runs.OUTPUT).write_bytes(earlier + b"one\n\nKilled by nobody\n")
+    named(tmp_path, ended, output=len(earlier))
+    assert status(tmp_path).why == "one\nKilled by nobody"
+    (tmp_path / runs.OUTPUT).write_bytes(earlier)
+    assert "may have been killed" in status(tmp_path).why
+
+
+def test_a_damaged_process_file_is_as_none(tmp_path: Path) -> None:
+    lines(tmp_path, START, STEP, STOPPED)
+    (tmp_path / runs.PROCESS).write_text('{"pid": 3')
+    assert status(tmp_path).state == "stopped"
+    with pytest.raises(RunError, match="give its command again, with --resume auto"):
+        runs.resume(tmp_path)
+
+
+# --- another machine ----------------------------------------------------------------------------
+
+
+def test_another_machines_training_lives_while_it_is_heard_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines(tmp_path, START, STEP)
+    named(tmp_path, 1, host="gpu-box")
+    now = status(tmp_path)
+    assert (now.running, now.where) == (True, "process 1 on gpu-box")
+    with pytest.raises(RunError, match="still trains after"):
+        wait(tmp_path, seconds=0)
+    for begin in (lambda: runs.resume(tmp_path), lambda: announced(tmp_path, ["train"]).__enter__()):
+        with pytest.raises(RunError, match=r"gpu-box.*force"):
+            begin()
+    launched: list[list[str]] = []
+    monkeypatch.setattr(runs, "_launch", lambda folder, command, cwd: launched.append(command))
+    runs.resume(tmp_path, force=True)
+    silent(tmp_path, runs.SILENT_S + 1)
+    assert status(tmp_path).state == "died"
+    runs.resume(tmp_path)
+    assert launched == [["a", "b", "--resume", "auto", "--force"], ["a", "b", "--resume", "auto"]]
+
+
+def test_a_training_is_heard_of_while_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "BEAT_S", 0.01)
+    with announced(tmp_path, ["train"]):
+        silent(tmp_path, 1000)
+        deadline = time.monotonic() + 30
+        while time.time() - (tmp_path / runs.PROCESS).stat().st_mtime > 500:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+# --- what the training says of itself ------------------------------------------------------------
+
+
+def test_a_training_from_a_terminal_can_be_resumed_from_a_notebook(tmp_path: Path) -> None:
+    with announced(tmp_path, ["train", "--folder", "runs/x"]) as asked:
+        process = json.loads((tmp_path / runs.PROCESS).read_text())
+        assert process["pid"] == os.getpid()
+        assert process["command"] == [sys.executable, "-m", "alexnet_edu.cli", "train", "--folder", "runs/x"]
+        assert process["cwd"] == str(Path.cwd())
+        assert not asked()
+        ask_to_stop(tmp_path)
+        assert asked()
+    with announced(tmp_path, ["train"]) as asked:  # the same process once more
+        assert asked(), "a stop that came while it was starting is not forgotten"
+
+
+def test_several_processes_are_started_again_by_torchrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with announced(tmp_path, ["train"]):
+        command = json.loads((tmp_path / runs.PROCESS).read_text())["command"]
+    assert command[1:4] == ["-m", "torch.distributed.run", "--standalone"]
+    assert command[command.index("--nproc-per-node") + 1 :] == ["2", "-m", "alexnet_edu.cli", "train"]
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        named(tmp_path, other.pid, runs._born(other.pid))
+        lines(tmp_path, START)
+        for force in (False, True):  # what is seen to live cannot be overridden
+            with pytest.raises(RunError, match=f"process {other.pid} trains in"):
+                announced(tmp_path, ["train"], force).__enter__()
+        other.communicate(b"\n")
+    (tmp_path / runs.STOP).touch()
+    with announced(tmp_path, ["train"]) as asked:  # the other has ended
+        assert not asked(), "it was meant for the other"
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"parallel": "rows"}, "unknown parallel='rows'"),
+        ({"parallel": "columns", "processes": 3}, "takes 2 processes, not 3"),
+        ({"resume": "auto"}, "resumed by `resume`"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_starts(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        start(tmp_path, tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_cores_are_shared_out_unless_the_user_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "usable_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    one, two = (runs._command(Path("d"), Path("f"), form, None, {}) for form in ("single", "columns"))
+    assert runs._environment(two)["OMP_NUM_THREADS"] == "4"
+    assert runs._environment(one)["OMP_NUM_THREADS"] == "8"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert runs._environment(two)["OMP_NUM_THREADS"] == "3"
+
+
+def test_settings_become_options() -> None:
+    settings = {"batch_size": 16, "tensorboard": True, "compile": False, "rate": None}
+    command = runs._command(Path("/d"), Path("/f"), "data", 3, settings)
+    assert command[command.index("--nproc-per-node") + 1] == "3"
+    words = "train --parallel data --data /d --folder /f --batch-size 16 --tensorboard"
+    assert command[command.index("train") :] == words.split()

@@ -1,119 +1,74 @@
-"""The drawings of notebook 08: numbers in, marks on the given `Axes` out."""
+"""Lesson 08, neighbours: labels and neighbours of an image, precision of searches and codes, a map.
+
+`neighbour_explorer` stands at the end.
+"""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
+from torch import Tensor
 
-from alexnet_edu.show.plots import FONT_SIZE, NEUTRAL
+from alexnet_edu import paper
+from alexnet_edu.data.images import Images
+from alexnet_edu.show import plots
+from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider, upload
+from alexnet_edu.show.photograph import photograph_from_bytes
+from alexnet_edu.show.plots import BLUE, FONT_SIZE, GREEN, NEUTRAL, ORANGE, PINK, SKY, YELLOW, Style
+from alexnet_edu.studies.neighbours import as_vectors, nearest
+from alexnet_edu.studies.networks import Network
 
 TRUE_COLOR, OTHER_COLOR = "#ffaaaa", "#aaaaff"  # shownet.py, plot_predictions
-SAME, ANOTHER = "#0072B2", "#D55E00"  # frames: of the query's class, of another
-# Okabe and Ito's colours (a brown for the yellow, which is pale as a dot), two of them twice: every class has
-# a marker of its own, so that the ten are told apart without colour, too.
-CLASS_MARKS = tuple(
-    (color, marker)
-    for color, marker in zip(
-        (
-            "#0072B2",
-            "#E69F00",
-            "#009E73",
-            "#D55E00",
-            "#CC79A7",
-            "#56B4E9",
-            "#000000",
-            "#8C6D1F",
-            "#0072B2",
-            "#D55E00",
-        ),
-        "osD^vPX*<>",
-        strict=True,
-    )
-)
-CODE_STYLES = {  # (source, kind): colour, marker, line
-    ("features", "auto-encoder"): ("#0072B2", "o", "-"),
-    ("features", "random"): ("#56B4E9", "^", "--"),
-    ("pixels", "auto-encoder"): ("#D55E00", "s", "-"),
-    ("pixels", "random"): ("#E69F00", "D", "--"),
+# Every class has a marker of its own, so that ten are told apart without colour, too.
+CLASS_COLORS = (BLUE, YELLOW, GREEN, ORANGE, PINK, SKY, "#000000", "#8C6D1F", BLUE, ORANGE)
+CLASS_STYLES = tuple(Style(c, marker=m) for c, m in zip(CLASS_COLORS, "osD^vPX*<>", strict=True))
+CODE_STYLES = {
+    "auto-encoder, features": Style(BLUE, "-", "o"),
+    "random planes, features": Style(SKY, "--", "^"),
+    "auto-encoder, pixels": Style(ORANGE, "-", "s"),
+    "random planes, pixels": Style(YELLOW, "--", "D"),
 }
+LAYER_WORDS = {-1: " (what it says to each class)", -2: " (last hidden layer)"}
+
+# --- pictures --------------------------------------------------------------------------------
 
 
 def draw_image(
-    ax: Axes,
-    pixels: ArrayLike,
-    title: str = "",
-    *,
-    frame: str | None = None,
-    dashed: bool = False,
-    size: float = FONT_SIZE,
+    ax: Axes, pixels: ArrayLike, title: str = "", *, same: bool | None = None, size: float = FONT_SIZE
 ) -> None:
-    """An image (3, H, W) uint8 with a coloured frame, dashed so that it is told apart without colour."""
-    ax.imshow(np.asarray(pixels).transpose(1, 2, 0), interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_title(title, fontsize=size, pad=3)
-    for spine in ax.spines.values():
-        spine.set_visible(frame is not None)
-        if frame is not None:
-            spine.set(color=frame, linewidth=3, linestyle=(0, (2, 1.2)) if dashed else "-")
+    """An image (3, H, W) uint8. same: whether it has the class of the query."""
+    plots.images(ax, pixels)
+    ax.set_title(title, fontsize=size, pad=3, loc="center")
+    if same is not None:
+        color, line = (BLUE, "-") if same else (ORANGE, (0, (2, 1.2)))
+        ax.spines[:].set(visible=True, color=color, linewidth=3, linestyle=line)
 
 
 def draw_bars(
     ax: Axes, names: Sequence[str], probabilities: Sequence[float], true: str | None, size: float = FONT_SIZE
 ) -> None:
     """Labels and their probabilities, the most probable on top, as in Figure 4: the true one reddish."""
-    places = range(len(names))
     colors = [TRUE_COLOR if name == true else OTHER_COLOR for name in names]
-    ax.barh(places, probabilities, color=colors, edgecolor=NEUTRAL, linewidth=0.5)
+    plots.bars(ax, dict(zip(names, probabilities, strict=True)), colors=colors)
     for place, (name, value) in enumerate(zip(names, probabilities, strict=True)):
         mark = " ✓" if name == true else ""
         ax.text(0.02, place, f"{name}{mark}  {value:.0%}", va="center", fontsize=size)
-    ax.set_xlim(0, 1)
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.set(xlim=(0, 1), xticks=[], yticks=[])
+    ax.spines["bottom"].set_visible(False)
 
 
 def draw_precisions(ax: Axes, precisions: Mapping[str, Sequence[float]], chance: float) -> None:
-    """One bar for each place of search, its networks as dots, and chance as a line. Shares, 0–1."""
-    for place, (name, values) in enumerate(precisions.items()):
-        mean = statistics.fmean(values)
-        ax.bar(
-            place,
-            mean,
-            color="#E69F00" if name == "pixels" else "#56B4E9",
-            hatch="//" if name == "pixels" else None,
-            edgecolor=NEUTRAL,
-            linewidth=0.6,
-        )
-        ax.plot([place] * len(values), values, ".", color="black", markersize=5)
-        ax.annotate(
-            f"{mean:.0%}",
-            (place, max(values)),
-            xytext=(0, 5),
-            textcoords="offset points",
-            ha="center",
-            fontsize=FONT_SIZE,
-        )
-    ax.axhline(chance, color=NEUTRAL, linestyle=":", linewidth=1.4)
-    ax.annotate(
-        "chance",
-        (len(precisions) - 0.55, chance),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=FONT_SIZE - 1,
-        color="black",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
-    )
-    ax.set_xticks(range(len(precisions)), list(precisions))
-    ax.set_ylim(0, 1.12 * max(max(values) for values in precisions.values()))
-    ax.yaxis.set_major_formatter(_percent)
+    """Where neighbours are searched -> precision (0–1) of each network, and chance as a line."""
+    plots.strip(ax, precisions, form="{:.0%}", upright=True)
+    plots.level(ax, chance, "chance")
+    plots.frame(ax, percent="y")
+    ax.set_ylim(bottom=0)
 
 
 def draw_codes(
@@ -124,49 +79,38 @@ def draw_codes(
 ) -> None:
     """Precision, or recall, against the bits of a code: a line through the means, a dot for each run.
 
-    values: (source, kind) of `CODE_STYLES` -> for each number of bits its runs. exact: label -> a level.
+    values: (source, kind) -> for each number of bits its runs. exact: words -> a level.
     """
-    for key, groups in values.items():
-        color, marker, line = CODE_STYLES[key]
-        label = f"{'auto-encoder' if key[1] == 'auto-encoder' else 'random planes'}, {key[0]}"
-        ax.plot(
-            bits,
-            [statistics.fmean(group) for group in groups],
-            line,
-            marker=marker,
-            color=color,
-            label=label,
-            markersize=6,
-        )
-        for place, group in zip(bits, groups, strict=True):
-            ax.plot([place] * len(group), group, ".", color=color, alpha=0.45, markersize=4)
-    for label, level in exact.items():
-        ax.axhline(level, color=NEUTRAL, linewidth=1, linestyle=":")
-        ax.annotate(
-            label, (bits[0], level), xytext=(0, 3), textcoords="offset points", fontsize=FONT_SIZE - 1
-        )
+    words = {"auto-encoder": "auto-encoder", "random": "random planes"}
+    runs = {f"{words[kind]}, {source}": (bits, np.transpose(rows)) for (source, kind), rows in values.items()}
+    plots.lines(ax, runs, spread="marks", styles=CODE_STYLES)
+    for name, value in exact.items():
+        plots.level(ax, value, name)
+    plots.frame(ax, percent="y")
     ax.set_xscale("log", base=2)
-    ax.set_xticks(bits, [str(b) for b in bits])
-    ax.minorticks_off()
-    ax.yaxis.set_major_formatter(_percent)
+    ax.set_xticks(bits, [str(b) for b in bits], minor=False)
     ax.set_ylim(bottom=0)
 
 
 def draw_batches(ax: Axes, rows: Sequence[Mapping[str, float]], kept: int) -> None:
     """How many of the true nearest the search of findsimilar.py finds, against the number of batches."""
     batches = [row["batches"] for row in rows]
-    ax.plot(batches, [row["expected"] for row in rows], "-", color=NEUTRAL, label="expected, shuffled")
-    for name, color, marker, label in (
-        ("shuffled", "#0072B2", "o", "measured, shuffled"),
-        ("in_order", "#D55E00", "s", "measured, in class order"),
-    ):
-        ax.plot(batches, [row[name] for row in rows], marker, color=color, label=label, markersize=6)
-    ax.axhline(kept, color=NEUTRAL, linestyle=":", linewidth=1)
+    shown = {
+        "expected, shuffled": "expected",
+        "measured, shuffled": "shuffled",
+        "measured, in class order": "in_order",
+    }
+    series = {words: (batches, [row[name] for row in rows]) for words, name in shown.items()}
+    plots.lines(ax, series)
+    for line in ax.lines[1:]:
+        line.set_linestyle("")
+    ax.lines[0].set_marker("")
+    plots.level(ax, kept)
     ax.set_xscale("log")
     ax.set_xticks(batches, [f"{int(b):,}" for b in batches])
     ax.minorticks_off()
     ax.set_ylim(0, kept * 1.06)
-    ax.legend(frameon=False, fontsize=FONT_SIZE, loc="lower right")
+    ax.legend(loc="lower right")
 
 
 def draw_map(
@@ -177,19 +121,113 @@ def draw_map(
     centers: (classes, 2), where the names of the classes stand; none without it, for a legend.
     """
     points, labels = np.asarray(points), np.asarray(labels)
-    for label, name in enumerate(classes):
-        color, marker = CLASS_MARKS[label % len(CLASS_MARKS)]
-        own = points[labels == label]
-        ax.plot(*own.T, marker, color=color, markersize=4, alpha=0.65, markeredgewidth=0, label=name)
+    for label, (name, style) in enumerate(zip(classes, plots.styled(classes, CLASS_STYLES), strict=True)):
+        look: dict[str, Any] = {"markersize": 4, "alpha": 0.65, "markeredgewidth": 0, "label": name}
+        ax.plot(*points[labels == label].T, style.marker, color=style.color, **look)
+    behind = {"facecolor": "white", "edgecolor": NEUTRAL, "alpha": 0.85, "pad": 1.5, "linewidth": 0.4}
     for name, (x, y) in zip(classes, np.asarray(centers), strict=True) if centers is not None else ():
         if np.isfinite(x):
-            box = {"facecolor": "white", "edgecolor": NEUTRAL, "alpha": 0.85, "pad": 1.5, "linewidth": 0.4}
-            ax.text(x, y, name, ha="center", va="center", fontsize=FONT_SIZE - 2, bbox=box)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_color("#C0C0C0")
+            ax.text(x, y, name, ha="center", va="center", fontsize=FONT_SIZE - 2, bbox=behind)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="#C0C0C0")
 
 
-def _percent(share: float, _: object = None) -> str:
-    return f"{100 * share:.6g}%"
+# --- the explorer ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Query:
+    """One image that is looked for. pixels: (3, H, W) uint8. label: None where nobody knows it."""
+
+    pixels: Tensor
+    label: int | None
+    name: str
+
+
+class LastChosen:
+    """The image that was chosen last: one of the test images, or one that the reader gave."""
+
+    def __init__(self, test: Images) -> None:
+        self.test = test
+        self._image: int | None = None
+        self._upload: Any = ()
+        self._query: Query | None = None
+
+    def query(self, image: int, upload: Any) -> Query:
+        """image: place in `test`. upload: the value of an upload button. Whichever has changed is taken."""
+        if upload and upload != self._upload:
+            self._upload = upload  # also where it cannot be read, so that the slider works afterwards
+            name, content = upload[0]["name"], bytes(upload[0]["content"])
+            pixels = photograph_from_bytes(content, name, self.test.pixels.shape[2])
+            self._query, self._image = Query(pixels, None, f"your image {name}"), image
+        elif image != self._image or self._query is None:
+            self._query = Query(self.test.pixels[image], int(self.test.labels[image]), f"test image {image}")
+            self._image = image
+        return self._query
+
+
+def neighbour_explorer(
+    network: Network,
+    searched: Images,
+    test: Images,
+    *,
+    k: int = paper.FIGURE4_NEIGHBOURS,
+    **start: Any,
+) -> PictureWidget:
+    """An image, its most probable labels, and its nearest training images by a layer and by pixels.
+
+    searched: training images to search, a few thousand, so that every layer fits into memory. test: images to
+    choose from. start: image and layer, the last hidden one if not given. A file that the reader gives is cut
+    and shrunk to their size (§2). Raises ValueError for an unknown layer or image.
+    """
+    chosen = LastChosen(test)
+    vectors = cache(lambda layer: network.features(searched.pixels, layer))
+    layers = dict(zip(network.layers, network.layers, strict=True))
+    for place, words in LAYER_WORDS.items():
+        layers[network.layers[place]] += words
+
+    def draw(
+        image: int = slider("Test image", range(len(test)), 0, "which image is shown"),
+        layer: str = choice("Layer", layers, network.hidden, "searched in"),
+        given: tuple[Any, ...] = upload(
+            "Your own image", "a photograph; its middle is taken and made as small as the others"
+        ),
+    ) -> Drawing:
+        query = chosen.query(image, given)
+        pixels = query.pixels[None]
+        rows = {
+            f"layer {layer}": nearest(network.features(pixels, layer), vectors(layer), k).index[0],
+            "pixels": nearest(as_vectors(pixels), as_vectors(searched.pixels), k).index[0],
+        }
+        return _draw_neighbours(network, query, searched, rows)
+
+    return explorer(draw, notice="searching …", **start)
+
+
+def _draw_neighbours(network: Network, query: Query, searched: Images, rows: Mapping[str, Tensor]) -> Drawing:
+    """rows: where neighbours were searched -> their places among the images searched, (k,)."""
+    k = len(rows["pixels"])
+    figure, grid = plots.panels(2, k + 1, height=4.4, width_ratios=[1.5, *[1] * k])
+    figure.set_layout_engine("constrained", h_pad=0.2)  # room for the words above each row
+    best = network.probabilities(query.pixels[None])[0].topk(min(paper.FIGURE4_LABELS, len(network.classes)))
+    names = [network.classes[i] for i in best.indices]
+    true = None if query.label is None else network.classes[query.label]
+    draw_image(grid[0][0], query.pixels, query.name if len(query.name) <= 22 else f"{query.name[:21]}…")
+    draw_bars(grid[1][0], names, best.values.tolist(), true, FONT_SIZE - 1)
+    sentences = []
+    for axes, (where, index) in zip(grid, rows.items(), strict=True):
+        labels = searched.labels[index]
+        same = [None] * k if query.label is None else (labels == query.label).tolist()
+        count = "" if query.label is None else f", {sum(same)} of {k} of its class"
+        for ax, i, label, alike in zip(axes[1:], index, labels, same, strict=True):
+            draw_image(ax, searched.pixels[i], searched.classes[label], same=alike, size=FONT_SIZE - 2)
+        words = f"nearest in {where}{count}"
+        above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
+        axes[1].annotate(words, (0, 1), (-3, 20), **above).set_in_layout(False)
+        sentences.append(f"nearest in {where}: {', '.join(searched.classes[i] for i in labels)}{count}")
+    note = f"{'SYNTHETIC images; ' * searched.synthetic}among {len(searched):,} training images"
+    figure.supxlabel(f"{note}; frame: solid its class, dashed another", x=0.99, ha="right", fontsize=9)
+    label = "" if true is None else f" of class {true}"
+    guess = f"{query.name},{label} taken for {names[0]} ({best.values[0]:.0%})"
+    plots.heading(figure, guess)
+    return figure, f"{guess}; {'; '.join(sentences)}; {note}."

@@ -1,23 +1,29 @@
-"""The drawings of notebook 11: numbers in, marks on the given `Axes` out."""
+"""Lesson 11, results: averages of patches and of networks, pre-training, and the paper's Table 2.
+
+`results_explorer` stands at the end.
+"""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from alexnet_edu.show.plots import FONT_SIZE, NEUTRAL
+from alexnet_edu.show import plots
+from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
+from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, SKY, YELLOW, Style, frame
+from alexnet_edu.studies import result_records as results
 
-CHOSEN = "#D55E00"
-BARS = {"top-1": ("#56B4E9", ""), "top-5": ("#F0E442", "//")}  # colour, hatch
-STYLES = (("#0072B2", "o", "-"), ("#E69F00", "^", "--"), ("#009E73", "s", "-."))  # colour, marker, line
+CHOSEN = ORANGE
+BARS = {"top-1": (SKY, ""), "top-5": ("#F0E442", "//")}  # colour, hatch
+STYLES = (Style(BLUE, "-", "o"), Style(YELLOW, "--", "^"), Style(GREEN, "-.", "s"))
+VIEWS = {"ten": "ten patches", "centre": "the centre alone"}
 
-
-def _percent(share: float, _: object = None) -> str:
-    """A tick label with as many digits as it needs: 27.5%, 27%."""
-    return f"{100 * share:.6g}%"
+# --- pictures --------------------------------------------------------------------------------
 
 
 def draw_subsets(
@@ -27,99 +33,132 @@ def draw_subsets(
 
     errors: label -> size -> errors (0–1) of all subsets of that size. chosen: the size to point out.
     """
-    for shift, (label, by_size) in enumerate(errors.items()):
-        color, marker, line = STYLES[shift % len(STYLES)]
-        place = 0.16 * (shift - (len(errors) - 1) / 2)
+    means = {}
+    for place, (label, by_size) in enumerate(errors.items()):
+        shift = 0.16 * (place - (len(errors) - 1) / 2)
         for size, values in by_size.items():
-            ax.plot([size + place] * len(values), values, ".", color=color, alpha=0.25, markersize=4)
-        sizes = list(by_size)
-        means = [statistics.fmean(by_size[size]) for size in sizes]
-        ax.plot(
-            [s + place for s in sizes], means, line, marker=marker, color=color, label=label, markersize=5
-        )
-        if chosen is not None and chosen in by_size:
-            at = (chosen + place, statistics.fmean(by_size[chosen]))
-            ax.plot(
-                *at, "o", markersize=13, markerfacecolor="none", markeredgecolor=CHOSEN, markeredgewidth=2.2
-            )
-            ax.annotate(
-                f"{at[1]:.1%}",
-                at,
-                xytext=(9, 9),
-                textcoords="offset points",
-                color=CHOSEN,
-                fontsize=FONT_SIZE,
-                fontweight="bold",
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
-            )
+            dot: dict[str, Any] = {"color": STYLES[place].color, "alpha": 0.25, "markersize": 4}
+            ax.plot([size + shift] * len(values), values, ".", **dot)
+            if size == chosen:
+                _point_out(ax, (size + shift, fmean(values)))
+        means[label] = [size + shift for size in by_size], [fmean(values) for values in by_size.values()]
+    plots.lines(ax, means, styles=STYLES)
     ax.set_xticks(sorted({size for by_size in errors.values() for size in by_size}))
-    ax.yaxis.set_major_formatter(_percent)
-    ax.grid(axis="y", color=NEUTRAL, alpha=0.15)
+    frame(ax, percent="y", grid="y")
+
+
+def _point_out(ax: Axes, at: tuple[float, float]) -> None:
+    ax.plot(*at, "o", color=CHOSEN, markersize=13, markerfacecolor="none", markeredgewidth=2.2)
+    look = {"color": CHOSEN, "fontweight": "bold", "bbox": plots.BEHIND_WORDS}
+    plots.note(ax, f"{at[1]:.1%}", at, (9, 9), **look)
 
 
 def draw_paired(ax: Axes, errors: Mapping[str, Sequence[float]]) -> None:
-    """Columns of errors (0–1), those of one seed or problem joined by a thin line, a bar at each mean."""
-    places = range(len(errors))
-    for series in zip(*errors.values(), strict=True):
-        ax.plot(places, series, "-", color=NEUTRAL, alpha=0.35, linewidth=0.8)
-    for place, values in zip(places, errors.values(), strict=True):
-        color, marker, _ = STYLES[0]
-        ax.plot([place] * len(values), values, marker, color=color, alpha=0.75, markersize=6)
-        mean = statistics.fmean(values)
-        ax.plot([place - 0.2, place + 0.2], [mean, mean], color=CHOSEN, linewidth=2.6)
-        ax.annotate(
-            f"{mean:.1%}",
-            (place + 0.23, mean),
-            va="center",
-            fontsize=FONT_SIZE,
-            color=CHOSEN,
-            fontweight="bold",
-        )
-    ax.set_xticks(places, list(errors))
-    ax.set_xlim(-0.5, len(errors) - 0.25)
-    ax.yaxis.set_major_formatter(_percent)
-    ax.grid(axis="y", color=NEUTRAL, alpha=0.15)
+    """Columns of errors (0–1) with a bar at each mean; those of one seed or problem are joined by a line."""
+    ax.plot(np.array(list(errors.values())), "-", color=NEUTRAL, alpha=0.35, linewidth=0.8)
+    plots.strip(ax, errors, upright=True, styles=STYLES[:1])
+    frame(ax, percent="y", grid="y")
 
 
 def draw_choices(ax: Axes, errors: Sequence[Sequence[float]], baseline: Sequence[float]) -> None:
     """For each problem the errors (0–1) of all choices of networks, their mean, and a baseline to compare."""
-    color, marker, _ = STYLES[0]
-    for place, (values, before) in enumerate(zip(errors, baseline, strict=True), start=1):
-        mean = statistics.fmean(values)
-        label = "one from scratch" if place == 1 else None
-        ax.plot([place], [before], "D", color=NEUTRAL, markerfacecolor="white", markersize=6, label=label)
-        ax.plot([place, place], [before, mean], color=NEUTRAL, linewidth=0.8, alpha=0.6)
-        ax.plot([place] * len(values), values, marker, color=color, alpha=0.4, markersize=4)
-        label = "chosen: mean" if place == 1 else None
-        ax.plot([place - 0.3, place + 0.3], [mean, mean], color=CHOSEN, linewidth=2.6, label=label)
-    ax.set_xticks(range(1, len(errors) + 1))
-    ax.set_xlim(0.4, len(errors) + 0.6)
-    ax.yaxis.set_major_formatter(_percent)
-    ax.grid(axis="y", color=NEUTRAL, alpha=0.15)
-    ax.legend(fontsize=FONT_SIZE - 2, frameon=False, loc="upper right")
+    problems = {str(problem): values for problem, values in enumerate(errors, start=1)}
+    for place, (values, before) in enumerate(zip(errors, baseline, strict=True)):
+        ax.plot([place, place], [before, fmean(values)], color=NEUTRAL, linewidth=0.8, alpha=0.6)
+    plots.strip(ax, problems, upright=True, styles=STYLES[:1])
+    ax.plot([], [], color=BLUE, linewidth=2.5, label="chosen: mean")
+    ax.plot(baseline, "D", color=NEUTRAL, markerfacecolor="white", label="one from scratch")
+    frame(ax, percent="y", grid="y", legend="upper right")
 
 
 def draw_published(ax: Axes, rows: Mapping[str, tuple[float, float]], chosen: str | None = None) -> None:
     """Top-1 and top-5 error in percent of each row as bars, the first on top; `chosen` is pointed out."""
-    for place, (row, (top1, top5)) in enumerate(rows.items()):
-        marked = row == chosen
-        for shift, value, (color, hatch) in zip((-0.19, 0.19), (top1, top5), BARS.values(), strict=True):
-            edge, width = (CHOSEN, 2.4) if marked else (NEUTRAL, 0.6)
-            ax.barh(
-                place + shift,
-                value,
-                0.36,
-                color=color,
-                edgecolor=edge,
-                linewidth=width,
-                hatch=hatch,
-            )
-            ax.annotate(f"{value:.1f}", (value + 0.6, place + shift), va="center", fontsize=FONT_SIZE - 1)
-    ax.set_yticks(range(len(rows)), list(rows), fontsize=FONT_SIZE)
+    edges = [(CHOSEN, 2.4) if row == chosen else (NEUTRAL, 0.6) for row in rows]
+    colors, widths = zip(*edges, strict=True)
+    for shift, values, (color, hatch) in zip(
+        (-0.19, 0.19), zip(*rows.values(), strict=True), BARS.values(), strict=True
+    ):
+        places = [place + shift for place in range(len(rows))]
+        look: dict[str, Any] = {"edgecolor": colors, "linewidth": widths, "hatch": hatch}
+        ax.bar_label(ax.barh(places, values, 0.36, color=color, **look), fmt="{:.1f}", padding=4)
+    plots.rows(ax, list(rows))
     ax.set_ylim(len(rows) - 0.35, -1.05)  # room for the legend
     ax.set_xlim(0, 1.22 * max(top1 for top1, _ in rows.values()))
-    handles = [
-        Patch(facecolor=color, edgecolor=NEUTRAL, hatch=hatch, label=label)
-        for label, (color, hatch) in BARS.items()
-    ]
-    ax.legend(handles=handles, fontsize=FONT_SIZE - 2, frameon=False, loc="upper right", ncols=2)
+    keys = [Patch(facecolor=c, edgecolor=NEUTRAL, hatch=h, label=name) for name, (c, h) in BARS.items()]
+    ax.legend(handles=keys, loc="upper right", ncols=2)
+
+
+# --- the explorer ----------------------------------------------------------------------------------
+
+
+def results_explorer(record: Mapping[str, Any], **start: Any) -> PictureWidget:
+    """Errors of averages in the record, over all choices of networks, beside the paper's Table 2.
+
+    start: plain and starred, how many networks from scratch and how many pre-trained ones; view, a key of
+    `VIEWS`. Raises ValueError where the record has fewer.
+    """
+    plan = record["plan"]
+
+    def draw(
+        plain: int = slider(
+            "From scratch", range(plan["plain"] + 1), 1, "networks that saw the problem's images alone"
+        ),
+        starred: int = slider(
+            "Pre-trained (*)", range(plan["starred"] + 1), 0, "networks first trained on other classes"
+        ),
+        view: str = choice("Patches", VIEWS, "ten", "what is averaged"),
+    ) -> Drawing:
+        figure, ((left, middle, right),) = plots.panels(1, 3, height=3.9, width_ratios=[1.15, 1, 1])
+        words = f"{plain} from scratch, {starred} pre-trained, {VIEWS[view]}"
+        sentences = [
+            _draw_members(left, record, plain, view),
+            _draw_problems(middle, record, plain, starred, view),
+            _draw_paper(right, plain, starred),
+        ]
+        note = "SYNTHETIC images, " if record["provenance"]["data"]["synthetic"] else ""
+        plots.heading(figure, f"averaged: {words} ({note}recorded)")
+        return figure, f"{words}: {'; '.join(sentences)}."
+
+    return explorer(draw, **start)
+
+
+def _draw_members(ax: Axes, record: Mapping[str, Any], plain: int, view: str) -> str:
+    """All classes: there is no pre-training here, and `plain` networks are averaged."""
+    sizes = range(1, record["plan"]["networks"] + 1)
+    by_size = {size: results.subset_errors(record, size, view) for size in sizes}
+    draw_subsets(ax, {"mean": by_size}, chosen=plain)
+    _fix_limits(ax, [e for by in record["members"]["subsets"].values() for es in by.values() for e in es])
+    frame(ax, "all ten classes, all images", "networks averaged, from scratch", "test error")
+    if not plain:
+        return "on all ten classes nothing is averaged"
+    return f"on all ten classes {fmean(by_size[plain]):.1%} on the mean of {len(by_size[plain])} choices"
+
+
+def _draw_problems(ax: Axes, record: Mapping[str, Any], plain: int, starred: int, view: str) -> str:
+    title = f"five classes, {record['plan']['few']} images each"
+    if not plain + starred:
+        ax.text(0.5, 0.5, "choose a network", ha="center", transform=ax.transAxes)
+        plots.bare(ax)
+        frame(ax, title, "problem")
+        return "on the problems no network is chosen"
+    errors = results.mixed_errors(record, plain, starred, view)
+    draw_choices(ax, errors, results.row_errors(record, "1 CNN", view))
+    _fix_limits(
+        ax, [e for p in record["problems"] for by in p["mixed"].values() for es in by.values() for e in es]
+    )
+    frame(ax, title, "problem")
+    mean = fmean(fmean(values) for values in errors)
+    return f"on {len(errors)} problems of five classes {mean:.1%} on the mean"
+
+
+def _fix_limits(ax: Axes, errors: Sequence[float]) -> None:
+    """The same scale whatever is chosen, with room for a legend, so that what moves is the error."""
+    low, high = min(errors), max(errors)
+    ax.set_ylim(low - 0.05 * (high - low), high + 0.25 * (high - low))
+
+
+def _draw_paper(ax: Axes, plain: int, starred: int) -> str:
+    row = next((name for name, numbers in results.ROWS.items() if numbers == (plain, starred)), None)
+    draw_published(ax, results.PUBLISHED, row)
+    frame(ax, "the paper, Table 2", "validation error, %")
+    return f"the paper has {row}: {results.PUBLISHED[row]}" if row else "the paper has no such row"

@@ -30,8 +30,7 @@ from alexnet_edu.data.cifar10 import figure_note, load_cifar10
 from alexnet_edu.environment import current_scale, results_dir, weights_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import kernels as kernel_plots
-from alexnet_edu.lessons.kernel_widgets import excitation_explorer, specialization_explorer, training_explorer
+from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.model.kernel_net import kernel_net
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies import specialization_records as records
@@ -44,7 +43,6 @@ from alexnet_edu.studies.kernels import (
     pictures,
     pooled,
     silent,
-    tiled,
     tuning,
 )
 from alexnet_edu.studies.networks import weights_for
@@ -79,8 +77,8 @@ my_clear_cases_without_columns = None  # of 20, when every layer reads both
 # %% tags=["nbval-ignore-output"]
 print(network.text())
 figure, axes = plt.subplots(2, 1, figsize=(11, 4.6))
-for ax, part, words in zip(axes, halves, kernel_plots.COLUMN_WORDS, strict=True):
-    kernel_plots.draw_sheet(ax, tiled(pictures(kernels[part], "each")).numpy(), words)
+for ax, part, words in zip(axes, halves, lesson.COLUMN_WORDS, strict=True):
+    lesson.draw_sheet(ax, pictures(kernels[part], "each"), words)
 figure.suptitle(f"First kernels after training{note}")
 plt.tight_layout()
 plt.show()
@@ -94,7 +92,7 @@ plt.show()
 # picture also shows *how much* a kernel has grown; with "each kernel its own" only its shape.
 
 # %% tags=["nbval-ignore-output"]
-training_explorer(network)
+lesson.training_explorer(network)
 
 # %% [markdown]
 # ## 3 · Derive
@@ -197,12 +195,12 @@ assert abs(p_by_hand - by_package.p) < 0.05  # other deals, so nearly the same
 measured = tuning(kernels)
 figure = plt.figure(figsize=(13, 4.6))
 left = figure.add_subplot(1, 2, 1, projection="polar")
-marks = kernel_plots.draw_tuning(left, measured.frequency, measured.orientation, measured.colour, halves)
+marks = lesson.draw_tuning(left, measured.frequency, measured.orientation, measured.colour, halves)
 left.set_title("distance: cycles a pixel; angle: direction of the stripes", fontsize=10)
 left.legend(loc="lower center", bbox_to_anchor=(0.5, -0.02), ncols=2, fontsize=9, frameon=False)
 figure.colorbar(marks, ax=left, shrink=0.6, pad=0.1, label="colour share")
 right = figure.add_subplot(1, 2, 2)
-kernel_plots.draw_colour_counts(right, [measured.colour[part] for part in halves], chance=2 / 3)
+lesson.draw_colour_counts(right, [measured.colour[part] for part in halves], chance=2 / 3)
 right.set_xlabel("colour share of a kernel")
 right.set_ylabel("kernels")
 figure.suptitle(f"The {len(kernels)} kernels of the shipped network{note}")
@@ -278,7 +276,7 @@ for part in record["conditions"]:
         }
     )
 figure, ax = plt.subplots(figsize=(11, 5.4))
-kernel_plots.draw_conditions(ax, rows)
+lesson.draw_conditions(ax, rows)
 ax.set_xlabel("difference of the two columns' mean colour share")
 ax.set_title("Does one column learn colour? (recorded)")
 plt.tight_layout()
@@ -351,7 +349,7 @@ for part in record["conditions"]:
             [curve[i].mean / curve[i].chance for i in seen],
         )
 figure, ax = plt.subplots(figsize=(9, 4.4))
-kernel_plots.draw_over_training(ax, lines)
+lesson.draw_over_training(ax, lines)
 ax.set_xlabel("epochs (doubling)")
 ax.set_ylabel("difference / difference by chance")
 ax.set_title("When the columns part (recorded)")
@@ -371,7 +369,7 @@ plt.show()
 # not.
 
 # %% tags=["nbval-ignore-output"]
-specialization_explorer(record, trained_kernels)
+lesson.specialization_explorer(record, trained_kernels)
 
 # %% [markdown]
 # **Beyond the first layer.** A kernel of the second layer has 48 or more channels; it is no picture. But we can ask which *images* excite a unit most, and
@@ -392,7 +390,7 @@ for layer in network.layers[:-1]:
     )
 
 # %% tags=["nbval-ignore-output"]
-excitation_explorer(network, some_test)
+lesson.excitation_explorer(network, some_test)
 
 # %% [markdown]
 # **How to read it.** In `conv1` the images have nothing in common but a spot: an edge, a colour. In `conv2` it is a texture or a
@@ -407,7 +405,7 @@ excitation_explorer(network, some_test)
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(2, 1, figsize=(11, 4.6))
 for ax, scale_of, words in zip(axes, ("global", "each"), ("as they are", "--norm-filters"), strict=True):
-    kernel_plots.draw_sheet(ax, tiled(pictures(kernels[halves[0]], scale_of)).numpy(), words)
+    lesson.draw_sheet(ax, pictures(kernels[halves[0]], scale_of), words)
 figure.suptitle(f"One column, drawn in both ways of shownet.py{note}")
 plt.tight_layout()
 plt.show()
@@ -469,7 +467,7 @@ if my_source is not None:
 
     theirs = network_from(my_source)
     figure, ax = plt.subplots(figsize=(11, 4.6))
-    kernel_plots.draw_sheet(ax, tiled(pictures(theirs.kernels, "each")).numpy(), theirs.title)
+    lesson.draw_sheet(ax, pictures(theirs.kernels, "each"), theirs.title)
     plt.show()
 
 # %% [markdown]

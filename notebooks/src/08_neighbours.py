@@ -32,8 +32,7 @@ from alexnet_edu.data.cifar10 import figure_note, load_cifar10
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import neighbours as neighbour_plots
-from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
+from alexnet_edu.lessons import neighbours as lesson
 from alexnet_edu.show.photograph import photograph
 from alexnet_edu.studies import retrieval_records as retrieval
 from alexnet_edu.studies.codes import CodeSettings, hamming, pack, random_coder, search_codes, train_coder
@@ -168,9 +167,9 @@ def top5_panel(pixels, truths):
     best = network.probabilities(pixels).topk(labels)
     for i, true in enumerate(truths):
         above, below = (axes[2 * (i // columns) + part, i % columns] for part in (0, 1))
-        neighbour_plots.draw_image(above, pixels[i], true or "")
+        lesson.draw_image(above, pixels[i], true or "")
         names = [network.classes[c] for c in best.indices[i]]
-        neighbour_plots.draw_bars(below, names, best.values[i].tolist(), true)
+        lesson.draw_bars(below, names, best.values[i].tolist(), true)
     figure.suptitle(f"Five most probable labels, the true one marked ✓{note}")
     figure.tight_layout()
     plt.show()
@@ -180,7 +179,7 @@ def top5_panel(pixels, truths):
 best = top5_panel(test.pixels[:count], [test.classes[i] for i in test.labels[:count]])
 assert best.values.shape == (count, labels)
 assert (best.values.diff(dim=1) <= 0).all()
-assert (neighbour_plots.TRUE_COLOR, neighbour_plots.OTHER_COLOR) == ("#ffaaaa", "#aaaaff")
+assert (lesson.TRUE_COLOR, lesson.OTHER_COLOR) == ("#ffaaaa", "#aaaaff")
 
 # %% [markdown]
 # **How to read it.** Where the network is sure, one bar takes everything. Where it hesitates, its second and third choices are mostly of the same kind: animals
@@ -225,16 +224,13 @@ for i in range(shown):
     for part, (name, index) in enumerate(rows.items()):
         row = axes[2 * i + part]
         if part == 0:
-            neighbour_plots.draw_image(row[0], test.pixels[i], f"test: {test.classes[test.labels[i]]}")
+            lesson.draw_image(row[0], test.pixels[i], f"test: {test.classes[test.labels[i]]}")
         else:
             row[0].axis("off")
         row[1].set_ylabel(name)
         for ax, j in zip(row[1:], index[i], strict=True):
             same = bool(train.labels[j] == test.labels[i])
-            frame = neighbour_plots.SAME if same else neighbour_plots.ANOTHER
-            neighbour_plots.draw_image(
-                ax, train.pixels[j], train.classes[train.labels[j]], frame=frame, dashed=not same, size=8
-            )
+            lesson.draw_image(ax, train.pixels[j], train.classes[train.labels[j]], same=same, size=8)
 figure.suptitle(f"Six nearest training images{note}\nframe: solid blue the same class, dashed orange another")
 figure.tight_layout()
 plt.show()
@@ -289,7 +285,7 @@ print(retrieval.origin(record))
 # %%
 names = ("pixels", *retrieval.layers(record))
 figure, ax = plt.subplots(figsize=(8.5, 4))
-neighbour_plots.draw_precisions(ax, {name: retrieval.precisions(record, name) for name in names}, 0.1)
+lesson.draw_precisions(ax, {name: retrieval.precisions(record, name) for name in names}, 0.1)
 ax.set_ylabel(f"precision at {record['plan']['k']}")
 ax.set_xlabel("where neighbours were searched")
 ax.set_title("CIFAR-10: each dot a network (recorded)")
@@ -307,7 +303,7 @@ assert min(retrieval.precisions(record, last)) > pixels_level + 0.2
 
 # %% tags=["nbval-ignore-output"]
 some = torch.arange(min(len(train), 5_000))
-neighbour_explorer(network, train.subset(some), test.subset(torch.arange(100)), image=3)
+lesson.neighbour_explorer(network, train.subset(some), test.subset(torch.arange(100)), image=3)
 
 # %% [markdown]
 # **How to read it.** `conv1` finds edges and colours at about the same places. Further up the background may change. In the last hidden layer, a wrong answer and
@@ -322,7 +318,7 @@ maps = {"last hidden layer": plane(queries[:points]), "pixels": plane(query_vect
 figure, axes = plt.subplots(1, 2, figsize=(13, 6.4))
 for ax, (name, where) in zip(axes, maps.items(), strict=True):
     middles = centers(where, test.labels[:points], len(test.classes)) if name != "pixels" else None
-    neighbour_plots.draw_map(ax, where, test.labels[:points], test.classes, middles)
+    lesson.draw_map(ax, where, test.labels[:points], test.classes, middles)
     ax.set_title(name)
 figure.suptitle(f"{points:,} test images by t-SNE, your run{note}")
 axes[1].legend(
@@ -384,7 +380,7 @@ for batches in (16, 50, 200, 1000):
 
 # %%
 figure, ax = plt.subplots(figsize=(8.5, 3.8))
-neighbour_plots.draw_batches(ax, record["batches"], record["plan"]["kept"])
+lesson.draw_batches(ax, record["batches"], record["plan"]["kept"])
 ax.set_xlabel("batches into which the training images are cut")
 ax.set_ylabel(f"true neighbours found, of {record['plan']['kept']}")
 ax.set_title("one image offered by each batch, CIFAR-10 (recorded)")
@@ -438,7 +434,7 @@ for ax, what in zip(axes, ("precision", "recall"), strict=True):
     }
     exact = {"exact search, features": sum(retrieval.precisions(record, hidden)) / len(record["networks"])}
     exact["exact search, pixels"] = retrieval.precisions(record, "pixels")[0]
-    neighbour_plots.draw_codes(ax, lengths, values, exact if what == "precision" else {})
+    lesson.draw_codes(ax, lengths, values, exact if what == "precision" else {})
     ax.set_xlabel("bits of a code")
 axes[0].set_ylabel(f"precision at {record['plan']['k']}")
 axes[0].set_title("right class among the six (recorded)")

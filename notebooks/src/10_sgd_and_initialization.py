@@ -36,8 +36,7 @@ from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import sgd as sgd_plots
-from alexnet_edu.lessons.sgd_widgets import clinic_explorer, schedule_explorer
+from alexnet_edu.lessons import sgd as lesson
 from alexnet_edu.model.architecture import fan_ins, variant
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
@@ -157,7 +156,7 @@ for _ in range(60):
     way["paper's form"].append(way["paper's form"][-1] + old.item())
     way["PyTorch's form"].append(way["PyTorch's form"][-1] + 0.1 * old.item())
 figure, ax = plt.subplots(figsize=(7.5, 3.6))
-sgd_plots.draw_lines(ax, range(61), way, ("steps after ε fell to a tenth", "way so far, in units of |v|"))
+lesson.draw_lines(ax, range(61), way, ("steps after ε fell to a tenth", "way so far, in units of |v|"))
 ax.set_title("An old velocity coasts: 9 times its size, or 0.9 times")
 plt.tight_layout()
 plt.show()
@@ -458,7 +457,7 @@ for a, b in zip(constant, logged, strict=True):
 # still wait for a plateau, or does noise drive it?
 
 # %% tags=["nbval-ignore-output"]
-schedule_explorer(recorded["schedule"]["cells"])
+lesson.schedule_explorer(recorded["schedule"]["cells"])
 
 # %% [markdown]
 # **Why is it called stochastic?** The gradient $g$ of a batch is a mean over $B$ images drawn at random. Its expectation is
@@ -485,7 +484,7 @@ for size in sizes:
     draws = [gradient(torch.randint(1000, (size,), generator=generator)) for _ in range(8)]
     noise.append((sum((g - whole).square().sum() for g in draws) / 8).sqrt().item() / whole.norm().item())
 figure, ax = plt.subplots(figsize=(7, 3.8))
-sgd_plots.draw_noise(ax, sizes, noise, len(pool), paper.BATCH_SIZE)
+lesson.draw_noise(ax, sizes, noise, len(pool), paper.BATCH_SIZE)
 ax.set_title(f"Noise of the gradient, small AlexNet at its start{note}", fontsize=11)
 plt.tight_layout()
 plt.show()
@@ -514,7 +513,7 @@ for ax, (inputs, words) in zip(axes, clinic.INPUTS.items(), strict=True):
         clinic.INITS[init]: [layer.signal for layer in cells.full[Setting(inputs, init)].layers]
         for init in clinic.INITS
     }
-    sgd_plots.draw_lines(ax, range(8), lines, ("", ""), f"inputs: {words}", markers=True, log=True)
+    lesson.draw_lines(ax, range(8), lines, ("", ""), f"inputs: {words}", markers=True, log=True)
     ax.set_xticks(range(8), names)
 axes[0].set_ylabel("root mean square of what differs\nbetween the ten images, in Wx + b")
 figure.suptitle("The paper's network before its first step (recorded, ten images of CIFAR-10)")
@@ -593,7 +592,7 @@ words = [
 ]
 figure, ax = plt.subplots(figsize=(12, 9))
 heads = [f"{clinic.RULES[rule]}\nbiases {clinic.BIASES[biases]}" for biases, rule in columns]
-sgd_plots.draw_fates(
+lesson.draw_fates(
     ax, [row_words(*row) for row in rows], heads, [[c.fate for c in line] for line in table], words
 )
 ax.set_title("Ten images by heart, 60 steps, narrow network (recorded); chance is 2.30", y=1.09)
@@ -671,7 +670,7 @@ lines = {name: trial.losses for name, trial in healed.items()} | {
     "chance, ln 10": [math.log(10)] * (steps + 1)
 }
 size = "full size" if divisor == 1 else f"{divisor} times narrower"
-sgd_plots.draw_lines(
+lesson.draw_lines(
     ax, range(steps + 1), lines, ("step", "loss (nats)"), f"Ten images by heart, {size}, just run{note}"
 )
 plt.tight_layout()
@@ -689,7 +688,7 @@ assert well.layers[-1].signal > 100 * sick.layers[-1].signal
 # Find one with loud logits.
 
 # %% tags=["nbval-ignore-output"]
-clinic_explorer(cells)
+lesson.clinic_explorer(cells)
 
 # %% [markdown]
 # **What to look at in your own network**, in this order:

@@ -34,8 +34,7 @@ from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import BEFORE_THE_CONTEST, RUNS_2012
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import results as result_plots
-from alexnet_edu.lessons.result_widgets import results_explorer
+from alexnet_edu.lessons import results as lesson
 from alexnet_edu.model.architecture import count, variant
 from alexnet_edu.studies import ensembles as result_study
 from alexnet_edu.studies import result_records as results
@@ -223,7 +222,7 @@ labels_of_views = {
     "ten": "five places and\nreflections: ten",
 }
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), gridspec_kw={"width_ratios": [1.25, 1]})
-result_plots.draw_paired(axes[0], {labels_of_views[view]: errors for view, errors in patches.items()})
+lesson.draw_paired(axes[0], {labels_of_views[view]: errors for view, errors in patches.items()})
 axes[0].set_ylabel("test error")
 axes[0].set_title("Which patches are averaged (each line a network)")
 axes[1].barh(range(10), record["members"]["places"], color="#56B4E9", edgecolor="#4D4D4D", linewidth=0.6)
@@ -269,7 +268,7 @@ assert 0 < losses["ten"] - losses["centre"] < 0.05
 
 # %%
 figure, ax = plt.subplots(figsize=(11, 4.8))
-result_plots.draw_subsets(
+lesson.draw_subsets(
     ax,
     {
         words: {
@@ -344,7 +343,7 @@ kinds = {
     "pre-trained,\nfine-tuned as long": "starred-long",
 }
 figure, ax = plt.subplots(figsize=(11, 4.6))
-result_plots.draw_paired(ax, {words: results.kind_errors(record, kind) for words, kind in kinds.items()})
+lesson.draw_paired(ax, {words: results.kind_errors(record, kind) for words, kind in kinds.items()})
 ax.set_ylabel("test error, ten patches")
 ax.set_title("One network on five classes with 500 images each (recorded; each line a problem)")
 plt.tight_layout()
@@ -392,10 +391,10 @@ assert all(-2 < gap.value < 0 for gap in compared("sixth", "plain"))
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), gridspec_kw={"width_ratios": [1.3, 1]})
-result_plots.draw_paired(axes[0], {row: results.row_errors(record, row) for row in results.ROWS})
+lesson.draw_paired(axes[0], {row: results.row_errors(record, row) for row in results.ROWS})
 axes[0].set_ylabel("test error, ten patches")
 axes[0].set_title("two small problems (recorded; each line a problem)")
-result_plots.draw_published(axes[1], results.PUBLISHED)
+lesson.draw_published(axes[1], results.PUBLISHED)
 axes[1].set_xlabel("error on ILSVRC-2012 validation, %")
 axes[1].set_title("the paper, Table 2")
 plt.tight_layout()
@@ -454,7 +453,7 @@ assert min(results.shortfalls(record)) > 1.5
 # add to two pre-trained ones?
 
 # %% tags=["nbval-ignore-output"]
-results_explorer(record)
+lesson.results_explorer(record)
 
 # %% [markdown]
 # **How to read it.** On all classes the second network is worth most, the third a quarter of a point with ten patches, the sixth

@@ -1,0 +1,96 @@
+"""Lesson 07: every choice of the explorers draws, and says what the numbers are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from alexnet_edu.lessons import kernels as lesson
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies import specialization
+from alexnet_edu.studies import specialization_records as records
+from alexnet_edu.studies.kernel_training import train_network
+from alexnet_edu.studies.networks import Network
+from tests import kernels_sample
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    recipe = kernels_sample.conditions()[0].recipe
+    made = train_network(recipe, kernels_sample.IMAGES, 1, looks=(1, 3))
+    classes = kernels_sample.IMAGES.train.classes
+    return Network("small", "small", made.model.stages, made.prepare, classes, 2, tuple(made.looks))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    return kernels_sample.sample(tmp_path_factory.mktemp("study"), seeds=2)
+
+
+def put(explorer: PictureWidget, **values: Any) -> str:
+    for name, value in values.items():
+        explorer.controls[name].value = value
+    assert explorer.error is None
+    assert explorer.png is not None
+    return explorer.alt
+
+
+def test_kernels_over_the_training(network: Network) -> None:
+    explorer = lesson.training_explorer(network)
+    assert put(explorer).startswith("8 kernels after 3 updates; first column: colour share 0.")
+    pngs = set()
+    for step in (0, 1, 3, 12):
+        assert f"8 kernels after {step} updates" in put(explorer, step=step)
+        pngs.add(explorer.png)
+    for order in lesson.ORDERS:
+        put(explorer, order=order, scale="global")
+    assert len(pngs) == 4
+    for start in ({"order": "size"}, {"step": 7}):
+        with pytest.raises(ValueError, match=str(*start.values())):
+            lesson.training_explorer(network, **start)
+    bare = Network("bare", "bare", network.stages, network.prepare, network.classes)
+    with pytest.raises(ValueError, match="'bare'"):
+        lesson.training_explorer(bare)
+
+
+def test_the_columns_of_every_network_of_the_study(study: tuple[dict[str, Any], Path]) -> None:
+    record, path = study
+    explorer = lesson.specialization_explorer(record, specialization.load_kernels(path))
+    first, second, _ = records.columns_of(record, "paper")[0]
+    assert f"colour shares {first:.2f} and {second:.2f}, p" in put(explorer)
+    assert "nothing kept, seed 2" in put(explorer, condition="joint", seed=2)
+    assert lesson.column_slices(96, 2) == [slice(0, 48), slice(48, 96)]
+    assert lesson.column_slices(64, 1) == [slice(0, 64)]
+
+
+def test_images_that_excite_a_unit(network: Network) -> None:
+    images = kernels_sample.IMAGES.test
+    explorer = lesson.excitation_explorer(network, images)
+    assert put(explorer).startswith("conv2, unit 0 of 64: the 12 of 60 test images, synthetic stand-in")
+    with_squares = explorer.png
+    assert "conv1, unit 7 of 8" in put(explorer, layer="conv1", unit=200)  # beyond the last one
+    assert "fc6, unit 9 of 10" in put(explorer, layer="fc6", unit=9)
+    strongest = network.outputs(images.pixels, "fc6")[:, 9].argmax()
+    assert images.classes[int(images.labels[strongest])] in explorer.alt
+    elsewhere = Network("other", "other", network.stages, network.prepare.__call__, network.classes)
+    assert lesson.excitation_explorer(elsewhere, images).png != with_squares  # what it sees is not known
+
+
+def test_a_network_counts_as_clear_where_its_mark_is_filled() -> None:
+    ax = Figure().subplots()
+    row = {"differences": [0.1, 0.2, 0.3], "clear": [False, True, False], "mean": 0.2, "low": 0, "high": 0.1}
+    lesson.draw_conditions(ax, [{"title": "one", **row}])
+    unclear, clear, mean = (list(line.get_xdata()) for line in ax.lines[:3])
+    assert (unclear, clear, mean) == ([0.1, 0.3], [0.2], [0.2, 0.2])
+
+
+def test_kernels_lie_where_their_frequency_and_direction_are() -> None:
+    ax = Figure().add_subplot(projection="polar")
+    columns = lesson.column_slices(4, 2)
+    marks = lesson.draw_tuning(ax, [0.1, 0.2, 0.3, 0.4], [0, 45, 90, 180], torch.ones(4), columns)
+    assert marks.get_offsets()[:, 1].tolist() == [0.3, 0.4]
+    assert marks.get_offsets()[:, 0].tolist() == pytest.approx([torch.pi / 2, torch.pi])

@@ -1,0 +1,160 @@
+"""Lesson 08: images, layers, files of the reader, and what is said of bad ones; nothing by colour alone."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from alexnet_edu.lessons import neighbours as lesson
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies.neighbours import as_vectors, centers, nearest, plane
+from tests.retrieval_sample import tiny_images, tiny_network
+
+
+@pytest.fixture
+def ax() -> Any:
+    return Figure(figsize=(4, 3)).subplots()
+
+
+def texts(ax: Any) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+# --- pictures ------------------------------------------------------------------------------
+
+
+def test_bars_have_the_colours_of_shownet_and_a_mark(ax: Any) -> None:
+    lesson.draw_bars(ax, ["cat", "dog", "frog"], [0.6, 0.3, 0.1], "dog")
+    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == ["#aaaaff", "#ffaaaa", "#aaaaff"]
+    assert [bar.get_width() for bar in ax.patches] == [0.6, 0.3, 0.1]
+    assert texts(ax) == ["cat  60%", "dog ✓  30%", "frog  10%"]
+    assert ax.yaxis_inverted()  # the most probable on top
+
+
+def test_a_frame_is_solid_or_dashed(ax: Any) -> None:
+    pixels, lines = np.zeros((3, 4, 4), np.uint8), []
+    for same in (True, False):
+        lesson.draw_image(ax, pixels, "cat", same=same)
+        lines.append(ax.spines["left"].get_linestyle())
+    assert lines[0] != lines[1]
+    lesson.draw_image(ax, pixels)
+    assert not ax.spines["left"].get_visible()
+
+
+def test_precisions_codes_and_batches_are_drawn_at_their_means(ax: Any) -> None:
+    lesson.draw_precisions(ax, {"pixels": [0.2], "fc5": [0.6, 0.8]}, 0.1)
+    assert {"20%", "70%", "chance"} == set(texts(ax))
+    ax = Figure().subplots()
+    lesson.draw_codes(ax, [32, 64], {("features", "random"): [[0.4, 0.6], [0.7, 0.9]]}, {"exact": 0.9})
+    (line,) = (line for line in ax.lines if line.get_label() == "random planes, features")
+    assert line.get_ydata().tolist() == pytest.approx([0.5, 0.8])
+    assert texts(ax) == ["exact"]
+    ax = Figure().subplots()
+    rows = [{"batches": b, "expected": e, "shuffled": e, "in_order": e / 2} for b, e in ((16, 10), (100, 15))]
+    lesson.draw_batches(ax, rows, 16)
+    assert [line.get_ydata().tolist() for line in ax.lines[:3]] == [[10, 15], [10, 15], [5, 7.5]]
+
+
+def test_the_map_keeps_clusters_together_and_names_them(ax: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(150) % 3
+    vectors = 20 * torch.eye(3)[labels].repeat(1, 4) + torch.randn(150, 12, generator=generator)
+    points = plane(vectors, seed=1)
+    assert torch.equal(points, plane(vectors, seed=1))
+    middles = centers(points, labels, 4)
+    assert torch.isnan(middles[3]).all()
+    assert torch.equal(torch.cdist(points, middles[:3]).argmin(1), labels)
+    lesson.draw_map(ax, points, labels, ["a", "b", "c", "none"], middles)
+    assert texts(ax) == ["a", "b", "c"]
+    assert len({line.get_marker() for line in ax.lines}) == 4
+    with pytest.raises(ValueError, match=r"at least 120 vectors, got \(20, 3\)"):
+        plane(torch.zeros(20, 3))
+
+
+# --- the explorer ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def explorer() -> PictureWidget:
+    images = tiny_images()
+    return lesson.neighbour_explorer(tiny_network(), images.train, images.test.subset(torch.arange(10)))
+
+
+def upload(explorer: PictureWidget, content: bytes, name: str) -> None:
+    """As the browser does: one file, named and with its bytes."""
+    about = {"type": "image/png", "size": len(content), "last_modified": datetime(2012, 9, 30, tzinfo=UTC)}
+    explorer.controls["given"].value = ({"name": name, "content": memoryview(content), **about},)
+
+
+def png(width: int = 60, height: int = 40) -> bytes:
+    buffer = io.BytesIO()
+    Image.radial_gradient("L").resize((width, height)).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_it_names_the_nearest_by_features_and_by_pixels(explorer: PictureWidget) -> None:
+    images, network = tiny_images(), tiny_network()
+    train, test = images.train, images.test.subset(torch.arange(10))
+    explorer.controls["image"].value = 3
+    assert explorer.alt.startswith(f"test image 3, of class {test.classes[test.labels[3]]} taken for ")
+    assert "among 300 training images" in explorer.alt
+    features = [network.features(part) for part in (test.pixels[3:4], train.pixels)]
+    pixels = [as_vectors(part) for part in (test.pixels[3:4], train.pixels)]
+    for where, vectors in (("layer fc5", features), ("pixels", pixels)):
+        labels = train.labels[nearest(*vectors, 6).index[0]]
+        names = ", ".join(train.classes[i] for i in labels)
+        same = int((labels == test.labels[3]).sum())
+        assert f"nearest in {where}: {names}, {same} of 6 of its class" in explorer.alt
+
+
+def test_a_layer_is_computed_once(explorer: PictureWidget, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, sizes = tiny_network(), []
+    features = type(network).features
+
+    def counting(self: Any, pixels: torch.Tensor, layer: str | None = None, **options: Any) -> torch.Tensor:
+        sizes.append(len(pixels))
+        return features(self, pixels, layer, **options)
+
+    monkeypatch.setattr(type(network), "features", counting)
+    for layer in ("conv1", "conv2", "conv1"):
+        before, explorer.controls["layer"].value = explorer.png, layer
+        assert f"nearest in layer {layer}: " in explorer.alt
+        assert explorer.png not in (None, before)
+    assert sorted(sizes) == [1, 1, 1, 300, 300]
+
+
+def test_a_file_of_the_reader_is_searched_and_the_slider_leads_back(explorer: PictureWidget) -> None:
+    upload(explorer, png(), "cat.png")
+    assert explorer.alt.startswith("your image cat.png, taken for ")
+    assert "of its class" not in explorer.alt
+    explorer.controls["layer"].value = "conv1"
+    assert explorer.alt.startswith("your image cat.png")
+    explorer.controls["image"].value = 2
+    assert explorer.alt.startswith("test image 2, of class ")
+    explorer.controls["layer"].value = "fc5"
+    assert explorer.alt.startswith("test image 2, of class ")
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", png()[:200]])
+def test_a_file_that_is_no_image_does_no_harm(explorer: PictureWidget, content: bytes) -> None:
+    upload(explorer, content, "broken.png")
+    assert explorer.error is not None
+    assert "'broken.png' cannot be read as a photograph" in explorer.error
+    explorer.controls["image"].value = 4
+    assert explorer.error is None
+    assert explorer.alt.startswith("test image 4")
+
+
+@pytest.mark.parametrize("start", [{"layer": "fc9"}, {"image": 100}])
+def test_where_it_starts_is_checked(start: dict[str, Any]) -> None:
+    images = tiny_images()
+    with pytest.raises(ValueError, match=str(*start.values())):
+        lesson.neighbour_explorer(tiny_network(), images.train, images.test, **start)

@@ -1,0 +1,119 @@
+"""Lesson 11: what is on the axes is what was given; every choice draws and says what it shows."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from alexnet_edu import paper
+from alexnet_edu.lessons import results as lesson
+from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies import result_records as results
+from alexnet_edu.studies.result_trials import Plan
+from tests.results_sample import sample_record
+
+
+@pytest.fixture
+def ax() -> Axes:
+    return Figure().subplots()
+
+
+def texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_every_subset_is_a_dot_and_the_chosen_size_is_named(ax: Axes) -> None:
+    lesson.draw_subsets(ax, {"mean": {1: [0.3, 0.2], 2: [0.15]}}, chosen=1)
+    dots = [list(line.get_ydata()) for line in ax.lines if line.get_marker() == "."]
+    assert dots == [[0.3, 0.2], [0.15]]
+    (means,) = [line for line in ax.lines if line.get_label() == "mean"]
+    assert list(means.get_ydata()) == [0.25, 0.15]
+    assert texts(ax) == ["25.0%"]
+
+
+def test_pairs_are_joined_and_means_named(ax: Axes) -> None:
+    lesson.draw_paired(ax, {"a": [0.1, 0.2], "b": [0.3, 0.1]})
+    joined = [list(line.get_ydata()) for line in ax.lines if line.get_linewidth() == 0.8]
+    assert joined == [[0.1, 0.3], [0.2, 0.1]]
+    assert texts(ax) == ["15.0%", "20.0%"]
+
+
+def test_choices_stand_beside_their_baseline(ax: Axes) -> None:
+    lesson.draw_choices(ax, [[0.2, 0.4], [0.1]], [0.5, 0.3])
+    assert [list(line.get_ydata()) for line in ax.lines if line.get_marker() == "D"] == [[0.5, 0.3]]
+    assert texts(ax) == ["30.0%", "10.0%"]
+
+
+@pytest.mark.parametrize("chosen", [None, "second"])
+def test_published_rows_are_bars_of_two_kinds(ax: Axes, chosen: str | None) -> None:
+    lesson.draw_published(ax, {"first": (40.0, 18.0), "second": (38.0, 16.0)}, chosen)
+    assert [round(bar.get_width()) for bar in ax.patches] == [40, 38, 18, 16]
+    assert [bar.get_linewidth() > 2 for bar in ax.patches] == [False, chosen is not None] * 2
+    assert texts(ax) == ["40.0", "38.0", "18.0", "16.0"]
+
+
+# --- the explorer ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    return sample_record(images=100)
+
+
+@pytest.fixture(scope="module")
+def explorer(record: dict[str, Any]) -> PictureWidget:
+    return lesson.results_explorer(record)
+
+
+def put(explorer: PictureWidget, **values: Any) -> str:
+    for name, value in values.items():
+        explorer.controls[name].value = value
+    assert explorer.error is None
+    return explorer.alt
+
+
+@pytest.mark.parametrize(
+    ("plain", "starred", "row"), [(1, 0, "1 CNN"), (5, 0, "5 CNNs"), (0, 1, "1 CNN*"), (5, 2, "7 CNNs*")]
+)
+def test_the_rows_of_table_2_stand_beside_the_record(
+    explorer: PictureWidget, record: dict[str, Any], plain: int, starred: int, row: str
+) -> None:
+    alt = put(explorer, plain=plain, starred=starred, view="ten")
+    assert alt.startswith(f"{plain} from scratch, {starred} pre-trained, ten patches")
+    assert f"the paper has {row}: {results.PUBLISHED[row]}" in alt
+    mean = statistics.fmean(results.row_errors(record, row))
+    assert f"{len(record['problems'])} problems of five classes {mean:.1%} on the mean" in alt
+
+
+def test_other_choices_have_no_row_in_the_paper(explorer: PictureWidget, record: dict[str, Any]) -> None:
+    alt = put(explorer, plain=3, starred=1, view="centre")
+    assert "the centre alone" in alt
+    assert "the paper has no such row" in alt
+    mean = statistics.fmean(results.subset_errors(record, 3, "centre"))
+    assert f"on all ten classes {mean:.1%} on the mean of 120 choices" in alt
+    alt = put(explorer, plain=0, starred=0)
+    assert "on the problems no network is chosen" in alt
+    assert "on all ten classes nothing is averaged" in alt
+
+
+@pytest.mark.parametrize("start", [{"plain": 6}, {"view": "nine"}])
+def test_where_it_starts_is_checked(record: dict[str, Any], start: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=str(*start.values())):
+        lesson.results_explorer(record, **start)
+
+
+def test_the_stand_in_is_named() -> None:
+    plan = Plan(networks=2, problems=1, plain=1, starred=1)
+    figure, _ = lesson.results_explorer(sample_record(plan, 60, synthetic=True)).draw(
+        plain=1, starred=0, view="ten"
+    )
+    assert "SYNTHETIC" in figure.get_suptitle()
+
+
+def test_published_rows_are_table_2() -> None:
+    assert results.PUBLISHED["7 CNNs*"] == paper.SEVEN_CNNS_VALIDATION
+    assert list(results.PUBLISHED) == list(results.ROWS)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision.utils import make_grid  # type: ignore[import-untyped]
 
 from alexnet_edu.studies.column_tests import ColumnTest, PooledTest
 from alexnet_edu.studies.networks import Network
@@ -18,7 +17,6 @@ from alexnet_edu.studies.networks import Network
 GRID = 64  # points a side of the transform: kernels are padded with zeros to it
 CHANCE_COLOUR = 2 / 3  # of a kernel whose weights are drawn independently: two axes of three
 PERMUTATIONS = 4_000
-PER_ROW = 16  # kernels in a row, as in Figure 3 and shownet.py
 SCALES = {"global": "one for all kernels", "each": "each kernel its own"}
 
 
@@ -251,14 +249,6 @@ def pictures(kernels: Tensor, scale: str = "global") -> Tensor:
     low, high = w.min(), w.max()
     grey = torch.full_like(w, 0.5)
     return ((w - low) / (high - low) if high > low else grey).permute(0, 2, 3, 1).float()
-
-
-def tiled(colours: Tensor, per_row: int = PER_ROW) -> Tensor:
-    """Pictures side by side with one white pixel between them: (K, h, w, 3) -> (H, W, 3)."""
-    if len(colours) == 1:  # around a single one `make_grid` draws no border
-        return colours[0]
-    grid = make_grid(colours.permute(0, 3, 1, 2), per_row, padding=1, pad_value=1.0)
-    return grid[:, 1:-1, 1:-1].permute(1, 2, 0)
 
 
 # --- what excites a unit ----------------------------------------------------------------------

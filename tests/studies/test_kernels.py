@@ -29,7 +29,6 @@ from alexnet_edu.studies.kernels import (
     pictures,
     pooled,
     silent,
-    tiled,
     tuning,
 )
 from alexnet_edu.studies.networks import Network
@@ -238,17 +237,6 @@ def test_one_scale_keeps_sizes_and_each_its_own_does_not() -> None:
     assert torch.equal(pictures(torch.zeros(2, 3, 4, 4)), torch.full((2, 4, 4, 3), 0.5))
     kernels[2] = 7.0
     assert pictures(kernels, "each")[2].std() < 1e-6
-
-
-def test_one_white_pixel_lies_between_kernels() -> None:
-    sheet = tiled(torch.zeros(20, 7, 7, 3))
-    assert sheet.shape == (2 * 8 - 1, 16 * 8 - 1, 3)
-    assert sheet[:, 7].eq(1).all()
-    assert sheet[7].eq(1).all()
-    assert sheet[:7, :7].eq(0).all()
-    assert sheet[8:, 4 * 8 :].eq(1).all()  # the places that are left over
-    assert tiled(torch.zeros(3, 5, 5, 3)).shape == (5, 17, 3)
-    assert tiled(torch.zeros(1, 5, 5, 3)).shape == (5, 5, 3)
 
 
 # --- what excites a unit ----------------------------------------------------------------------

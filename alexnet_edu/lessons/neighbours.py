@@ -221,9 +221,9 @@ def _draw_neighbours(network: Network, query: Query, searched: Images, rows: Map
         count = "" if query.label is None else f", {sum(same)} of {k} of its class"
         for ax, i, label, alike in zip(axes[1:], index, labels, same, strict=True):
             draw_image(ax, searched.pixels[i], searched.classes[label], same=alike, size=FONT_SIZE - 2)
-        words = f"nearest in {where}{count}"
-        above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
-        axes[1].annotate(words, (0, 1), (-3, 20), **above).set_in_layout(False)
+        above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        words = axes[1].annotate(f"nearest in {where}{count}", (0, 1), (-3, 20), weight="bold", **above)
+        words.set_in_layout(False)
         sentences.append(f"nearest in {where}: {', '.join(searched.classes[i] for i in labels)}{count}")
     note = f"{'SYNTHETIC images; ' * searched.synthetic}among {len(searched):,} training images"
     figure.supxlabel(f"{note}; frame: solid its class, dashed another", x=0.99, ha="right", fontsize=9)

@@ -113,8 +113,8 @@ def explorers() -> Found:
     from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
     from alexnet_edu.lessons.pooling import pooling_explorer
     from alexnet_edu.lessons.relu import function_explorer
-    from alexnet_edu.lessons.result_widgets import results_explorer
-    from alexnet_edu.lessons.sgd_widgets import clinic_explorer, schedule_explorer
+    from alexnet_edu.lessons.results import results_explorer
+    from alexnet_edu.lessons.sgd import clinic_explorer, schedule_explorer
     from alexnet_edu.lessons.training_widgets import dashboard
     from alexnet_edu.show.network_widgets import architecture_explorer
     from alexnet_edu.studies import clinic, result_records
@@ -156,13 +156,13 @@ def explorers_of_networks() -> Found:
     from alexnet_edu.data.augment import ColorPCA
     from alexnet_edu.data.cifar10 import load_cifar10
     from alexnet_edu.lessons.augmentation import color_explorer, patch_explorer
-    from alexnet_edu.lessons.kernel_widgets import (
+    from alexnet_edu.lessons.kernels import (
         excitation_explorer,
         specialization_explorer,
         training_explorer,
     )
     from alexnet_edu.lessons.lrn import lrn_explorer
-    from alexnet_edu.lessons.neighbour_widgets import neighbour_explorer
+    from alexnet_edu.lessons.neighbours import neighbour_explorer
     from alexnet_edu.lessons.relu import activation_explorer
     from alexnet_edu.studies import specialization_records
 

@@ -162,10 +162,10 @@ def download_cifar10() -> Path:
         images = ImageSet(_official(folder, train=True), _official(folder, train=False))
     except (urllib.error.URLError, OSError, RuntimeError, RecursionError, tarfile.TarError) as error:
         raise DataError(
-            f"CIFAR-10 could not be downloaded ({_reason(error)}). Try again when there is a network and "
-            "450 MB of free disk; or get the images any other way, as a folder or zip of train/<class>/… "
-            "and test/<class>/…, and type `alexnet-edu data import PATH`. Until then everything runs on "
-            "the synthetic stand-in."
+            f"CIFAR-10 could not be downloaded ({connection_fault(error) or error}). Try again when there is "
+            "a network and 450 MB of free disk; or get the images any other way, as a folder or zip of "
+            "train/<class>/… and test/<class>/…, and type `alexnet-edu data import PATH`. Until then "
+            "everything runs on the synthetic stand-in."
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -190,18 +190,9 @@ def connection_fault(error: Exception) -> str | None:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection: {error.reason}"
-    return None
-
-
-def _reason(error: Exception) -> str:
-    """The reason in a few words, without an address."""
-    if fault := connection_fault(error):
-        return fault
     if isinstance(error, TimeoutError):
         return f"no answer for {TIMEOUT_SECONDS} seconds"
-    if isinstance(error, RuntimeError):
-        return "what arrived is not the file it should be, or only part of it"
-    return str(error)
+    return None
 
 
 # --- what the command line calls ------------------------------------------------------------
@@ -211,7 +202,7 @@ def run_download() -> str:
     """`alexnet-edu data cifar10`: fetches and packs; says in words what is there now."""
     there = pack_path().exists()
     info = pack_info(download_cifar10())
-    return ("CIFAR-10 is there already: " if there else "Packed: ") + _describe(info)
+    return ("CIFAR-10 is there already: " if there else "Packed: ") + info.text()
 
 
 def run_import(
@@ -238,7 +229,7 @@ def run_import(
         if old.fingerprints == (report.images.train.fingerprint(), report.images.test.fingerprint()):
             return "\n".join([*lines, f"These images are packed already: {target}."])
         raise DataError(
-            f"{target} exists and holds other images ({_describe(old)}). Add --force to replace them."
+            f"{target} exists and holds other images ({old.text()}). Add --force to replace them."
         )
     save_pack(report.images, target)
     use = "load_cifar10()" if name == CIFAR10_NAME else f"load_images({name!r})"
@@ -280,7 +271,7 @@ class DataStatus:
     def text(self) -> str:
         """For a terminal: several lines, no line break at the end."""
         lines = [f"Data folder: {self.folder} ({self.reason}; {self.free / 1e9:.1f} GB free)"]
-        lines.extend(f"  {p.path.stem}: {_describe(p)}" for p in self.packs)
+        lines.extend(f"  {p.path.stem}: {p.text()}" for p in self.packs)
         if self.damaged_cifar10:
             lines.append("  The CIFAR-10 that is here is damaged: experiments stop until it is mended.")
         elif not self.has_cifar10:
@@ -300,28 +291,11 @@ def status() -> DataStatus:
             packs.append(pack_info(path))
         except DataError as error:
             problems.append(str(error))
-    problems.extend(_left_over(p) for p in sorted((folder / "packs").glob(f"*{PARTIAL}*")))
+    for partial in sorted((folder / "packs").glob(f"*{PARTIAL}*")):
+        problems.append(
+            f"{partial} is being written, or was left by a write that was killed; it is never read."
+        )
     existing = next(p for p in (folder, *folder.resolve().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    return DataStatus(folder, _reason_for(folder), free, tuple(packs), tuple(problems))
-
-
-def _left_over(partial: Path) -> str:
-    return (
-        f"{partial} ({partial.stat().st_size / 1e6:.0f} MB) is being written, or was left by a write "
-        "that was killed; it is never read, and the next write of a pack removes it."
-    )
-
-
-def _reason_for(folder: Path) -> str:
-    if os.environ.get(FOLDER_VARIABLE):
-        return FOLDER_VARIABLE
-    return "in the checkout" if folder == ROOT / "data" else "in the home folder"
-
-
-def _describe(info: PackInfo) -> str:
-    size = " × ".join(str(n) for n in info.shape[1:])
-    return (
-        f"{info.source}; {info.train:,} training and {info.test:,} test images, {len(info.classes)} classes, "
-        f"{size} pixels, {info.size / 1e6:.0f} MB"
-    )
+    place = "in the checkout" if folder == ROOT / "data" else "in the home folder"
+    reason = FOLDER_VARIABLE if os.environ.get(FOLDER_VARIABLE) else place
+    return DataStatus(folder, reason, shutil.disk_usage(existing).free, tuple(packs), tuple(problems))

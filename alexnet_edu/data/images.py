@@ -1,26 +1,22 @@
 """Labelled images in memory, and the packed file that holds them on disk.
 
-A pack is one `safetensors` file: raw uint8 pixels, labels, and a few strings. The
-format states the length of every tensor in its header, so a file that was cut short
-is recognised when it is opened, and opening it never runs code. The strings hold a hash
-of each split, so a changed byte is recognised when the pack is loaded.
+A pack is one `safetensors` file: uint8 pixels, labels, and a few strings, among them a hash of each
+split. A file that was cut short is recognized when it is opened, a changed byte when it is loaded.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
-from alexnet_edu.files import DataError, locked, remove_partials, write_tensors
+from alexnet_edu.files import DataError, locked, read_head, remove_partials, write_tensors
 
 PACK_FORMAT = "alexnet-edu-images-1"
 REMAKE = "Delete it and make it again with `alexnet-edu data cifar10` or `alexnet-edu data import PATH`."
@@ -102,6 +98,14 @@ class PackInfo:
     shape: tuple[int, ...]
     fingerprints: tuple[str, str]
 
+    def text(self) -> str:
+        """What is in it, in a line."""
+        size = " × ".join(str(n) for n in self.shape[1:])
+        return (
+            f"{self.source}; {self.train:,} training and {self.test:,} test images, {len(self.classes)} "
+            f"classes, {size} pixels, {self.size / 1e6:.0f} MB"
+        )
+
 
 def save_pack(images: ImageSet, path: Path) -> None:
     """Writes `images` to `path` so that the file is either whole or as before.
@@ -133,20 +137,27 @@ def pack_info(path: Path) -> PackInfo:
 
     Raises DataError when the file is missing, cut short, or not such a pack.
     """
-    with _open_pack(path) as pack:
-        metadata = pack.metadata()
-        shapes = {split: pack.get_slice(f"{split}.pixels").get_shape() for split in ("train", "test")}
-        return PackInfo(
-            path,
-            path.stat().st_size,
-            metadata["source"],
-            json.loads(metadata["synthetic"]),
-            tuple(json.loads(metadata["classes"])),
-            shapes["train"][0],
-            shapes["test"][0],
-            tuple(shapes["train"][1:]),
-            (metadata["train_fingerprint"], metadata["test_fingerprint"]),
-        )
+    if not path.exists():
+        raise DataError(f"There is no image pack at {path}.")
+    try:
+        head = read_head(path)
+    except DataError as error:
+        raise DataError(f"{error}. {REMAKE}") from error
+    metadata = head.get("__metadata__", {})
+    if metadata.get("format") != PACK_FORMAT:
+        raise DataError(f"{path} is not an image pack, its format is {metadata.get('format')!r}. {REMAKE}")
+    train, *shape = head["train.pixels"]["shape"]
+    return PackInfo(
+        path,
+        path.stat().st_size,
+        metadata["source"],
+        json.loads(metadata["synthetic"]),
+        tuple(json.loads(metadata["classes"])),
+        train,
+        head["test.pixels"]["shape"][0],
+        tuple(shape),
+        (metadata["train_fingerprint"], metadata["test_fingerprint"]),
+    )
 
 
 def load_pack(path: Path) -> ImageSet:
@@ -154,36 +165,20 @@ def load_pack(path: Path) -> ImageSet:
 
     Raises DataError when the file is missing, cut short, changed, or not such a pack.
     """
-    with _open_pack(path) as pack:
-        metadata = pack.metadata()
+    try:
+        info, tensors = pack_info(path), load_file(path)
         train, test = (
             Images(
-                pack.get_tensor(f"{split}.pixels"),
-                pack.get_tensor(f"{split}.labels"),
-                tuple(json.loads(metadata["classes"])),
-                metadata["source"],
-                json.loads(metadata["synthetic"]),
+                tensors[f"{split}.pixels"],
+                tensors[f"{split}.labels"],
+                info.classes,
+                info.source,
+                info.synthetic,
             )
             for split in ("train", "test")
         )
-    for name, images in (("train", train), ("test", test)):
-        if images.fingerprint() != metadata[f"{name}_fingerprint"]:
-            raise DataError(f"{path} has changed since it was written ({name} images). {REMAKE}")
+    except (SafetensorError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}). {REMAKE}") from error
+    if (train.fingerprint(), test.fingerprint()) != info.fingerprints:
+        raise DataError(f"{path} has changed since it was written. {REMAKE}")
     return ImageSet(train, test)
-
-
-@contextlib.contextmanager
-def _open_pack(path: Path) -> Iterator[Any]:
-    """The open pack; all that can be wrong with such a file becomes a DataError."""
-    try:
-        with safe_open(path, framework="pt") as pack:
-            if (form := (pack.metadata() or {}).get("format")) != PACK_FORMAT:
-                raise DataError(
-                    f"{path} is not an image pack of this version (format {form!r}, expected "
-                    f"{PACK_FORMAT!r}). Delete it and import the images again."
-                )
-            yield pack
-    except FileNotFoundError as error:
-        raise DataError(f"There is no image pack at {path}.") from error
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path} is damaged or was cut short ({error}). {REMAKE}") from error

@@ -14,6 +14,7 @@ from alexnet_edu.data.augment import (
     STEPS,
     TEN_PATCHES,
     ColorPCA,
+    Preparation,
     add_noise,
     center_crop,
     composed,
@@ -22,46 +23,14 @@ from alexnet_edu.data.augment import (
     random_vertical_flip,
     ten_crop,
 )
+from alexnet_edu.data.synthetic import synthetic_images
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
 
 COUNTED = torch.arange(2 * 3 * 6 * 7).reshape(2, 3, 6, 7).to(torch.uint8)
-
-
-def test_the_middle_is_cut_out() -> None:
-    assert torch.equal(center_crop(COUNTED, 4), COUNTED[:, :, 1:5, 1:5])
-    assert torch.equal(center_crop(COUNTED, 6), COUNTED[:, :, :, 0:6])
-
-
-def test_every_crop_is_a_window_of_its_own_image_and_all_occur() -> None:
-    """3 × 3 places and 2 directions: 18 variants, each with about 1/18 of 1,800 draws."""
-    image = torch.arange(25, dtype=torch.uint8).reshape(1, 1, 5, 5)
-    windows = {}
-    for top in range(3):
-        for left in range(3):
-            window = image[0, 0, top : top + 3, left : left + 3]
-            windows[tuple(window.flatten().tolist())] = 0
-            windows[tuple(window.flip(1).flatten().tolist())] = 0
-    crops = random_crop_and_flip(image.expand(1_800, 1, 5, 5), 3, torch.Generator().manual_seed(0))
-    for crop in crops:
-        windows[tuple(crop.flatten().tolist())] += 1  # KeyError: no window of the image
-    assert len(windows) == 18
-    assert min(windows.values()) > 60
-
-
-def test_the_generator_decides() -> None:
-    images = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8)
-    first, again, other = (
-        random_crop_and_flip(images, 6, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert first.shape == (16, 3, 6, 6)
-    assert first.dtype == torch.uint8
-
-
-def test_channels_last_stays() -> None:
-    images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
-    crops = random_crop_and_flip(images, 6, torch.Generator())
-    assert crops.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("size", [0, 9])
@@ -75,17 +44,17 @@ def test_a_crop_that_does_not_fit_is_refused(size: int) -> None:
         ten_crop(images, size)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def test_places_and_directions_are_equally_likely() -> None:
     """Pearson's χ² over 9 · 2 outcomes: 17 degrees of freedom, 40.8 is passed once in a thousand."""
     image = torch.arange(25, dtype=torch.uint8).reshape(1, 1, 5, 5)
     crops = random_crop_and_flip(image.expand(9_000, 1, 5, 5), 3, generator(1))
-    _, counts = crops.flatten(1).unique(dim=0, return_counts=True)
+    each, counts = crops.flatten(1).unique(dim=0, return_counts=True)
     assert len(counts) == 18
     assert ((counts - 500.0) ** 2 / 500).sum() < 40.8
+    assert torch.equal(crops, random_crop_and_flip(image.expand(9_000, 1, 5, 5), 3, generator(1)))
+    windows = image[0, 0].unfold(0, 3, 1).unfold(1, 3, 1).flatten(0, 1)
+    every = torch.cat([windows, windows.flip(2)]).flatten(1)
+    assert torch.equal(each, every.unique(dim=0))
 
 
 def test_without_reflections_rows_run_from_left_to_right() -> None:
@@ -129,14 +98,6 @@ def test_gathered_crops_equal_those_of_the_loop(
     assert gathered.dtype == looped.dtype == torch.uint8
     for crops in (gathered, looped):
         assert crops.is_contiguous(memory_format=layout)
-    for crop, image in zip(looped, images, strict=True):  # and each is a window of its own image
-        windows = [
-            window
-            for top in range(image.shape[1] - 6)
-            for left in range(image.shape[2] - 6)
-            for window in (image[:, top : top + 7, left : left + 7],)
-        ]
-        assert any(torch.equal(crop, w) or torch.equal(crop, w.flip(2)) for w in windows)
 
 
 def test_crops_of_pixels_that_are_computed_pass_gradients_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,13 +109,10 @@ def test_crops_of_pixels_that_are_computed_pass_gradients_on(monkeypatch: pytest
         assert images.grad.sum().item() == 5 * 3 * 16
 
 
-def test_at_least_one_image_shares_a_draw() -> None:
-    with pytest.raises(ValueError, match="at least one image shares a draw, got shared=0"):
-        random_crop_and_flip(COUNTED, 4, generator(), shared=0)
-
-
-def test_no_images_give_no_crops() -> None:
+def test_no_images_give_no_crops_and_no_image_shares_none() -> None:
     assert random_crop_and_flip(COUNTED[:0], 4, generator()).shape == (0, 3, 4, 4)
+    with pytest.raises(ValueError, match="shared=0"):
+        random_crop_and_flip(COUNTED, 4, generator(), shared=0)
 
 
 # --- ten patches --------------------------------------------------------------------------
@@ -173,14 +131,10 @@ def test_ten_patches_lie_in_the_order_of_their_names() -> None:
     for name, patch in expected.items():
         assert patches[name] == patch, name
         assert patches[f"{name}, mirrored"] == [row[::-1] for row in patch], name
-
-
-def test_ten_patches_are_those_of_each_image() -> None:
-    patches = ten_crop(COUNTED, 4)
-    assert patches.shape == (2, 10, 3, 4, 4)
-    assert patches.dtype == torch.uint8
-    assert torch.equal(patches[1], ten_crop(COUNTED[1:], 4)[0])
-    assert torch.equal(patches[:, 2], center_crop(COUNTED, 4))
+    both = ten_crop(COUNTED, 4)
+    assert (both.shape, both.dtype) == ((2, 10, 3, 4, 4), torch.uint8)
+    assert torch.equal(both[1], ten_crop(COUNTED[1:], 4)[0])
+    assert torch.equal(both[:, 2], center_crop(COUNTED, 4))
 
 
 # --- what the paper did not use -----------------------------------------------------------
@@ -316,17 +270,7 @@ def test_each_step_by_itself(step: str) -> None:
     out = composed([step], 6, COLORS)(PHOTOS, generator(12))
     assert torch.equal(out, alone(step))
     assert not torch.equal(out.float(), center_crop(PHOTOS, 6).float())
-
-
-def test_no_step_gives_the_middle() -> None:
     assert torch.equal(composed((), 6)(PHOTOS, generator()), center_crop(PHOTOS, 6))
-
-
-def test_steps_stay_as_they_were_when_the_list_changes() -> None:
-    steps = ["crop"]
-    made = composed(steps, 6)
-    steps.clear()
-    assert torch.equal(made(PHOTOS, generator(12)), alone("crop"))
 
 
 def test_unknown_steps_and_missing_colours_are_refused() -> None:
@@ -345,3 +289,39 @@ def test_crops_drawn_before_are_those_drawn_on_the_way() -> None:
     assert torch.equal(torch.cat(parts), at_once)
     with pytest.raises(ValueError, match="there are 2 images, but 7 places"):
         augment.crop_and_flip(images[:2], 12, crops)
+
+
+# --- what a network reads -----------------------------------------------------------------
+
+TRAIN = synthetic_images(80, 10, size=16).train
+
+
+@pytest.mark.parametrize("side", [16, 13, 12])
+@pytest.mark.parametrize("standardized", [True, False])
+def test_a_network_reads_the_middle_minus_the_middle_of_the_mean(side: int, standardized: bool) -> None:
+    prepare = Preparation.of(TRAIN, side, standardized=standardized)
+    first = (16 - side) // 2
+    part = slice(first, first + side)
+    centred = TRAIN.pixels.float() - TRAIN.pixels.float().mean(0)
+    expected = centred[:, :, part, part] / (centred.std().item() if standardized else 1.0)
+    assert torch.equal(prepare(TRAIN.pixels), expected)
+    assert torch.equal(prepare(TRAIN.pixels[:, :, part, part]), expected), "cropped already"
+    assert torch.equal(prepare(TRAIN.pixels[:, :, part]), expected), "not square"
+    with pytest.raises(ValueError, match=r"out of images of shape \(80, 3, 11, 16\)"):
+        prepare(TRAIN.pixels[:, :, :11])
+
+
+@pytest.mark.parametrize(
+    ("shape", "std", "side", "quoted"),
+    [
+        ((3, 16, 16), 1.0, 17, r"at least 17 pixels a side; got \(3, 16, 16\)"),
+        ((3, 16, 16), 1.0, 0, "at least 0 pixels"),
+        ((1, 16, 16), 1.0, 12, r"got \(1, 16, 16\)"),
+        ((3, 16, 16), math.nan, 12, "got nan"),
+    ],
+)
+def test_what_cannot_be_a_mean_image_is_refused(
+    shape: tuple[int, ...], std: float, side: int, quoted: str
+) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        Preparation(torch.zeros(shape), std, side)

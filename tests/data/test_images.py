@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from alexnet_edu.data.images import Images, ImageSet, load_pack, pack_info, save_pack
 from alexnet_edu.files import DataError, locked
@@ -29,21 +30,18 @@ def pack(tmp_path: Path) -> Path:
     return path
 
 
+def refused(path: Path) -> None:
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        load_pack(path)
+
+
 def test_a_pack_gives_back_what_was_put_in(pack: Path) -> None:
-    images, loaded = make_set(), load_pack(pack)
+    images, loaded, info = make_set(), load_pack(pack), pack_info(pack)
     for mine, theirs in ((images.train, loaded.train), (images.test, loaded.test)):
         assert torch.equal(mine.pixels, theirs.pixels)
         assert torch.equal(mine.labels, theirs.labels)
-        assert (mine.classes, mine.source, mine.synthetic) == (
-            theirs.classes,
-            theirs.source,
-            theirs.synthetic,
-        )
-        assert mine.fingerprint() == theirs.fingerprint()
-
-
-def test_the_head_of_a_pack_says_what_is_in_it(pack: Path) -> None:
-    info, images = pack_info(pack), make_set()
+        for name in ("classes", "source", "synthetic"):
+            assert getattr(mine, name) == getattr(theirs, name)
     assert (info.train, info.test, info.shape, info.classes) == (7, 3, (3, 8, 8), ("cat", "dog"))
     assert info.fingerprints == (images.train.fingerprint(), images.test.fingerprint())
     assert (info.size, info.synthetic, info.source) == (pack.stat().st_size, True, "made for a test")
@@ -59,21 +57,13 @@ def test_views_of_other_images_can_be_packed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 7, 9, 0.25, 0.99, -1])
-def test_a_pack_cut_at_any_length_is_refused(pack: Path, left: float) -> None:
+def test_a_pack_cut_at_any_length_or_added_to_is_refused(pack: Path, left: float) -> None:
     whole = pack.read_bytes()
-    keep = left if isinstance(left, int) else int(left * len(whole))
-    pack.write_bytes(whole[:keep])
-    message = r"p\.safetensors is damaged or was cut short .*`alexnet-edu data import PATH`"
-    with pytest.raises(DataError, match=message):
-        load_pack(pack)
-    with pytest.raises(DataError, match=message):
-        pack_info(pack)
-
-
-def test_bytes_after_the_end_are_noticed(pack: Path) -> None:
-    pack.write_bytes(pack.read_bytes() + b"\0")
-    with pytest.raises(DataError, match="damaged or was cut short"):
-        load_pack(pack)
+    for data in (whole[: left if isinstance(left, int) else int(left * len(whole))], whole + b"\0"):
+        pack.write_bytes(data)
+        refused(pack)
+        with pytest.raises(DataError):
+            pack_info(pack)
 
 
 @pytest.mark.parametrize("place", [-1, -900])
@@ -81,38 +71,29 @@ def test_one_changed_byte_is_noticed(pack: Path, place: int) -> None:
     data = bytearray(pack.read_bytes())
     data[place] ^= 1
     pack.write_bytes(data)
-    with pytest.raises(DataError, match=r"p\.safetensors has changed since it was written"):
-        load_pack(pack)
+    refused(pack)
 
 
 def test_a_missing_pack_and_a_foreign_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"There is no image pack at .*none\.safetensors"):
-        load_pack(tmp_path / "none.safetensors")
-    from safetensors.torch import save_file
-
+    refused(tmp_path / "none.safetensors")
     save_file({"w": torch.zeros(2)}, tmp_path / "weights.safetensors")
-    with pytest.raises(DataError, match=r"is not an image pack of this version \(format None"):
-        load_pack(tmp_path / "weights.safetensors")
+    refused(tmp_path / "weights.safetensors")
 
 
 def test_a_write_that_was_killed_is_never_taken_for_a_pack_and_goes_away(pack: Path) -> None:
     half = pack.with_name(f"{pack.name}.partial-77")
     half.write_bytes(pack.read_bytes()[:-100])
     pack.unlink()
-    with pytest.raises(DataError, match=re.escape(str(pack))):
-        load_pack(pack)
+    refused(pack)
     save_pack(make_set(), pack)
     assert not half.exists()
     assert len(load_pack(pack).train) == 7
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_named(pack: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DataError, match=re.escape(str(tmp_path / "file"))):
         save_pack(make_set(), tmp_path / "file" / "p.safetensors")
-
-
-def test_a_pack_that_another_process_writes_is_left_to_it(pack: Path) -> None:
     before = pack.read_bytes()
     with locked(pack.parent), pytest.raises(DataError, match="another process"):
         save_pack(make_set(), pack)
@@ -120,22 +101,18 @@ def test_a_pack_that_another_process_writes_is_left_to_it(pack: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pixels", "labels", "message"),
+    ("shape", "dtype", "labels", "quoted"),
     [
-        (torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64), r"\(2, 3, 4, 4\) torch.float32"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), r"\(2, 1, 4, 4\)"),
-        (
-            torch.zeros(2, 3, 4, 4, dtype=torch.uint8),
-            torch.zeros(3, dtype=torch.int64),
-            r"labels must be \(2,\)",
-        ),
+        ((2, 3, 4, 4), torch.float32, 2, r"\(2, 3, 4, 4\) torch.float32"),
+        ((2, 1, 4, 4), torch.uint8, 2, r"\(2, 1, 4, 4\)"),
+        ((2, 3, 4, 4), torch.uint8, 3, r"\(3,\)"),
     ],
 )
 def test_images_of_another_shape_or_type_are_refused(
-    pixels: torch.Tensor, labels: torch.Tensor, message: str
+    shape: tuple[int, ...], dtype: torch.dtype, labels: int, quoted: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        Images(pixels, labels, ("a",), "test")
+    with pytest.raises(ValueError, match=quoted):
+        Images(torch.zeros(shape, dtype=dtype), torch.zeros(labels, dtype=torch.int64), ("a",), "test")
 
 
 def test_a_fingerprint_changes_with_any_pixel_and_any_label() -> None:

@@ -38,8 +38,6 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import dropout as thinned
-from alexnet_edu.lessons import dropout_plots
-from alexnet_edu.lessons.dropout_widgets import dropout_explorer
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
@@ -276,7 +274,9 @@ figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
 forms = {titles[name]: live[name][0]["curve"] for name in ("none", "2012", "inverted")}
 for ax, what in zip(axes, ("train_error", "test_error"), strict=True):
     words = ablation_plots.WORDS[what]
-    dropout_plots.draw_live_curves(ax, forms, what, words, f"{words.capitalize()}, measured without masks")
+    thinned.plots.lines(ax, {label: (curve["epoch"], curve[what]) for label, curve in forms.items()})
+    title = f"{words.capitalize()}, measured without masks"
+    thinned.frame(ax, title, "epochs", words, percent="y", grid="xy", legend="best")
 figure.suptitle(f"Your run: one seed, ε = {rate:g} (ε / 10 in the last quarter){figure_note(images)}")
 plt.tight_layout()
 plt.show()
@@ -351,7 +351,7 @@ by_rate = {
 names = [f"training\n{level:.0%}" for level in LEVELS] + [f"test\n{level:.0%}" for level in TEST_LEVELS]
 figure, axes = plt.subplots(1, len(by_rate), figsize=(12, 4.6), squeeze=False, sharey=True)
 for ax, (r, rows) in zip(axes[0], by_rate.items(), strict=True):
-    dropout_plots.draw_ratios(ax, {titles[k]: v for k, v in rows.items()}, [*names, "best\ntest"])
+    thinned.draw_ratios(ax, {titles[k]: v for k, v in rows.items()}, [*names, "best\ntest"])
     ax.set_title(f"with and without dropout, both at ε = {r:g}")
 figure.suptitle("How many times the epochs until an error is reached: a mark for each seed (recorded)")
 plt.tight_layout()
@@ -425,7 +425,7 @@ assert gap(same, "inverted", "2012").value > 3
 # inverted form: what changes, and what does not?
 
 # %% tags=["nbval-ignore-output"]
-dropout_explorer()
+thinned.dropout_explorer()
 
 # %% [markdown]
 # **A trained network, all of its $2^{16}$ thinned networks.** A small classifier with hidden layers of 8 and 8 units is
@@ -481,7 +481,7 @@ nearness = {
     for name, mean in (("drawn", thinned.geometric_mean), ("arithmetic", thinned.arithmetic_mean))
 }
 figure, ax = plt.subplots(figsize=(7.5, 4.4))
-dropout_plots.draw_divergence(ax, counts, nearness, thinned.divergence(every, whole).mean().item())
+thinned.draw_divergence(ax, counts, nearness, thinned.divergence(every, whole).mean().item())
 ax.set_xlabel("masks drawn")
 ax.set_ylabel("KL from the geometric mean of all\n65,536 networks (nats, mean over images)")
 ax.set_title(f"A trained network with 8 + 8 hidden units{figure_note(images)}")
@@ -568,11 +568,11 @@ kept = {titles[name]: thinned.errors_with_masks(*heads[name], labels, shares, 5,
 
 # %% tags=["nbval-ignore-output"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6))
-dropout_plots.draw_sorted(
+thinned.draw_sorted(
     left, change, "root mean square change of the logits / their spread", "share of the units", ""
 )
 left.set_title("One of the 512 units of fc4 off: units that matter at least so much")
-dropout_plots.draw_errors_with_masks(right, kept, 0.9, "Many units off at once, a mark for each draw")
+thinned.draw_errors_with_masks(right, kept, 0.9, "Many units off at once, a mark for each draw")
 figure.suptitle(f"Your networks, {len(labels)} test images{figure_note(images)}")
 plt.tight_layout()
 plt.show()

@@ -109,7 +109,7 @@ def explorers() -> Found:
     from alexnet_edu.imagenet.log import METRICS
     from alexnet_edu.lessons.augmentation import crop_explorer
     from alexnet_edu.lessons.cost_widgets import cost_explorer
-    from alexnet_edu.lessons.dropout_widgets import dropout_explorer
+    from alexnet_edu.lessons.dropout import dropout_explorer
     from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
     from alexnet_edu.lessons.pooling import pooling_explorer
     from alexnet_edu.lessons.relu import function_explorer

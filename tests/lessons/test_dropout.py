@@ -1,19 +1,20 @@
-"""Thinned networks by enumeration, means over them, single units left out, epochs until an error."""
+"""Lesson 09: thinned networks by enumeration, means over them, single units left out, the explorer."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import re
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from alexnet_edu.lessons import dropout as thinned
+from alexnet_edu.lessons.dropout import FORMS, KEEPS, SmallNetwork, dropout_explorer
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import convergence
-from alexnet_edu.studies.convergence import crossing
 
 
 def head(n: int = 5, hidden: int = 4, classes: int = 3, seed: int = 0) -> tuple[Tensor, thinned.Layers]:
@@ -201,58 +202,107 @@ def test_errors_with_masks_at_the_whole_network_and_at_few_units() -> None:
     assert 0.1 < sum(found[0.1]) / 30 < 1
 
 
-# --- epochs --------------------------------------------------------------------------------------
-
-CURVE = {
-    "epoch": [1.0, 2.0, 3.0, 4.0],
-    "train_error": [0.6, 0.4, 0.3, 0.2],
-    "test_error": [0.6, 0.5, 0.46, 0.45],
-}
+# --- the explorer and the pictures -----------------------------------------------------------------
 
 
-def test_epochs_until_an_error() -> None:
-    assert convergence.epochs_to(CURVE, 0.5) == pytest.approx(1.5)
-    assert convergence.epochs_to(CURVE, 0.4) == pytest.approx(2)
-    assert convergence.epochs_to(CURVE, 0.1) is None
-    assert convergence.epochs_to(CURVE, 0.48, "test_error") == pytest.approx(2.5)
-    with pytest.raises(ValueError, match=r"0 to 1, got 40"):
-        convergence.epochs_to(CURVE, 40)
+def shares(alt: str) -> list[float]:
+    return [
+        float(x) / 100 for x in re.findall(r"([0-9.]+)%", alt.split("classes in the network of the test:")[1])
+    ]
 
 
-def test_epochs_until_the_best() -> None:
-    assert convergence.epochs_to_best(CURVE) == 4
-    assert convergence.epochs_to_best(CURVE, 0.011) == 3
-    with pytest.raises(ValueError, match=r"0 to 1, got -0\.1"):
-        convergence.epochs_to_best(CURVE, -0.1)
+def test_it_starts_at_the_papers_keep_with_one_softmax_layer() -> None:
+    widget = dropout_explorer()
+    assert widget.png
+    assert widget.error is None
+    assert "one softmax layer, 8 units, keep 0.5, 2012 form; masks drawn: 20; " in widget.alt
+    assert (
+        "all units with outputs times 0.5: the network of the test is the geometric mean of all" in widget.alt
+    )
+    assert "256 networks" in widget.alt
 
 
-def cell(*factors: float) -> dict[str, Any]:
-    runs = []
-    for seed, factor in enumerate(factors, 1):
-        runs.append({"seed": seed, "curve": {**CURVE, "epoch": [factor * e for e in CURVE["epoch"]]}})
-    return {"runs": runs}
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("keep", [KEEPS[0], 0.5, KEEPS[-1]])
+def test_one_softmax_layer_is_exact_for_every_keep_and_form(keep: float, form: str) -> None:
+    widget = dropout_explorer(keep=keep, form=form)
+    assert "is the geometric mean of all" in widget.alt
+    network = SmallNetwork(0)
+    x, layers = network.x, network.layers
+    weight, bias = layers[1][0]
+    want = ((keep if form == "2012" else 1.0) * x @ weight.T + bias).softmax(-1)[0]
+    assert shares(widget.alt) == pytest.approx(want.tolist(), abs=0.0006)
 
 
-def test_ratios_belong_together_by_seed() -> None:
-    slow, fast = cell(2, 3), cell(1, 2)
-    assert convergence.ratios(slow, fast, convergence.epochs_to_best) == pytest.approx([2, 1.5])
-    assert convergence.ratios(slow, fast, lambda c: convergence.epochs_to(c, 0.01)) == [None, None]
-    fast["runs"].reverse()
-    with pytest.raises(ValueError, match="same seed are compared, got 1 and 2"):
-        convergence.ratios(slow, fast, convergence.epochs_to_best)
+def test_a_deeper_network_lies_near_and_the_distance_is_that_of_the_enumeration() -> None:
+    widget = dropout_explorer()
+    widget.controls["depth"].value = 2
+    assert widget.error is None
+    assert "8 + 6 units" in widget.alt
+    assert "16,384 networks" in widget.alt
+    network = SmallNetwork(0)
+    x, layers = network.x, network.layers
+    masks = thinned.all_masks(14).split([8, 6], dim=1)
+    every = thinned.geometric_mean(thinned.thinned_logits(x, layers[2], masks))
+    whole = thinned.whole_logits(x, layers[2]).log_softmax(-1)
+    distance = thinned.divergence(every, whole).item()
+    assert distance > 1e-3
+    said = float(re.search(r"lies ([0-9.]+) nats", widget.alt).group(1))  # type: ignore[union-attr]
+    assert said == pytest.approx(distance, rel=0.05)
 
 
-def test_crossing_interpolates_between_the_points_around_the_level() -> None:
-    assert crossing([0, 1, 2, 3], [0.9, 0.5, 0.3, 0.1], 0.2) == pytest.approx(2.5)
-    assert crossing([0, 1, 2], [0.9, 0.5, 0.3], 0.25) is None
-    assert crossing([4, 5], [0.2, 0.1], 0.25) == 4.0
-    assert crossing([], [], 0.25) is None
+def test_every_control_is_followed() -> None:
+    widget = dropout_explorer()
+    for name, value in {"count": 1000, "keep": KEEPS[0], "form": "inverted", "depth": 2}.items():
+        before = widget.alt
+        widget.controls[name].value = value
+        assert widget.error is None
+        assert widget.alt != before
 
 
-def test_crossing_is_the_first_one_of_a_noisy_curve() -> None:
-    assert crossing([1, 2, 3, 4], [0.4, 0.2, 0.4, 0.1], 0.3) == pytest.approx(1.5)
+def test_many_masks_come_near_the_mean_of_all() -> None:
+    def distance(count: int) -> float:
+        text = (
+            dropout_explorer(count=count, depth=1)
+            .alt.replace("×10⁻", "e-")
+            .translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789"))
+        )
+        return float(re.search(r"those drawn ([0-9.e-]+) nats", text).group(1))  # type: ignore[union-attr]
+
+    assert distance(1000) < 0.1 * distance(10)
 
 
-def test_crossing_refuses_lists_of_different_length() -> None:
-    with pytest.raises(ValueError, match="differ in length: 2 and 1"):
-        crossing([1, 2], [0.5], 0.3)
+@pytest.mark.parametrize("wrong", [{"count": 3}, {"keep": 0.0}, {"depth": 3}, {"form": "2013"}])
+def test_a_value_that_is_no_option_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be one of"):
+        dropout_explorer(**wrong)  # type: ignore[arg-type]
+
+
+# --- the figures of the notebook ------------------------------------------------------------
+
+
+def test_ratios_show_every_seed_and_leave_out_what_was_not_reached() -> None:
+    ax = Figure().add_subplot()
+    rows = [[1.5, 1.7], [2.0, None], [None, None]]
+    thinned.draw_ratios(ax, {"2012": rows, "inverted": rows}, ["50%", "30%", "10%"])
+    marks = [line.get_ydata() for line in ax.lines if line.get_linestyle() == "None"]
+    assert all(np.isfinite(y).sum() == 3 for y in marks)
+    means = [line.get_ydata() for line in ax.lines if line.get_label() in ("2012", "inverted")]
+    assert np.array_equal(means, [[1.6, np.nan, np.nan]] * 2, equal_nan=True)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["2012", "inverted"]
+
+
+def test_sorted_units_are_shares_that_reach_a_value() -> None:
+    ax = Figure().add_subplot()
+    thinned.draw_sorted(ax, {"a": torch.tensor([0.1, 0.4, 0.2, 0.3])}, "x", "y", "t")
+    (line,) = ax.lines
+    assert np.allclose(line.get_xdata(), [0.4, 0.3, 0.2, 0.1])
+    assert np.allclose(line.get_ydata(), [0.25, 0.5, 0.75, 1.0])
+
+
+def test_errors_are_drawn_against_the_share_left_out() -> None:
+    ax = Figure().add_subplot()
+    thinned.draw_errors_with_masks(ax, {"a": {1.0: [0.2, 0.2], 0.5: [0.4, 0.6]}}, 0.9, "t")
+    means = next(line for line in ax.lines if line.get_label() == "a")
+    assert np.allclose(means.get_xdata(), [0, 50])
+    assert np.allclose(means.get_ydata(), [0.2, 0.5])

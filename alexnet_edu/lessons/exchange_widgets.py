@@ -13,7 +13,7 @@ from alexnet_edu.model.architecture import TALKERS, Architecture, count, talking
 from alexnet_edu.show import network as network_plots
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import PictureWidget, checkbox, slider
-from alexnet_edu.show.network_widgets import blocks
+from alexnet_edu.show.network import blocks
 from alexnet_edu.two_gpus.traffic import (
     GTX_580,
     KINDS,

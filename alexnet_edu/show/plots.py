@@ -94,6 +94,12 @@ def panels(rows: int, columns: int, height: float, **grid: Any) -> tuple[Figure,
     return figure, [list(row) for row in axes]
 
 
+def mosaic(layout: Sequence[Sequence[str]], height: float, **grid: Any) -> tuple[Figure, dict[str, Axes]]:
+    """As `panels`, with axes by name: a name that stands several times in the layout spans them."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return figure, figure.subplot_mosaic([list(row) for row in layout], **grid)
+
+
 def heading(figure: Figure, text: str) -> None:
     """The title of a whole figure, at its left."""
     figure.suptitle(text, x=0.012, ha="left", fontsize=FONT_SIZE)

@@ -116,7 +116,7 @@ def explorers() -> Found:
     from alexnet_edu.lessons.results import results_explorer
     from alexnet_edu.lessons.sgd import clinic_explorer, schedule_explorer
     from alexnet_edu.lessons.training_widgets import dashboard
-    from alexnet_edu.show.network_widgets import architecture_explorer
+    from alexnet_edu.show.network import architecture_explorer
     from alexnet_edu.studies import clinic, result_records
     from alexnet_edu.studies.record import load_record
 

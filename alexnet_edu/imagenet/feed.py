@@ -30,6 +30,7 @@ from alexnet_edu.training.loop import order_of_epoch
 
 AHEAD = 4  # batches that are decoded before they are asked for
 NO_LABEL = -1  # of an image that cannot be read
+Unreadable = tuple[int, str]  # place in the batch, and what is wrong
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Feed:
 
     batch_size: images of a global batch, over all processes. seed: of the shuffles; None keeps the
         order of the split, for evaluation. workers: threads that decode.
-    Raises ValueError where a size is below 1, DataError for a split without images.
+    ahead: batches decoded before they are asked for. Raises DataError for a split without images.
     """
 
     def __init__(
@@ -85,11 +86,6 @@ class Feed:
         ahead: int = AHEAD,
     ) -> None:
         workers = workers or max(1, usable_cores() // world)
-        for name, value in (("batch_size", batch_size), ("workers", workers), ("ahead", ahead)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}")
-        if not 0 <= rank < world:
-            raise ValueError(f"rank {rank!r} is not one of {world!r} processes")
         if len(split) == 0:
             raise DataError(f"the split {split.name!r} has no images")
         self.split, self.batch_size, self.seed = split, batch_size, seed
@@ -118,7 +114,7 @@ class Feed:
 
         Decoding runs `ahead` batches in front of what is asked for. Close the iterator to end early.
         """
-        ahead: deque[tuple[int, _Buffer, list[Future[list[str]]]]] = deque()
+        ahead: deque[tuple[_Buffer, list[Future[list[Unreadable]]]]] = deque()
         free = deque(_Buffer(self) for _ in range(self.ahead + 1))
         next_step = first
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
@@ -126,25 +122,24 @@ class Feed:
                 for step in range(first, last):
                     while next_step < last and free:
                         buffer = free.popleft()
-                        ahead.append((next_step, buffer, buffer.fill(pool, self.rows(next_step)[0])))
+                        ahead.append((buffer, buffer.fill(pool, self.rows(next_step)[0])))
                         next_step += 1
-                    _, buffer, parts = ahead.popleft()
-                    unreadable = tuple(line for part in parts for line in part.result())
+                    buffer, parts = ahead.popleft()
+                    unreadable = [bad for part in parts for bad in part.result()]
                     yield self._batch(step, buffer, unreadable)
                     free.append(buffer)
             finally:
-                for _, _, parts in ahead:
+                for _, parts in ahead:
                     for part in parts:
                         part.cancel()
 
-    def _batch(self, step: int, buffer: _Buffer, unreadable: tuple[str, ...]) -> Batch:
+    def _batch(self, step: int, buffer: _Buffer, unreadable: list[Unreadable]) -> Batch:
         index, start, stop, total = self.rows(step)
         labels = self.split.labels[index]
-        if unreadable:
-            labels = torch.where(torch.from_numpy(buffer.whole[: len(index)]), labels, NO_LABEL)
-        pixels, labels = buffer.sent(len(index), labels)
-        epoch = step // self.steps_per_epoch
-        return Batch(step, epoch, pixels, labels, index, start, stop, total, unreadable)
+        labels[[place for place, _ in unreadable]] = NO_LABEL
+        pixels, labels = buffer.sent(labels)
+        epoch, sentences = step // self.steps_per_epoch, tuple(sentence for _, sentence in unreadable)
+        return Batch(step, epoch, pixels, labels, index, start, stop, total, sentences)
 
 
 class _Buffer:
@@ -156,15 +151,13 @@ class _Buffer:
         self.on_gpu = feed.device.type == "cuda"
         self.pixels = torch.empty((most, side, side, 3), dtype=torch.uint8, pin_memory=self.on_gpu)
         self.array: np.ndarray[Any, np.dtype[np.uint8]] = self.pixels.numpy()
-        self.whole: np.ndarray[Any, np.dtype[np.bool_]] = np.ones(most, dtype=np.bool_)
         self.copied: torch.cuda.Event | None = None
 
-    def fill(self, pool: ThreadPoolExecutor, index: Tensor) -> list[Future[list[str]]]:
-        """Starts decoding; each of the futures gives its unreadable images as sentences."""
+    def fill(self, pool: ThreadPoolExecutor, index: Tensor) -> list[Future[list[Unreadable]]]:
+        """Starts decoding; each of the futures gives its unreadable images."""
         if self.copied is not None:
             self.copied.synchronize()  # the device must have read what is overwritten now
             self.copied = None
-        self.whole[:] = True
         images = index.tolist()
         each = max(1, math.ceil(len(images) / (2 * self.feed.workers)))
         return [
@@ -172,20 +165,19 @@ class _Buffer:
             for start in range(0, len(images), each)
         ]
 
-    def _decode(self, start: int, images: list[int]) -> list[str]:
+    def _decode(self, start: int, images: list[int]) -> list[Unreadable]:
         bad = []
         for place, image in enumerate(images, start):
             try:
                 self.feed.split.decode_into(image, self.array[place])
             except DataError as error:
                 self.array[place] = 0
-                self.whole[place] = False
-                bad.append(str(error))
+                bad.append((place, str(error)))
         return bad
 
-    def sent(self, count: int, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(count, 3, side, side) and (count,) on the device; the copy to a GPU runs beside its work."""
-        pixels = self.pixels[:count].permute(0, 3, 1, 2)
+    def sent(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (b, 3, side, side) and labels (b,) on the device; the copy to a GPU runs beside its work."""
+        pixels = self.pixels[: len(labels)].permute(0, 3, 1, 2)
         if not self.on_gpu:
             return pixels.to(self.feed.device), labels.to(self.feed.device)
         device = self.feed.device
@@ -222,8 +214,6 @@ class Views:
     def __init__(
         self, prepared: PreparedSet, side: int = paper.INPUT_SIDE, device: torch.device | str = "cpu"
     ) -> None:
-        if not 1 <= side <= prepared.side:
-            raise ValueError(f"cannot cut {side!r} pixels out of images of {prepared.side}")
         self.side, self.border = side, prepared.side - side
         self.colors: ColorPCA = prepared.colors
         mean = center_crop(prepared.mean_image[None], side)

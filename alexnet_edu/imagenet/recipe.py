@@ -133,9 +133,10 @@ class Running:
     force: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("log_every", "save_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        for name in ("log_every", "save_every", "keep", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}")
         if self.resume not in ("never", "auto"):
             raise ValueError(f"resume must be 'never' or 'auto', got {self.resume!r}")
 

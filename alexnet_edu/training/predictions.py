@@ -46,12 +46,12 @@ def top_errors(probabilities: Tensor, labels: Tensor, k: int) -> Tensor:
     probabilities: (N, C), or any scores; labels: (N,) int64. Raises ValueError for other shapes,
     a k outside 1 to C, or scores that are not numbers.
     """
-    own = _of_labels(probabilities, labels)
+    expected = _of_labels(probabilities, labels)
     classes = probabilities.shape[1]
     if not 1 <= k <= classes:
         raise ValueError(f"k must be between 1 and the {classes} classes, got {k!r}")
-    above = (probabilities > own).sum(1)
-    alike = (probabilities == own).sum(1)  # at least 1: the label itself
+    above = (probabilities > expected).sum(1)
+    alike = (probabilities == expected).sum(1)  # at least 1: the label itself
     return 1 - ((k - above).double() / alike).clamp(0, 1)
 
 

@@ -38,17 +38,17 @@ class PlateauSchedule:
         After a fall the best error so far stays the mark to beat, and patience starts anew.
         A value that is no number is no improvement.
         """
-        found: list[int] = []
+        falls: list[int] = []
         best, waited = math.inf, 0
         for count, error in enumerate(errors, start=1):
             if error < best - self.margin:
                 best, waited = error, 0
             else:
                 waited += 1
-            if waited == self.patience and len(found) < self.most:
-                found.append(count)
+            if waited == self.patience and len(falls) < self.most:
+                falls.append(count)
                 waited = 0
-        return found
+        return falls
 
 
 @dataclass(frozen=True)
@@ -86,44 +86,18 @@ class LoggedSchedule:
         if not (math.isfinite(epochs) and epochs > 0):
             raise ValueError(f"a schedule lasts a positive number of epochs, got {epochs!r}")
         share = epochs / self.stop
-
-        def sooner(epoch: float | None) -> float | None:
-            return None if epoch is None else share * epoch
-
-        return replace(
-            self,
-            name=f"{self.name} in {epochs:g} epochs",
-            drops=tuple(share * drop for drop in self.drops),
-            stop=epochs,
-            conv1_slower=sooner(self.conv1_slower),
-            conv1_frozen=sooner(self.conv1_frozen),
-            noise_off=sooner(self.noise_off),
-        )
+        moments = ("conv1_slower", "conv1_frozen", "noise_off")
+        noted = {name: share * getattr(self, name) for name in moments if getattr(self, name) is not None}
+        drops = tuple(share * drop for drop in self.drops)
+        return replace(self, name=f"{self.name} in {epochs:g} epochs", drops=drops, stop=epochs, **noted)
 
 
+_BY_HAND = {"conv1_slower": 67.0, "conv1_frozen": 72.0, "noise_off": 67.0}
 LOGGED = {
-    s.name: s
-    for s in (
-        LoggedSchedule(
-            "145",
-            (25, 51, 79),
-            91,
-            "layer-params-145.cfg",
-            0.01,
-            conv1_slower=67,
-            conv1_frozen=72,
-            noise_off=67,
-        ),
-        LoggedSchedule(
-            "145-2010",
-            (23, 51, 78),
-            93,
-            "layer-params-145-2010.cfg",
-            0.01,
-            conv1_slower=67,
-            conv1_frozen=72,
-            noise_off=67,
-        ),
+    schedule.name: schedule
+    for schedule in (
+        LoggedSchedule("145", (25, 51, 79), 91, "layer-params-145.cfg", **_BY_HAND),
+        LoggedSchedule("145-2010", (23, 51, 78), 93, "layer-params-145-2010.cfg", **_BY_HAND),
         LoggedSchedule("147", (23, 51, 79), 90, "layer-params-147.cfg"),
         LoggedSchedule("148", (22, 44, 86), 97, "layer-params-148.cfg"),
     )

@@ -103,18 +103,17 @@ def parameter_groups(
     for start in (*separate, *(start for start, _ in decays)):
         if not any(name.startswith(start) for name in names):
             raise ValueError(f"no parameter's name begins with {start!r}; there are {', '.join(names)}")
-    found: dict[tuple[float, float, str], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, str], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         is_bias = name.rpartition(".")[2] == "bias"
-        own = [decay for start, decay in decays if name.startswith(start)]
-        decay = own[-1] if own else weight_decay
+        decay = [weight_decay, *(decay for start, decay in decays if name.startswith(start))][-1]
         if is_bias and not decay_biases:
             decay = 0.0
         apart = max((start for start in separate if name.startswith(start)), key=len, default="")
-        found.setdefault((decay, bias_rate if is_bias else 1.0, apart), []).append(parameter)
+        groups.setdefault((decay, bias_rate if is_bias else 1.0, apart), []).append(parameter)
     return [
         {"params": members, "lr": rate * scale, "weight_decay": decay, "rate_scale": scale, "apart": apart}
-        for (decay, scale, apart), members in found.items()
+        for (decay, scale, apart), members in groups.items()
     ]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alexnet_edu import paper
-from alexnet_edu.imagenet.recipe import Recipe, optimizer_of, set_rates
+from alexnet_edu.imagenet.recipe import Recipe, Running, optimizer_of, set_rates
 from alexnet_edu.model.alexnet import AlexNet
 
 
@@ -96,6 +96,12 @@ def test_a_frozen_layer_really_stands_still() -> None:
 def test_bad_settings_are_quoted(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Recipe(**settings)  # type: ignore[arg-type]
+
+
+def test_bad_running_options_are_quoted() -> None:
+    for name, value in (("keep", 0), ("workers", -1), ("resume", "maybe")):
+        with pytest.raises(ValueError, match=f"{name} must be .*got {value!r}"):
+            Running(**{name: value})  # type: ignore[arg-type]
 
 
 def test_an_unknown_variant_is_refused() -> None:

@@ -135,12 +135,6 @@ def test_a_rehearsal_says_how_fast_and_leaves_no_run(data: Path, folder: Path) -
 # --- what a folder says -----------------------------------------------------------------------
 
 
-def test_nothing_has_been_trained(tmp_path: Path) -> None:
-    assert status(tmp_path / "not there") == Status(tmp_path / "not there", "none")
-    with pytest.raises(RunError, match="holds no run"):
-        runs.resume(tmp_path)
-
-
 @pytest.mark.parametrize("end", ["finished", "stopped"])
 def test_the_last_word_is_the_trainings(tmp_path: Path, end: str) -> None:
     lines(tmp_path, START, STEP, {**STOPPED, "status": end})
@@ -209,6 +203,8 @@ def test_a_damaged_process_file_is_as_none(tmp_path: Path) -> None:
     assert status(tmp_path).state == "stopped"
     with pytest.raises(RunError, match="give its command again, with --resume auto"):
         runs.resume(tmp_path)
+    with pytest.raises(RunError, match="holds no run"):
+        runs.resume(tmp_path / "not there")
 
 
 # --- another machine ----------------------------------------------------------------------------
@@ -248,7 +244,10 @@ def test_a_training_is_heard_of_while_it_lives(tmp_path: Path, monkeypatch: pyte
 # --- what the training says of itself ------------------------------------------------------------
 
 
-def test_a_training_from_a_terminal_can_be_resumed_from_a_notebook(tmp_path: Path) -> None:
+def test_a_training_from_a_terminal_can_be_resumed_from_a_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert status(tmp_path) == Status(tmp_path, "none")
     with announced(tmp_path, ["train", "--folder", "runs/x"]) as asked:
         process = json.loads((tmp_path / runs.PROCESS).read_text())
         assert process["pid"] == os.getpid()
@@ -259,11 +258,7 @@ def test_a_training_from_a_terminal_can_be_resumed_from_a_notebook(tmp_path: Pat
         assert asked()
     with announced(tmp_path, ["train"]) as asked:  # the same process once more
         assert asked(), "a stop that came while it was starting is not forgotten"
-
-
-def test_several_processes_are_started_again_by_torchrun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    (tmp_path / runs.PROCESS).unlink()
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with announced(tmp_path, ["train"]):
         command = json.loads((tmp_path / runs.PROCESS).read_text())["command"]

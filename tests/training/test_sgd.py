@@ -74,7 +74,6 @@ def test_pytorchs_rule_is_the_same_while_the_rate_is_constant() -> None:
     rates = [0.01] * 200
     ours, theirs = descend(papers, rates), descend(pytorchs, rates)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-    assert (ours[-1] - ours[0]).abs().max() > 0.1  # it went somewhere
 
 
 def test_the_two_part_when_the_rate_falls_and_rescaling_repairs_it() -> None:
@@ -88,19 +87,14 @@ def test_the_two_part_when_the_rate_falls_and_rescaling_repairs_it() -> None:
     assert (ours[40] - theirs[40]).norm() > 10 * (ours[29] - theirs[29]).norm() + 1e-4
     repaired = descend(pytorchs, rates, rescale_momentum)
     torch.testing.assert_close(repaired, ours, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("rates", [(0.0, 0.1), (0.1, 0.0), (-0.1, 0.1), (math.nan, 0.1), (0.1, math.inf)])
-def test_rates_that_cannot_be_rescaled_are_quoted(rates: tuple[float, float]) -> None:
-    w = nn.Parameter(torch.ones(1))
-    with pytest.raises(ValueError, match=f"must be positive, got {rates[0]!r} and {rates[1]!r}"):
-        rescale_momentum(pytorchs([w]), *rates)
+    with pytest.raises(ValueError, match=r"must be positive, got 0\.1 and nan"):
+        rescale_momentum(pytorchs([nn.Parameter(torch.ones(1))]), 0.1, math.nan)
 
 
 def test_a_rate_of_zero_skips_a_group_wholly() -> None:
     """Neither decay nor velocity: the weights and the buffer stay to the bit, and go on after."""
-    w, apart = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
-    optimizer = PaperSGD([{"params": [w]}, {"params": [apart]}], 0.1, weight_decay=0.5)
+    w, apart, unused = (nn.Parameter(torch.ones(3)) for _ in range(3))
+    optimizer = PaperSGD([{"params": [w, unused]}, {"params": [apart]}], 0.1, weight_decay=0.5)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -115,34 +109,10 @@ def test_a_rate_of_zero_skips_a_group_wholly() -> None:
     assert torch.equal(apart, before)
     assert torch.equal(optimizer.state[apart]["momentum_buffer"], velocity)
     assert (w < before).all()
+    assert torch.equal(unused, torch.ones(3))  # it has no gradient
     optimizer.param_groups[1]["lr"] = 0.1
     step()
     torch.testing.assert_close(apart.detach(), before + 0.9 * velocity - 0.1 * (1 + 0.5 * before))
-
-
-def test_a_parameter_without_a_gradient_is_left_alone() -> None:
-    w, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
-    optimizer = PaperSGD([w, unused], 0.1, weight_decay=0.5)
-    w.sum().backward()
-    optimizer.step()
-    assert torch.equal(unused, torch.ones(2))
-    assert "momentum_buffer" not in optimizer.state[unused]
-
-
-def test_a_closure_computes_the_loss_with_gradients() -> None:
-    w = nn.Parameter(torch.full((2,), 3.0))
-    optimizer = PaperSGD([w], 0.1, weight_decay=0.0)
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = w.square().sum()
-        loss.backward()
-        return loss
-
-    with torch.no_grad():
-        assert optimizer.step(closure).item() == 18.0
-    torch.testing.assert_close(w.detach(), torch.full((2,), 3.0 - 0.1 * 6.0))
-    assert optimizer.step() is None
 
 
 def test_the_velocity_survives_a_state_dict() -> None:
@@ -166,7 +136,6 @@ def test_the_velocity_survives_a_state_dict() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": -0.1}, "lr must be 0 or more, got -0.1"),
         ({"lr": math.nan}, "lr must be 0 or more, got nan"),
         ({"lr": 0.1, "momentum": -0.9}, "momentum must be 0 or more, got -0.9"),
         ({"lr": 0.1, "weight_decay": math.inf}, "weight_decay must be 0 or more, got inf"),
@@ -198,18 +167,11 @@ def described(model: nn.Module, **options: Any) -> dict[str, tuple[float, float,
 
 def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
     """The configurations of 2012: epsB = 0.02 beside epsW = 0.01."""
-    found = described(Named())
-    for name, described_as in found.items():
-        expected = (0.02, 0.0, "") if name.endswith("bias") else (0.01, 0.0005, "")
-        assert described_as == expected, name
-    assert list(found) != []
-    assert set(found) == {name for name, _ in Named().named_parameters()}
-
-
-def test_biases_may_decay_and_learn_like_the_weights() -> None:
+    expected = {True: (0.02, 0.0, ""), False: (0.01, 0.0005, "")}
+    names = [name for name, _ in Named().named_parameters()]
+    assert described(Named()) == {name: expected[name.endswith("bias")] for name in names}
     (group,) = parameter_groups(Named(), 0.01, bias_rate=1.0, decay_biases=True)
-    assert (group["lr"], group["weight_decay"], group["rate_scale"]) == (0.01, 0.0005, 1.0)
-    assert len(group["params"]) == 6
+    assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.01, 0.0005, 6)
 
 
 def test_a_layer_can_have_a_decay_and_a_group_of_its_own() -> None:
@@ -229,14 +191,6 @@ def test_of_nested_beginnings_the_longest_counts() -> None:
         assert (found["conv1.weight"][2], found["conv2.weight"][2]) == ("conv1", "conv")
 
 
-def test_what_needs_no_gradient_is_left_out() -> None:
-    model = Named()
-    model.conv1.weight.requires_grad_(False)
-    found = described(model)
-    assert "conv1.weight" not in found
-    assert "conv1.bias" in found
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -250,5 +204,3 @@ def test_what_needs_no_gradient_is_left_out() -> None:
 def test_groups_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parameter_groups(Named(), 0.01, **options)
-    with pytest.raises(ValueError, match=r"rate must be 0 or more, got -1\.0"):
-        parameter_groups(Named(), -1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies.kernel_training import Recipe
 from alexnet_edu.studies.specialization import Condition

@@ -10,7 +10,7 @@ from typing import Any
 
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies.codes import CodeSettings
 from alexnet_edu.studies.kernel_training import Recipe, train_network
 from alexnet_edu.studies.networks import Network

@@ -16,7 +16,7 @@ import torch
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import DataError
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import kernel_training
 from alexnet_edu.studies.kernel_training import Interrupted, Recipe, Trained, digest, train_network
 from alexnet_edu.training.loop import Run, error_rate

@@ -14,7 +14,7 @@ from alexnet_edu.data import cifar10 as data
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import read_json, write_json
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import networks as weights
 from alexnet_edu.studies import specialization, weight_recipes
 from alexnet_edu.studies.kernel_training import Recipe

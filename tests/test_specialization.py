@@ -11,7 +11,7 @@ import torch
 
 from alexnet_edu.files import DataError, read_json, write_json
 from alexnet_edu.model.alexnet import AlexNet
-from alexnet_edu.model.kernel_net import CONNECTIONS
+from alexnet_edu.model.architecture import CONNECTIONS
 from alexnet_edu.studies.specialization import (
     assemble,
     conditions,

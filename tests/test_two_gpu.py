@@ -9,7 +9,7 @@ from torch import nn
 from alexnet_edu.model.alexnet import AlexNet, Column, join_columns, split_columns
 from alexnet_edu.model.architecture import Architecture, talking, variant
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
-from tests.small import narrow
+from tests.small import tiny
 
 PATTERNS = {
     "conv3 (the paper)": ("conv3", "fc6", "fc7"),
@@ -36,7 +36,7 @@ def gradients(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, tor
 def test_outputs_and_all_gradients_are_those_of_the_grouped_network(
     pattern: str, dtype: torch.dtype, tolerance: float
 ) -> None:
-    grouped, split = pair(narrow(talking(PATTERNS[pattern])), dtype)
+    grouped, split = pair(tiny(talking(PATTERNS[pattern])), dtype)
     images = 60 * torch.randn(3, 3, 224, 224, dtype=dtype, generator=torch.Generator().manual_seed(1))
     results = [gradients(model, images.clone().requires_grad_()) for model in (grouped, split)]
     for ours, theirs in zip(*results, strict=True):
@@ -50,7 +50,7 @@ def test_outputs_and_all_gradients_are_those_of_the_grouped_network(
 
 @pytest.mark.parametrize("name", ["run145", "conv6"])
 def test_other_tables_on_two_devices(name: str) -> None:
-    grouped, split = pair(narrow(variant(name)), torch.float64)
+    grouped, split = pair(tiny(variant(name)), torch.float64)
     images = 60 * torch.randn(2, 3, 224, 224, dtype=torch.float64)
     torch.testing.assert_close(split(images), grouped(images), rtol=1e-10, atol=1e-10)
 
@@ -69,13 +69,13 @@ def test_the_bytes_are_those_of_the_arithmetic() -> None:
 
 
 def test_silent_columns_send_nothing_before_the_classifier() -> None:
-    _, split = pair(narrow(talking(())), torch.float32)
+    _, split = pair(tiny(talking(())), torch.float32)
     split(torch.zeros(2, 3, 224, 224))
     assert {name for name, _ in split.sent} == {"fc8", "logits"}
 
 
 def test_weights_go_to_columns_and_back_without_loss() -> None:
-    grouped, split = pair(narrow(variant("paper")), torch.float32)
+    grouped, split = pair(tiny(variant("paper")), torch.float32)
     state = grouped.state_dict()
     back = join_columns(*split_columns(state))
     assert list(back) == list(state)
@@ -95,7 +95,7 @@ def test_columns_that_do_not_belong_together_are_named() -> None:
 
 
 def test_the_same_seed_draws_the_same_network() -> None:
-    table = narrow(variant("paper"))
+    table = tiny(variant("paper"))
     split = TwoDeviceAlexNet(("cpu", "cpu"), table, generator=torch.Generator().manual_seed(5))
     grouped = AlexNet(table, generator=torch.Generator().manual_seed(5))
     state = split.grouped_state()
@@ -104,19 +104,19 @@ def test_the_same_seed_draws_the_same_network() -> None:
 
 def test_what_cannot_be_split_is_refused() -> None:
     with pytest.raises(ValueError, match=r"two columns need two devices, got 1: \['cpu'\]"):
-        TwoDeviceAlexNet(("cpu",), narrow(variant("paper")))
+        TwoDeviceAlexNet(("cpu",), tiny(variant("paper")))
     with pytest.raises(ValueError, match=r"'one_gpu' has 1 column\(s\), not 2"):
         TwoDeviceAlexNet(("cpu", "cpu"), "one_gpu")
     with pytest.raises(ValueError, match="has 1 column"):
         Column(variant("ungrouped"), 0)
     for name in ("cuda:7", "gpu"):
         with pytest.raises(ValueError, match=f"there is no device '{name}' here; there are cpu"):
-            TwoDeviceAlexNet(("cpu", name), narrow(variant("paper")))
+            TwoDeviceAlexNet(("cpu", name), tiny(variant("paper")))
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_on_two_gpus() -> None:
-    grouped = AlexNet(narrow(variant("paper"))).eval()
+    grouped = AlexNet(tiny(variant("paper"))).eval()
     split = TwoDeviceAlexNet.from_grouped(grouped, ("cuda:0", "cuda:1"))
     images = 60 * torch.randn(4, 3, 224, 224)
     torch.testing.assert_close(split(images).cpu(), grouped(images), rtol=1e-3, atol=1e-3)

@@ -14,8 +14,7 @@ from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import CLASSES, synthetic_images
 from alexnet_edu.files import DataError
 from alexnet_edu.model.alexnet import AlexNet
-from alexnet_edu.model.architecture import count
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import count, kernel_net
 from alexnet_edu.studies import networks as weights
 from alexnet_edu.studies import weight_recipes
 from alexnet_edu.studies.kernel_training import Recipe, Trained

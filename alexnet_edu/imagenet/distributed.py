@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from alexnet_edu.model import compiling
-from alexnet_edu.model.alexnet import AlexNet, GroupedLinear
+from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture
-from alexnet_edu.model.layers import Dropout, compile_norms
+from alexnet_edu.model.layers import Dropout, GroupedLinear, compile_norms
 from alexnet_edu.training.loop import reseed
 from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from alexnet_edu import paper
-from alexnet_edu.model.architecture import Architecture, chosen, narrow
+from alexnet_edu.model.architecture import Architecture, narrow, variant
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 from alexnet_edu.training.sgd import PaperSGD, parameter_groups
 
@@ -79,7 +79,7 @@ class Recipe:
 
     def architecture(self, classes: int) -> Architecture:
         """The table of the network. Raises ValueError for an unknown variant or too narrow a one."""
-        table = chosen(self.variant, classes)
+        table = variant(self.variant, classes)
         return table if self.narrow == 1 else narrow(table, self.narrow)
 
     def rates(self, epoch: float, errors: Sequence[float]) -> Rates:

@@ -11,60 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu import paper
-from alexnet_edu.model.architecture import Architecture, Layer, chosen, count
-from alexnet_edu.model.layers import Dropout, LocalResponseNorm, MapResponseNorm
-
-
-class CeilConv2d(nn.Conv2d):
-    """A convolution whose output side is rounded up, as in the 2012 code.
-
-    Where the stride does not come out even, zeros are added at the right and at the bottom:
-    three of them for 224 pixels, 11×11 kernels and stride 4, which gives 55 places and not
-    54. After the mean is subtracted a zero is the mean pixel. Source: `layer.py` 1004.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, K, H', W')
-        down, right = (self._missing(side, axis) for axis, side in enumerate(x.shape[-2:]))
-        if down or right:
-            x = F.pad(x, (0, right, 0, down))
-        return super().forward(x)
-
-    def _missing(self, side: int, axis: int) -> int:
-        padded = side + 2 * int(self.padding[axis])
-        return (self.kernel_size[axis] - padded) % self.stride[axis]
-
-
-class GroupedLinear(nn.Module):
-    """A fully connected layer whose parts read each only their own part of the input.
-
-    weight: (outputs, inputs / groups) and bias: (outputs,), as `nn.Conv2d` with groups has them.
-    """
-
-    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups))
-        self.bias = nn.Parameter(torch.empty(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:  # (N, inputs) -> (N, outputs)
-        parts = zip(
-            x.chunk(self.groups, 1), self.weight.chunk(self.groups), self.bias.chunk(self.groups), strict=True
-        )
-        return torch.cat([F.linear(part, w, b) for part, w, b in parts], dim=1)
-
-    def extra_repr(self) -> str:
-        outputs, inputs = self.weight.shape
-        return f"{inputs * self.groups}, {outputs}, groups={self.groups}"
+from alexnet_edu.model.architecture import Architecture, Layer, count, variant
+from alexnet_edu.model.layers import CeilConv2d, Dropout, GroupedLinear, LocalResponseNorm, MapResponseNorm
 
 
 class AlexNet(nn.Module):
     """The network of §3.5, on one device; its two columns are groups.
 
-    variant: a name for `architecture.variant`, or an `Architecture`.
+    table: a name for `architecture.variant`, or an `Architecture`.
     Input: (N, 3, side, side) floating point, 0–255 minus the mean; side is 224.
     Output: (N, classes) logits.
     The weights are drawn as the table says (§5), from `generator` where one is given.
@@ -72,20 +29,17 @@ class AlexNet(nn.Module):
 
     def __init__(
         self,
-        variant: str | Architecture = "paper",
+        table: str | Architecture = "paper",
         *,
         classes: int = paper.CLASSES,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.architecture = chosen(variant, classes)
-        table = self.architecture
-        self.stages = nn.ModuleDict(
-            {
-                layer.name: _stage(layer, size.inputs, table.groups(layer), table)
-                for layer, size in zip(table.layers, count(table), strict=True)
-            }
-        )
+        self.architecture = variant(table, classes)
+        self.stages = nn.ModuleDict()
+        for layer, size in zip(self.architecture.layers, count(self.architecture), strict=True):
+            groups = self.architecture.groups(layer)
+            self.stages[layer.name] = _stage(layer, size.inputs, groups, self.architecture)
         initialize(self, generator)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -102,30 +56,31 @@ class AlexNet(nn.Module):
         return self.stages[name].get_submodule("weights")
 
 
-def _stage(layer: Layer, inputs: tuple[int, ...], groups: int, architecture: Architecture) -> nn.Sequential:
-    """A layer with weights and the steps after it, by their names."""
+def _stage(layer: Layer, inputs: tuple[int, ...], groups: int, table: Architecture) -> nn.Sequential:
+    """A layer with weights, which reads `inputs`, and the steps after it, by their names."""
     stage = nn.Sequential()
-    if layer.kernel is None and len(inputs) == 3:
-        stage.add_module("flatten", nn.Flatten())
-    stage.add_module("weights", _with_weights(layer, inputs, groups))
+    if layer.kernel is not None:
+        weights: nn.Module = CeilConv2d(
+            inputs[0], layer.outputs, layer.kernel, layer.stride, layer.padding, groups=groups
+        )
+    else:
+        if len(inputs) == 3:
+            stage.add_module("flatten", nn.Flatten())
+        units = math.prod(inputs)
+        weights = (
+            GroupedLinear(units, layer.outputs, groups) if groups > 1 else nn.Linear(units, layer.outputs)
+        )
+    stage.add_module("weights", weights)
     for step in layer.after:
-        stage.add_module(step, _step(step, architecture))
+        stage.add_module(step, _step(step, table))
     return stage
 
 
-def _with_weights(layer: Layer, inputs: tuple[int, ...], groups: int) -> nn.Module:
-    if layer.kernel is not None:
-        return CeilConv2d(inputs[0], layer.outputs, layer.kernel, layer.stride, layer.padding, groups=groups)
-    if groups > 1:
-        return GroupedLinear(math.prod(inputs), layer.outputs, groups)
-    return nn.Linear(math.prod(inputs), layer.outputs)
-
-
-def _step(step: str, architecture: Architecture) -> nn.Module:
+def _step(step: str, table: Architecture) -> nn.Module:
     if step == "relu":
         return nn.ReLU(inplace=True)
     if step == "lrn":
-        return LocalResponseNorm(convention=architecture.lrn, columns=architecture.columns)
+        return LocalResponseNorm(convention=table.lrn, columns=table.columns)
     if step == "map_norm":
         return MapResponseNorm()
     if step == "pool":
@@ -153,18 +108,12 @@ def split_columns(state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     Every layer's outputs are cut in half, the classes as well: kernels (K, C, h, w) become
     (K/2, C, h, w) twice. (In 2012 one GPU held the whole classifier.) The halves are views.
     """
-    first = {name: tensor.chunk(2)[0] for name, tensor in state.items()}
-    return first, {name: tensor.chunk(2)[1] for name, tensor in state.items()}
+    first, second = ({name: tensor.chunk(2)[i] for name, tensor in state.items()} for i in range(2))
+    return first, second
 
 
 def join_columns(first: State, second: State) -> dict[str, Tensor]:
-    """The inverse of `split_columns`. Raises ValueError where the two do not belong together."""
-    if different := sorted(first.keys() ^ second.keys()):
-        raise ValueError(f"only one of the two columns holds {', '.join(different)}")
-    for name, tensor in first.items():
-        if tensor.shape[1:] != second[name].shape[1:]:
-            shapes = f"{tuple(tensor.shape)} and {tuple(second[name].shape)}"
-            raise ValueError(f"{name} has the shapes {shapes}, which are no two halves of one layer")
+    """The inverse of `split_columns`, on the devices of the first column."""
     return {name: torch.cat([tensor, second[name].to(tensor.device)]) for name, tensor in first.items()}
 
 
@@ -175,20 +124,16 @@ class Column(nn.Module):
     Called with a layer's name and what it reads, its own maps or those of both columns.
     """
 
-    def __init__(self, architecture: Architecture, index: int) -> None:
+    def __init__(self, table: Architecture, index: int) -> None:
         super().__init__()
-        if architecture.columns != 2:
-            raise ValueError(f"{architecture.name!r} has {architecture.columns} column(s), not 2")
-        self.architecture = architecture
-        half = replace(architecture, columns=1)  # what is inside a column sees the column alone
-        stages = {}
-        for layer, size in zip(architecture.layers, count(architecture), strict=True):
-            share = architecture.groups(layer)
-            inputs = (size.inputs[0] // share, *size.inputs[1:])
-            stages[layer.name] = _stage(
-                replace(layer, outputs=(layer.outputs + 1 - index) // 2), inputs, 1, half
-            )
-        self.stages = nn.ModuleDict(stages)
+        if table.columns != 2:
+            raise ValueError(f"{table.name!r} has {table.columns} column(s), not 2")
+        alone = replace(table, columns=1)  # what is inside a column sees the column alone
+        self.stages = nn.ModuleDict()
+        for layer, size in zip(table.layers, count(table), strict=True):
+            inputs = (size.inputs[0] // table.groups(layer), *size.inputs[1:])
+            half = replace(layer, outputs=(layer.outputs + 1 - index) // 2)
+            self.stages[layer.name] = _stage(half, inputs, 1, alone)
 
     def forward(self, name: str, x: Tensor) -> Tensor:
         y: Tensor = self.stages[name](x)

@@ -1,19 +1,28 @@
-"""The eight layers as a table: who reads what, in which order; and what it all counts.
+"""The layers as a table: who reads what, in which order; and what it all counts.
 
 The variants are rows, not branches: the paper read literally, the network that the authors'
-configuration 145 describes, the half network of §3.2 for one GPU, and the whole network with
-nothing kept apart. `talking` gives any other pattern of exchange between the two columns.
+configuration 145 describes, the half network of §3.2 for one GPU, the whole network with nothing
+kept apart; any other pattern of exchange between the two columns (`talking`); and a small network
+of two columns whose first kernels are large enough to be looked at (`kernel_net`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from alexnet_edu import paper
 
 STEPS = ("relu", "lrn", "map_norm", "pool", "dropout", "inverted_dropout")  # after a layer
+
+
+def one_of(what: str, word: str, allowed: Collection[str]) -> str:
+    """The word itself, if it is allowed; else a ValueError that names those that are."""
+    if word not in allowed:
+        raise ValueError(f"unknown {what} {word!r}; choose one of {', '.join(allowed)}")
+    return word
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,9 @@ class Layer:
     bias: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.reads not in ("own", "both"):
-            raise ValueError(f"{self.name} reads {self.reads!r}; choose 'own' or 'both'")
-        if unknown := [step for step in self.after if step not in STEPS]:
-            raise ValueError(f"{self.name} is followed by {unknown[0]!r}; there are {', '.join(STEPS)}")
+        one_of(f"reads of {self.name}", self.reads, ("own", "both"))
+        for step in self.after:
+            one_of(f"step after {self.name}", step, STEPS)
 
 
 @dataclass(frozen=True)
@@ -71,100 +79,140 @@ class Architecture:
         return 1 if layer.reads == "both" or layer is self.layers[0] else self.columns
 
 
-def _layers(
-    kernels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256),
-    talk: Iterable[str] = ("conv3", "fc6", "fc7", "fc8"),
-    classes: int = paper.CLASSES,
-) -> tuple[Layer, ...]:
-    """The layers as §3.5 and §5 describe them; `talk`: those that read both columns."""
+# --- the paper's network and its variants -------------------------------------------------------
 
-    def reads(name: str) -> str:
-        return "both" if name in talk else "own"
-
-    c1, c2, c3, c4, c5 = kernels
-    return (
-        Layer("conv1", c1, 11, 4, 0, "both", ("relu", "lrn", "pool")),
-        Layer("conv2", c2, 5, 1, 2, reads("conv2"), ("relu", "lrn", "pool"), bias=1.0),
-        Layer("conv3", c3, 3, 1, 1, reads("conv3")),
-        Layer("conv4", c4, 3, 1, 1, reads("conv4"), bias=1.0),
-        Layer("conv5", c5, 3, 1, 1, reads("conv5"), ("relu", "pool"), bias=1.0),
-        Layer("fc6", 4096, None, reads=reads("fc6"), after=("relu", "dropout"), bias=1.0),
-        Layer("fc7", 4096, None, reads=reads("fc7"), after=("relu", "dropout"), bias=1.0),
-        Layer("fc8", classes, None, reads=reads("fc8"), after=()),
-    )
-
-
+VARIANTS = ("paper", "run145", "one_gpu", "ungrouped")  # the eight layers of §3.5
+CONV6 = "conv6"  # the variant of nine layers, and its additional one
 TALKERS = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7")  # the classifier always reads both
+PAPERS_TALK = ("conv3", "fc6", "fc7")
+RUN_145: dict[
+    str, dict[str, Any]
+] = {  # what the configuration says where it differs from the paper (`layers-145.cfg`)
+    "conv1": {"after": ("lrn", "pool", "relu")},
+    "conv2": {"after": ("relu", "lrn", "map_norm", "pool")},
+    "conv3": {"std": 0.03},
+    "conv4": {"std": 0.03},
+    "conv5": {"std": 0.03, "after": ("pool", "relu")},
+}
+
+
+def _layers(
+    classes: int, kernels: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
+) -> tuple[Layer, ...]:
+    """The layers as §3.5 and §5 describe them."""
+    c1, c2, c3, c4, c5 = kernels
+    layers = (
+        Layer("conv1", c1, 11, 4, after=("relu", "lrn", "pool")),
+        Layer("conv2", c2, 5, 1, 2, after=("relu", "lrn", "pool"), bias=1.0),
+        Layer("conv3", c3, 3, 1, 1),
+        Layer("conv4", c4, 3, 1, 1, bias=1.0),
+        Layer("conv5", c5, 3, 1, 1, after=("relu", "pool"), bias=1.0),
+        Layer("fc6", 4096, None, after=("relu", "dropout"), bias=1.0),
+        Layer("fc7", 4096, None, after=("relu", "dropout"), bias=1.0),
+        Layer("fc8", classes, None, after=()),
+    )
+    return exchanging(layers, PAPERS_TALK)
+
+
+def exchanging(layers: Iterable[Layer], talk: Collection[str]) -> tuple[Layer, ...]:
+    """The layers, of which those named in `talk`, the first and the last read both columns."""
+    first, *inner, last = layers
+    inner = [replace(layer, reads="both" if layer.name in talk else "own") for layer in inner]
+    return (first, *inner, last)
 
 
 def talking(layers: Iterable[str], classes: int = paper.CLASSES) -> Architecture:
     """The paper's network with its columns talking at these layers, and at the classifier.
 
-    layers: names of `TALKERS`. The paper's own pattern is ("conv3", "fc6", "fc7").
+    layers: names of `TALKERS`. The paper's own pattern is `PAPERS_TALK`.
     """
-    chosen = tuple(layers)
-    if unknown := [name for name in chosen if name not in TALKERS]:
-        raise ValueError(f"columns cannot talk at {unknown[0]!r}; choose among {', '.join(TALKERS)}")
-    return Architecture(
-        "talking at " + (", ".join(chosen) or "nothing"), _layers(talk=(*chosen, "fc8"), classes=classes)
-    )
+    talk = [one_of("layer to talk at", name, TALKERS) for name in layers]
+    name = "talking at " + (", ".join(talk) or "nothing")
+    return Architecture(name, exchanging(_layers(classes), talk))
 
 
-def _as_in_run_145(layer: Layer) -> Layer:
-    """What the configuration says where it differs from the paper (`layers-145.cfg`)."""
-    differs = {
-        "conv1": {"after": ("lrn", "pool", "relu")},
-        "conv2": {"after": ("relu", "lrn", "map_norm", "pool")},
-        "conv3": {"std": 0.03},
-        "conv4": {"std": 0.03},
-        "conv5": {"std": 0.03, "after": ("pool", "relu")},
-    }
-    return replace(layer, **differs.get(layer.name, {}))  # type: ignore[arg-type]
-
-
-def variant(name: str, classes: int = paper.CLASSES) -> Architecture:
-    """An architecture by its name.
+def variant(name: str | Architecture, classes: int = paper.CLASSES) -> Architecture:
+    """An architecture by its name; an `Architecture` is given back as it is.
 
     "paper": §3.5 and §5, read literally. "run145": what the authors' code of that network
     did. "one_gpu": half as many kernels but in the last convolution (§3.2, a footnote).
     "ungrouped": the kernels of the paper with no columns. "conv6": the paper's with the sixth
     convolution that §6 puts over the last pooling layer, see `with_conv6`.
     """
-    if name == "paper":
-        return Architecture(name, _layers(classes=classes))
+    if isinstance(name, Architecture):
+        return name
+    one_of("variant", name, (*VARIANTS, CONV6))
+    table = Architecture(name, _layers(classes))
     if name == "run145":
-        return Architecture(name, tuple(map(_as_in_run_145, _layers(classes=classes))), lrn="code")
+        layers = tuple(replace(layer, **RUN_145.get(layer.name, {})) for layer in table.layers)
+        return replace(table, layers=layers, lrn="code")
     if name == "one_gpu":
-        return Architecture(name, _layers((48, 128, 192, 192, 256), classes=classes), columns=1)
+        return Architecture(name, _layers(classes, (48, 128, 192, 192, 256)), columns=1)
     if name == "ungrouped":
-        return Architecture(name, _layers(classes=classes), columns=1)
-    if name == CONV6:
-        return with_conv6(variant("paper", classes))
-    raise ValueError(f"unknown variant {name!r}; choose one of {', '.join((*VARIANTS, CONV6))}")
+        return replace(table, columns=1)
+    return with_conv6(table) if name == CONV6 else table
 
 
 def with_conv6(base: Architecture) -> Architecture:
     """The same with a sixth convolution over the last pooling layer (§6), named `CONV6`.
 
     Its kernels are those of run 146: 3×3, as many as the layer below has, reading both columns.
-    §5 lists no bias of 1 for it and no other spread, so it starts like conv3: biases 0. Raises
-    ValueError where no pooling is followed by a fully connected layer.
+    §5 lists no bias of 1 for it and no other spread, so it starts like conv3: biases 0.
     """
-    kernels = [layer for layer in base.layers if layer.kernel is not None]
-    if not kernels or "pool" not in kernels[-1].after or len(kernels) == len(base.layers):
-        raise ValueError(f"{base.name!r} has no pooling layer below fully connected ones to put conv6 over")
-    sixth = Layer(CONV6, kernels[-1].outputs, 3, 1, 1, "both")
-    layers = (*base.layers[: len(kernels)], sixth, *base.layers[len(kernels) :])
+    convolutions = [layer for layer in base.layers if layer.kernel is not None]
+    sixth = Layer(CONV6, convolutions[-1].outputs, 3, 1, 1)
+    layers = (*convolutions, sixth, *base.layers[len(convolutions) :])
     return replace(base, name=CONV6, layers=layers)
 
 
-def chosen(name: str | Architecture, classes: int = paper.CLASSES) -> Architecture:
-    """An architecture that is passed on as it is, or the variant of that name."""
-    return name if isinstance(name, Architecture) else variant(name, classes)
+# --- a small network of two columns --------------------------------------------------------------
+
+CONNECTIONS = {  # which layers read both columns
+    "paper": ("conv3", "fc5"),  # §3.5: not conv2, not conv4
+    "joint": ("conv2", "conv3", "conv4", "fc5"),  # nothing is restricted
+    "apart": (),  # no exchange before the classifier
+}
+STARTS = ("fan-in", "2012")
+HIDDEN = "fc5"  # the last hidden layer, whose outputs are the features of §6.1
 
 
-VARIANTS = ("paper", "run145", "one_gpu", "ungrouped")  # the eight layers of §3.5
-CONV6 = "conv6"  # the variant of nine layers, and its additional one
+def kernel_net(
+    connect: str = "paper",
+    *,
+    kernel: int = 7,
+    stride: int = 2,
+    kernels: int = 48,
+    side: int = 32,
+    classes: int = 10,
+    norm: bool = False,
+    start: str = "fan-in",
+) -> Architecture:
+    """Four convolutions, a hidden layer and a classifier; what §6.1 is repeated on.
+
+    connect: a key of `CONNECTIONS`. kernel, stride, kernels: of the first convolution, both columns
+    together. side: of the image in pixels. norm: response normalization after the first two, inside
+    a column (§3.3). start: "fan-in", weights from N(0, 2 / fan-in) and biases 0, but the first kernels
+    from N(0, 0.01²): where they start larger, what they learn is lost among what they were drawn as.
+    "2012", N(0, 0.01²) and biases 1 in conv2, conv4 and the hidden layer (§5), for undivided pixels.
+    With the defaults 169,354 parameters. Raises ValueError for other words.
+    """
+    one_of("connections", connect, CONNECTIONS)
+    one = 1.0 if one_of("start", start, STARTS) == "2012" else 0.0
+    pooled = ("relu", "lrn", "pool") if norm else ("relu", "pool")
+    layers = (
+        Layer("conv1", kernels, kernel, stride, kernel // 2, after=pooled),
+        Layer("conv2", 64, 5, 1, 2, after=pooled, bias=one),
+        Layer("conv3", 64, 3, 1, 1),
+        Layer("conv4", 64, 3, 1, 1, after=("relu", "pool"), bias=one),
+        Layer(HIDDEN, 256, None, bias=one),
+        Layer("fc6", classes, None, after=()),
+    )
+    talking = exchanging(layers, CONNECTIONS[connect])
+    table = Architecture(f"kernels, {connect}", talking, paper.GPUS, side=side)
+    if start == "2012":
+        return table
+    first, *others = scaled_by_fan_in(table).layers
+    return replace(table, layers=(replace(first, std=paper.INIT_STD), *others))
 
 
 # --- counting ------------------------------------------------------------------------------
@@ -192,26 +240,52 @@ class Count:
         return math.prod(self.outputs)
 
 
-def convolved_side(side: int, kernel: int, stride: int, padding: int) -> int:
-    """Side of a convolution's maps by the authors' rule, which rounds up (`layer.py` 1004)."""
-    return 1 + math.ceil((2 * padding + side - kernel) / stride)
+def output_side(side: int, window: int, stride: int = 1, padding: int = 0) -> int:
+    """Side of the maps after a convolution or pooling, by the authors' rule, which rounds up.
+
+    Source: `layer.py` 1004 and 1164.
+    """
+    return 1 + math.ceil((2 * padding + side - window) / stride)
 
 
-def pooled_side(side: int) -> int:
-    """Side after overlapping pooling, 3×3 with stride 2, rounded up (`layer.py` 1164)."""
-    return 1 + math.ceil((side - paper.POOL_SIZE) / paper.POOL_STRIDE)
+def count(architecture: Architecture) -> list[Count]:
+    """Shapes, parameters, multiply-adds and receptive fields, layer by layer."""
+    counts: list[Count] = []
+    shape: tuple[int, ...] = (3, architecture.side, architecture.side)
+    field, jump = 1, 1  # of one input of the layer, in pixels of the image
+    for layer in architecture.layers:
+        groups = architecture.groups(layer)
+        if layer.kernel is None:
+            inputs = math.prod(shape)
+            field = architecture.side
+            weights = inputs // groups * layer.outputs
+            outputs: tuple[int, ...] = (layer.outputs,)
+            pooled, work = outputs, weights
+        else:
+            side = output_side(shape[1], layer.kernel, layer.stride, layer.padding)
+            field, jump = field + (layer.kernel - 1) * jump, jump * layer.stride
+            weights = layer.kernel**2 * shape[0] // groups * layer.outputs
+            outputs = pooled = (layer.outputs, side, side)
+            work = weights * side**2
+        seen = field
+        if "pool" in layer.after:
+            side = output_side(outputs[1], paper.POOL_SIZE, paper.POOL_STRIDE)
+            pooled = (layer.outputs, side, side)
+            field, jump = field + (paper.POOL_SIZE - 1) * jump, jump * paper.POOL_STRIDE
+        counts.append(Count(layer.name, shape, outputs, pooled, weights, layer.outputs, work, seen))
+        shape = pooled
+    return counts
 
 
 def fan_ins(architecture: Architecture) -> dict[str, int]:
     """How many inputs one output of each layer reads: layer -> number."""
-    rows = zip(architecture.layers, count(architecture), strict=True)
-    return {layer.name: size.weights // layer.outputs for layer, size in rows}
+    return {size.name: size.weights // size.outputs[0] for size in count(architecture)}
 
 
 def scaled_by_fan_in(architecture: Architecture) -> Architecture:
     """The same with all weights drawn from N(0, 2 / fan-in), He's rule of 2015."""
-    reads = fan_ins(architecture)
-    layers = tuple(replace(layer, std=(2 / reads[layer.name]) ** 0.5) for layer in architecture.layers)
+    inputs = fan_ins(architecture)
+    layers = tuple(replace(layer, std=(2 / inputs[layer.name]) ** 0.5) for layer in architecture.layers)
     return replace(architecture, layers=layers)
 
 
@@ -227,31 +301,3 @@ def narrow(architecture: Architecture, divisor: int = 8) -> Architecture:
     before, after = fan_ins(architecture), fan_ins(thin)
     layers = (replace(x, std=x.std * (before[x.name] / after[x.name]) ** 0.5) for x in thin.layers)
     return replace(thin, layers=tuple(layers))
-
-
-def count(architecture: Architecture) -> list[Count]:
-    """Shapes, parameters, multiply-adds and receptive fields, layer by layer."""
-    counts: list[Count] = []
-    shape: tuple[int, ...] = (3, architecture.side, architecture.side)
-    field, jump = 1, 1  # of one input of the layer, in pixels of the image
-    for layer in architecture.layers:
-        groups = architecture.groups(layer)
-        if layer.kernel is None:
-            inputs = math.prod(shape)
-            field, jump = architecture.side, jump
-            weights = inputs // groups * layer.outputs
-            outputs: tuple[int, ...] = (layer.outputs,)
-            pooled, work = outputs, weights
-        else:
-            side = convolved_side(shape[1], layer.kernel, layer.stride, layer.padding)
-            field, jump = field + (layer.kernel - 1) * jump, jump * layer.stride
-            weights = layer.kernel**2 * shape[0] // groups * layer.outputs
-            outputs = pooled = (layer.outputs, side, side)
-            work = weights * side**2
-        seen = field
-        if "pool" in layer.after:
-            pooled = (layer.outputs, pooled_side(outputs[1]), pooled_side(outputs[1]))
-            field, jump = field + (paper.POOL_SIZE - 1) * jump, jump * paper.POOL_STRIDE
-        counts.append(Count(layer.name, shape, outputs, pooled, weights, layer.outputs, work, seen))
-        shape = pooled
-    return counts

@@ -9,27 +9,21 @@ the activation, the initialization, the pooling, the widths.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alexnet_edu.model.architecture import one_of, output_side
 from alexnet_edu.model.layers import LocalResponseNorm, MapResponseNorm
 
-ActivationFunction = Callable[[Tensor], Tensor]
-
-
-def _abs_tanh(x: Tensor) -> Tensor:
-    return torch.tanh(x).abs()
-
-
-ACTIVATIONS: dict[str, ActivationFunction] = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
-    "abs-tanh": _abs_tanh,  # |tanh(x)|, the alternative that §3.1 mentions
+    "abs-tanh": lambda x: torch.tanh(x).abs(),  # |tanh(x)|, the alternative that §3.1 mentions
 }
 MONOTONE = frozenset({"relu", "tanh", "sigmoid"})
 
@@ -41,7 +35,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {  # number of maps -> layer
     "lrn": lambda maps: LocalResponseNorm(),  # §3.3 as printed
     "lrn-code": lambda maps: LocalResponseNorm(convention="code"),  # what the authors ran
     # cuda-convnet2's file of the 11% network: size 9, scale 0.001, pow 0.75, the constant 1
-    "lrn-9": lambda maps: LocalResponseNorm(9, 1.0, 1e-3, convention="code"),
+    "lrn-9": lambda maps: LocalResponseNorm(9, k=1.0, alpha=1e-3, convention="code"),
     "within-map": lambda maps: MapResponseNorm(),  # cnorm2 of run 145
     "batch": nn.BatchNorm2d,  # not of 2012: the usual choice since 2015
 }
@@ -78,29 +72,16 @@ class CifarNetConfig:
     window: int = 3
 
     def __post_init__(self) -> None:
-        _one_of("activation", self.activation, tuple(ACTIVATIONS))
-        _one_of("init", self.init, INITS)
-        for pool in self.pools:
-            _one_of("pool", pool, POOLS)
-        for norm in self.norms:
-            _one_of("norm", norm, tuple(NORMS))
-        if self.window not in (2, 3) or len(self.norms) != 3:
+        one_of("activation", self.activation, ACTIVATIONS)
+        one_of("init", self.init, INITS)
+        for pool, norm in zip(self.pools, self.norms, strict=True):
+            one_of("pool", pool, POOLS)
+            one_of("norm", norm, NORMS)
+        if self.window not in (2, 3) or self.image_size < 8 or min(self.channels) < 1:
             raise ValueError(
-                f"the window must be 2 or 3 and there must be three norms, "
-                f"got window={self.window!r}, norms={self.norms!r}"
+                "the window must be 2 or 3 pixels, the image at least 8, and no layer empty; got "
+                f"window={self.window!r}, image_size={self.image_size!r}, channels={self.channels!r}"
             )
-        if len(self.channels) != 3 or len(self.pools) != 3 or min(self.channels) < 1:
-            raise ValueError(
-                f"three convolutions need three channel counts of at least 1 and three pools, "
-                f"got channels={self.channels!r}, pools={self.pools!r}"
-            )
-        if self.image_size < 8:
-            raise ValueError(f"image_size must be at least 8 pixels, got {self.image_size}")
-
-
-def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"unknown {what} {value!r}; choose one of {', '.join(allowed)}")
 
 
 class Activation(nn.Module):
@@ -113,8 +94,7 @@ class Activation(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        _one_of("activation", name, tuple(ACTIVATIONS))
-        self.name = name
+        self.name = one_of("activation", name, ACTIVATIONS)
 
     def forward(self, x: Tensor) -> Tensor:
         return ACTIVATIONS[self.name](x.float()).to(x.dtype)
@@ -142,7 +122,7 @@ class FourLayerNet(nn.Module):
         for out_channels, pool, norm in zip(config.channels, config.pools, config.norms, strict=True):
             layers.append(nn.Conv2d(channels, out_channels, kernel_size=5, padding=2))
             layers.extend(_after_convolution(pool, norm, out_channels, config))
-            size, channels = pooled_size(size, config.window), out_channels
+            size, channels = output_side(size, config.window, stride=2), out_channels
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(channels * size * size, config.classes)
         initialize(self, config, generator)
@@ -164,31 +144,26 @@ def _after_convolution(pool: str, norm: str, maps: int, config: CifarNetConfig) 
     return pooled if norm == "none" else [*pooled, NORMS[norm](maps)]
 
 
-def pooled_size(size: int, window: int = 3, stride: int = 2) -> int:
-    """Side of the output of a pooling layer, rounded up (2012: `layer.py` line 1164)."""
-    return -(-(size - window) // stride) + 1
-
-
 def activation_layers(model: nn.Module) -> dict[str, tuple[nn.Module, nn.Module]]:
     """name -> (activation, the convolution before it), in order from the input: "layer 1" …"""
-    found: dict[str, tuple[nn.Module, nn.Module]] = {}
-    weighted: nn.Module | None = None
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            weighted = module
-        elif isinstance(module, Activation) and weighted is not None:
-            found[f"layer {len(found) + 1}"] = (module, weighted)
-    return found
+    activations = [module for module in model.modules() if isinstance(module, Activation)]
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    pairs = zip(activations, convolutions, strict=False)  # the last one of another network may have no f
+    return {f"layer {i}": pair for i, pair in enumerate(pairs, start=1)}
+
+
+def initialize(net: FourLayerNet, config: CifarNetConfig, generator: torch.Generator | None = None) -> None:
+    """Draws every weight from N(0, std²) with the std that `config.init` names; biases 0."""
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    _draw(layers, [_std(layer, depth, config) for depth, layer in enumerate(layers)], generator)
 
 
 @torch.no_grad()
-def initialize(net: FourLayerNet, config: CifarNetConfig, generator: torch.Generator | None = None) -> None:
-    """Draws every weight from N(0, std²) with the std that `config.init` names; biases 0."""
-    weighted = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    for depth, layer in enumerate(weighted):
-        nn.init.normal_(layer.weight, std=_std(layer, depth, config), generator=generator)
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)
+def _draw(layers: Iterable[nn.Module], stds: Iterable[float], generator: torch.Generator | None) -> None:
+    """Weights from N(0, std²), layer after layer; biases 0."""
+    for layer, std in zip(layers, stds, strict=True):
+        layer.get_parameter("weight").normal_(0.0, std, generator=generator)
+        layer.get_parameter("bias").zero_()
 
 
 def _std(layer: nn.Conv2d | nn.Linear, depth: int, config: CifarNetConfig) -> float:
@@ -237,22 +212,19 @@ class ConvLocalNet(nn.Module):
         self, norm: str = "none", size: int = 24, classes: int = 10, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        _one_of("norm", norm, tuple(NORMS))
+        one_of("norm", norm, NORMS)
         layers: list[nn.Module] = []
         for channels in (3, 64):
             layers += [nn.Conv2d(channels, 64, 5, padding=2), nn.MaxPool2d(3, stride=2, ceil_mode=True)]
             layers += [nn.ReLU(inplace=True), NORMS[norm](64)]
-            size = pooled_size(size)
+            size = output_side(size, 3, stride=2)
         self.convolutions = nn.Sequential(*layers)
         self.local1 = LocallyConnected2d(64, 32, size)
         self.local2 = LocallyConnected2d(32, 32, size)
         self.classifier = nn.Linear(32 * size * size, classes)
-        weighted = [m for m in self.modules() if isinstance(m, nn.Conv2d | LocallyConnected2d | nn.Linear)]
-        with torch.no_grad():
-            for layer, std in zip(weighted, (0.0001, 0.01, 0.04, 0.04, 0.01), strict=True):
-                layer.weight.normal_(0.0, std, generator=generator)
-                assert layer.bias is not None
-                layer.bias.zero_()
+        kinds = nn.Conv2d | LocallyConnected2d | nn.Linear
+        weighted = (m for m in self.modules() if isinstance(m, kinds))
+        _draw(weighted, (0.0001, 0.01, 0.04, 0.04, 0.01), generator)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.convolutions(images)  # (N, 64, 6, 6)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,15 +23,15 @@ class CannotCompile(RuntimeError):
     """`torch.compile` does not work here; the message says why, and what to do."""
 
     def __init__(self, device: torch.device, error: Exception) -> None:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         needed = (
             "a C++ compiler (g++ or clang; on Windows the Build Tools of Visual Studio; named by CXX)"
             if device.type == "cpu"
             else "Triton and a GPU that it knows"
         )
         super().__init__(
-            f"torch.compile does not work on {device} here: {reason}. It needs {needed}, and a temporary "
-            "folder to write to. Uncompiled everything works too, the normalization less quickly"
+            f"torch.compile does not work on {device} here: {reason.strip()}. It needs {needed}, and a "
+            "temporary folder to write to. Uncompiled everything works too, the normalization less quickly"
         )
 
 
@@ -43,11 +42,20 @@ def check(device: torch.device | str) -> None:
     folder for what is compiled that cannot be written to.
     """
     device = torch.device(device)
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    before = logger.level
+    if device.type == "cpu":  # torch warns where it finds CUDA's compiler and no GPU
+        logger.setLevel(logging.ERROR)
     try:
-        with _no_word_of_cuda(device):
-            torch.compile(_trifle)(torch.ones(8, device=device))
+        torch.compile(_trifle)(torch.ones(8, device=device))
     except (RuntimeError, ImportError, OSError) as error:
         raise CannotCompile(device, error) from error
+    finally:
+        logger.setLevel(before)
+
+
+def _trifle(x: Tensor) -> Tensor:
+    return x * 2 + 1
 
 
 @functools.cache
@@ -61,35 +69,16 @@ def for_batches(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
     compiled = torch.compile(function, dynamic=False, fullgraph=True)
 
-    def call(*arguments: Any) -> Tensor:
+    def call(x: Tensor, *more: Any) -> Tensor:
         # What is marked is an alias: the caller's own tensors may go into compiled code elsewhere.
-        own = [a.detach() if isinstance(a, Tensor) else a for a in arguments]
-        tensors = [a for a in own if isinstance(a, Tensor)]
-        for tensor in tensors:
-            torch._dynamo.mark_dynamic(tensor, 0, min=FEWEST)
+        aliases = [a.detach() if isinstance(a, Tensor) else a for a in (x, *more)]
+        for alias in aliases:
+            if isinstance(alias, Tensor):
+                torch._dynamo.mark_dynamic(alias, 0, min=FEWEST)
         try:
             with torch._dynamo.config.patch(recompile_limit=MOST_VARIANTS):
-                return compiled(*own)
-        except RuntimeError as error:
-            if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
-                raise CannotCompile(tensors[0].device, error) from error
-            raise
+                return compiled(*aliases)
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            raise CannotCompile(x.device, error) from error
 
     return call
-
-
-@contextmanager
-def _no_word_of_cuda(device: torch.device) -> Iterator[None]:
-    """torch warns, once, where it finds CUDA's compiler and no GPU; a processor does not mind."""
-    logger = logging.getLogger("torch.utils.cpp_extension")
-    before = logger.level
-    if device.type == "cpu":
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _trifle(x: Tensor) -> Tensor:
-    return x * 2 + 1

@@ -1,20 +1,25 @@
-"""The normalization layers of the paper and of its code: across maps, and within one map.
+"""The layers that torch does not have as the paper's code had them.
 
-§3.3 divides each activity by a power of the summed squares of its neighbours, the same
-place in the adjacent kernel maps of its column. The network that the authors ran also
-normalized within each map (`rnorm` in `layers-145.cfg`), which the paper does not mention.
+Response normalization across maps (§3.3) and within one map (in the 2012 code, not in the paper),
+dropout (§4.2) in its two forms, a convolution that rounds up, a fully connected layer in groups.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu import paper
 from alexnet_edu.model import compiling
-from alexnet_edu.model.lrn import AcrossMaps, WithinMaps
+from alexnet_edu.model.architecture import one_of
+from alexnet_edu.model.lrn import AcrossMaps, Normalized, WithinMap
+
+# --- normalization ----------------------------------------------------------------------------
 
 CONVENTIONS = ("paper", "code")
 MAP_NORM_ALPHA = 1e-3  # `scale` of cnorm2 at the end of layer-params-145.cfg
@@ -52,12 +57,12 @@ def local_response_norm(
     Source: `layer.py` 1183 (α/n), `layers-145.cfg` (the window stays in the column).
     Raises ValueError or TypeError, with the value, for what is none of this, and CannotCompile.
     """
-    _check(x, n, k, alpha, beta, columns)
-    if convention not in CONVENTIONS:
-        raise ValueError(f"unknown convention {convention!r}; choose one of {', '.join(CONVENTIONS)}")
-    before, after = (n // 2, n // 2) if convention == "paper" else (n // 2, (n - 1) // 2)
-    scale = alpha if convention == "paper" else alpha / n
-    out: Tensor = AcrossMaps.apply(x, (before, after), k, scale, beta, columns, compiled)
+    _check(x, n, k, alpha, beta)
+    if columns < 1 or x.shape[1] % columns:
+        raise ValueError(f"{x.shape[1]} maps cannot be split into {columns!r} equal columns")
+    printed = one_of("convention", convention, CONVENTIONS) == "paper"
+    after, c = (n // 2, alpha) if printed else ((n - 1) // 2, alpha / n)
+    out: Tensor = Normalized.apply(x, AcrossMaps(n // 2, after, columns, k, c, beta), compiled)
     return out
 
 
@@ -73,15 +78,25 @@ def map_response_norm(
     x: (N, C, H, W) of any floating type; outside the map there are zeros. size: odd.
     Not in the paper: `rnorm` after the other norm of layer 2 in `layers-145.cfg`, with α/size²
     by `layer.py` 1183. k = 1 is not in the release; older code of the authors fixed it so.
-    The gradient is the closed form, and can be differentiated again.
     """
-    _check(x, size, k, alpha, beta, 1)
-    if x.dim() != 4:
-        raise ValueError(f"expected maps of shape (N, C, H, W), got {tuple(x.shape)}")
-    if size % 2 == 0:
-        raise ValueError(f"size must be odd, so that the window has a middle, got {size}")
-    out: Tensor = WithinMaps.apply(x, size, k, alpha, beta)
+    _check(x, size, k, alpha, beta)
+    if x.dim() != 4 or size % 2 == 0:
+        raise ValueError(f"expected maps (N, C, H, W) and an odd size, got {tuple(x.shape)} and {size}")
+    out: Tensor = Normalized.apply(x, WithinMap(size, k, alpha, beta), False)
     return out
+
+
+def _check(x: Tensor, n: int, k: float, alpha: float, beta: float) -> None:
+    if not x.is_floating_point():
+        raise TypeError(f"expected a floating-point tensor, got {x.dtype}; convert it with .float()")
+    if x.dim() < 3:
+        raise ValueError(f"expected maps of shape (N, C, …) with at least 3 dimensions, got {tuple(x.shape)}")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"the window must be a whole number, at least 1; got {n!r}")
+    if not (0 < k < math.inf and 0 <= alpha < math.inf and math.isfinite(beta)):
+        raise ValueError(
+            f"k must be above 0, alpha 0 or more, beta finite; got {k!r}, {alpha!r} and {beta!r}"
+        )
 
 
 class LocalResponseNorm(nn.Module):
@@ -96,28 +111,42 @@ class LocalResponseNorm(nn.Module):
         *,
         convention: str = "paper",
         columns: int = 1,
-        compiled: bool = False,
     ) -> None:
         super().__init__()
-        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
-        self.convention, self.columns, self.compiled = convention, columns, compiled
+        self.settings: dict[str, Any] = {"n": n, "k": k, "alpha": alpha, "beta": beta}
+        self.settings |= {"convention": convention, "columns": columns}
+        self.compiled = False  # until `compile_norms`
 
     def forward(self, x: Tensor) -> Tensor:
-        return local_response_norm(
-            x,
-            self.n,
-            self.k,
-            self.alpha,
-            self.beta,
-            convention=self.convention,
-            columns=self.columns,
-            compiled=self.compiled,
-        )
+        return local_response_norm(x, **self.settings, compiled=self.compiled)
 
     def extra_repr(self) -> str:
-        numbers = f"n={self.n}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
-        how = ", compiled=True" if self.compiled else ""
-        return f"{numbers}, convention={self.convention!r}, columns={self.columns}{how}"
+        return _listed(self.settings) + (", compiled=True" if self.compiled else "")
+
+
+class MapResponseNorm(nn.Module):
+    """`map_response_norm` as a layer; the arguments are those of the function."""
+
+    def __init__(
+        self,
+        size: int = MAP_NORM_SIZE,
+        k: float = 1.0,
+        alpha: float = MAP_NORM_ALPHA,
+        beta: float = paper.LRN_BETA,
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {"size": size, "k": k, "alpha": alpha, "beta": beta}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return map_response_norm(x, **self.settings)
+
+    def extra_repr(self) -> str:
+        return _listed(self.settings)
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    words = {name: f"{v:g}" if isinstance(v, float) else repr(v) for name, v in settings.items()}
+    return ", ".join(f"{name}={word}" for name, word in words.items())
 
 
 def compile_norms(model: nn.Module) -> int:
@@ -135,42 +164,7 @@ def compile_norms(model: nn.Module) -> int:
     return len(norms)
 
 
-class MapResponseNorm(nn.Module):
-    """`map_response_norm` as a layer; the arguments are those of the function."""
-
-    def __init__(
-        self,
-        size: int = MAP_NORM_SIZE,
-        k: float = 1.0,
-        alpha: float = MAP_NORM_ALPHA,
-        beta: float = paper.LRN_BETA,
-    ) -> None:
-        super().__init__()
-        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
-
-    def forward(self, x: Tensor) -> Tensor:
-        return map_response_norm(x, self.size, self.k, self.alpha, self.beta)
-
-    def extra_repr(self) -> str:
-        return f"size={self.size}, k={self.k:g}, alpha={self.alpha:g}, beta={self.beta:g}"
-
-
-def _check(x: Tensor, n: int, k: float, alpha: float, beta: float, columns: int) -> None:
-    if not x.is_floating_point():
-        raise TypeError(f"expected a floating-point tensor, got {x.dtype}; convert it with .float()")
-    if x.dim() < 3:
-        raise ValueError(f"expected maps of shape (N, C, …) with at least 3 dimensions, got {tuple(x.shape)}")
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"the window must hold a whole number of maps, at least 1; got {n!r}")
-    if not (math.isfinite(k) and k > 0):
-        raise ValueError(f"k must be positive, or a place where all is zero divides by zero; got {k!r}")
-    if not (math.isfinite(alpha) and alpha >= 0):
-        raise ValueError(f"alpha must be 0 or more, or the base of the power can be negative; got {alpha!r}")
-    if not math.isfinite(beta):
-        raise ValueError(f"beta must be a finite number, got {beta!r}")
-    if columns < 1 or x.shape[1] % columns:
-        raise ValueError(f"{x.shape[1]} maps cannot be split into {columns!r} equal columns")
-
+# --- dropout ----------------------------------------------------------------------------------
 
 DROPOUT_FORMS = ("2012", "inverted")
 
@@ -191,9 +185,7 @@ class Dropout(nn.Module):
         super().__init__()
         if not 0 < keep <= 1:
             raise ValueError(f"the share that is kept must lie above 0 and up to 1, got {keep!r}")
-        if form not in DROPOUT_FORMS:
-            raise ValueError(f"unknown form of dropout {form!r}; choose one of {', '.join(DROPOUT_FORMS)}")
-        self.keep, self.form = keep, form
+        self.keep, self.form = keep, one_of("form of dropout", form, DROPOUT_FORMS)
         self._seed: int | None = None
         self._generator: torch.Generator | None = None
         self._part: tuple[slice, slice, tuple[int, int]] | None = None
@@ -213,12 +205,6 @@ class Dropout(nn.Module):
                 raise ValueError(f"{what} {start} to {stop} are no part of {total}")
         self._part = (slice(*rows[:2]), slice(*units[:2]), (rows[2], units[2]))
 
-    def _own(self, device: torch.device) -> torch.Generator | None:
-        moved = self._generator is not None and self._generator.device.type != device.type
-        if self._seed is not None and (self._generator is None or moved):
-            self._generator = torch.Generator(device).manual_seed(self._seed)
-        return self._generator
-
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * self.keep if self.form == "2012" else x
@@ -227,7 +213,7 @@ class Dropout(nn.Module):
 
     def _mask(self, x: Tensor) -> Tensor:
         """0 or 1 for each output, of the shape of x."""
-        generator = self._own(x.device)
+        generator = self._generator_on(x.device)
         if self._part is None:
             return torch.bernoulli(torch.full_like(x, self.keep), generator=generator)
         rows, units, whole = self._part
@@ -236,5 +222,57 @@ class Dropout(nn.Module):
             raise ValueError(f"expected the part {tuple(mask.shape)} of {whole}, got {tuple(x.shape)}")
         return mask
 
+    def _generator_on(self, device: torch.device) -> torch.Generator | None:
+        """The layer's own generator, made where the layer is first used; None: torch's own."""
+        moved = self._generator is not None and self._generator.device.type != device.type
+        if self._seed is not None and (self._generator is None or moved):
+            self._generator = torch.Generator(device).manual_seed(self._seed)
+        return self._generator
+
     def extra_repr(self) -> str:
         return f"keep={self.keep:g}, form={self.form!r}"
+
+
+# --- layers with weights ------------------------------------------------------------------------
+
+
+class CeilConv2d(nn.Conv2d):
+    """A convolution whose output side is rounded up, as in the 2012 code.
+
+    Where the stride does not come out even, zeros are added at the right and at the bottom:
+    three of them for 224 pixels, 11×11 kernels and stride 4, which gives 55 places and not
+    54. After the mean is subtracted a zero is the mean pixel. Source: `layer.py` 1004.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, K, H', W')
+        down, right = (self._missing(side, axis) for axis, side in enumerate(x.shape[-2:]))
+        if down or right:
+            x = F.pad(x, (0, right, 0, down))
+        return super().forward(x)
+
+    def _missing(self, side: int, axis: int) -> int:
+        padded = side + 2 * int(self.padding[axis])
+        return (self.kernel_size[axis] - padded) % self.stride[axis]
+
+
+class GroupedLinear(nn.Module):
+    """A fully connected layer whose parts read each only their own part of the input.
+
+    weight: (outputs, inputs / groups) and bias: (outputs,), as `nn.Conv2d` with groups has them.
+    """
+
+    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups))
+        self.bias = nn.Parameter(torch.empty(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, inputs) -> (N, outputs)
+        inputs, weights, biases = (
+            t.chunk(self.groups, d) for t, d in ((x, 1), (self.weight, 0), (self.bias, 0))
+        )
+        return torch.cat([F.linear(*part) for part in zip(inputs, weights, biases, strict=True)], dim=1)
+
+    def extra_repr(self) -> str:
+        outputs, inputs = self.weight.shape
+        return f"{inputs * self.groups}, {outputs}, groups={self.groups}"

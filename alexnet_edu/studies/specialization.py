@@ -23,7 +23,7 @@ from torch import Tensor
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import joint_provenance
 from alexnet_edu.files import DataError, checked, write_tensors
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies.kernel_training import Recipe, Trained, finished_networks, train_network
 from alexnet_edu.studies.kernels import PERMUTATIONS, compare_columns, hue_share, kinds, pooled, tuning
 from alexnet_edu.studies.weight_recipes import RECIPES, SEEDS

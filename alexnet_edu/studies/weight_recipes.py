@@ -18,7 +18,7 @@ import torch
 from alexnet_edu.data.cifar10 import STAND_IN
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies.kernel_training import LOOKS, Recipe, Trained, train_network
 from alexnet_edu.studies.networks import SHIPPED, load_weights, save_weights
 

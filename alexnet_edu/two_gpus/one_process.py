@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from alexnet_edu.model.alexnet import AlexNet, Column, State, join_columns, split_columns
-from alexnet_edu.model.architecture import Architecture, chosen
+from alexnet_edu.model.architecture import Architecture, variant
 
 
 class TwoDeviceAlexNet(nn.Module):
     """The network of two columns, one on each of two devices.
 
     devices: two of them, also twice the same one: ("cuda:0", "cuda:1"), ("cpu", "cpu").
-    variant: a name for `architecture.variant`, or an `Architecture`, with two columns.
+    table: a name for `architecture.variant`, or an `Architecture`, with two columns.
     Input: (N, 3, 224, 224) as for `AlexNet`, on any device. Output: (N, classes) logits on the
     first device. The weights are those that `AlexNet` would draw from `generator`.
 
@@ -34,7 +34,7 @@ class TwoDeviceAlexNet(nn.Module):
     def __init__(
         self,
         devices: Sequence[str | torch.device],
-        variant: str | Architecture = "paper",
+        table: str | Architecture = "paper",
         *,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -42,7 +42,7 @@ class TwoDeviceAlexNet(nn.Module):
         if len(devices) != 2:
             raise ValueError(f"two columns need two devices, got {len(devices)}: {list(devices)!r}")
         self.devices = tuple(_device(device) for device in devices)
-        self.architecture = chosen(variant)
+        self.architecture = variant(table)
         self.columns = nn.ModuleList(Column(self.architecture, i) for i in range(2))
         self.load_grouped(AlexNet(self.architecture, generator=generator).state_dict())
         for column, device in zip(self.columns, self.devices, strict=True):

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from alexnet_edu.model.alexnet import AlexNet, Column, State, join_columns, split_columns
-from alexnet_edu.model.architecture import Architecture, chosen
+from alexnet_edu.model.architecture import Architecture, variant
 
 TIMEOUT_S = 45.0  # longer than any step; a rank that is silent for so long is taken for dead
 
@@ -50,7 +50,7 @@ def joined(backend: str | None = None, timeout_s: float = TIMEOUT_S) -> Iterator
 class OneColumnAlexNet(nn.Module):
     """This rank's column of the network of two columns; the other rank holds the other one.
 
-    variant: a name for `architecture.variant`, or an `Architecture`, with two columns.
+    table: a name for `architecture.variant`, or an `Architecture`, with two columns.
     Input: (N, 3, 224, 224), the same on both ranks. Output: (N, classes) logits on both, so
     both compute the same loss, and its gradient reaches each weight once.
 
@@ -61,14 +61,14 @@ class OneColumnAlexNet(nn.Module):
 
     def __init__(
         self,
-        variant: str | Architecture = "paper",
+        table: str | Architecture = "paper",
         *,
         device: str | torch.device = "cpu",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.rank = dist.get_rank()
-        self.architecture = chosen(variant)
+        self.architecture = variant(table)
         self.column = Column(self.architecture, self.rank)
         self.load_grouped(AlexNet(self.architecture, generator=generator).state_dict())
         self.column.to(device)

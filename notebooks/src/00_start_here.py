@@ -29,7 +29,7 @@ from alexnet_edu.ledger.claims import CLAIMS, NOTEBOOKS
 from alexnet_edu.ledger.table import table, verdict
 from alexnet_edu.lessons.relu import function_explorer
 from alexnet_edu.model import architecture
-from alexnet_edu.model.alexnet import CeilConv2d
+from alexnet_edu.model.layers import CeilConv2d
 from alexnet_edu.show.network import architecture_explorer
 from alexnet_edu.show.plots import NEUTRAL
 from alexnet_edu.studies.figure1 import load_record, origin, ratios_table

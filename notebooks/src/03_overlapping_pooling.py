@@ -35,8 +35,7 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import log_gain
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import pooling
-from alexnet_edu.model.architecture import convolved_side
-from alexnet_edu.model.cifar import pooled_size
+from alexnet_edu.model.architecture import output_side
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import laboratory as ablations
@@ -178,7 +177,7 @@ for n in (7, 8, 13, 27):
     for z in (2, 3):
         assert torch.equal(max_pool(x, z, 2), F.max_pool2d(x, z, stride=2, ceil_mode=True))
         assert torch.equal(max_pool(x, z, 2), pooling.pool(x, z, 2))
-        assert max_pool(x, z, 2).shape[-1] == pooled_size(n, z) == pooling.output_side(n, z, 2)
+        assert max_pool(x, z, 2).shape[-1] == output_side(n, z, 2) == pooling.output_side(n, z, 2)
         assert torch.equal(windows_seeing(n, z, 2), pooling.coverage(n, z, 2))
         fits = n - (n - z) % 2  # rounded down is the same as cutting off what no window reaches
         assert torch.equal(max_pool(x[..., :fits, :fits], z, 2), F.max_pool2d(x, z, stride=2))
@@ -446,9 +445,9 @@ assert second.low > 2.5
 def sides(z, conv2_padding, conv5_padding):
     """Sides of the maps: conv1, pool1, conv2, pool2 (and conv3, conv4), conv5, pool3."""
     pool1 = pooling.output_side(55, z, 2)
-    conv2 = convolved_side(pool1, 5, 1, conv2_padding)
+    conv2 = output_side(pool1, 5, 1, conv2_padding)
     pool2 = pooling.output_side(conv2, z, 2)
-    conv5 = convolved_side(pool2, 3, 1, conv5_padding)
+    conv5 = output_side(pool2, 3, 1, conv5_padding)
     return 55, pool1, conv2, pool2, conv5, pooling.output_side(conv5, z, 2)
 
 

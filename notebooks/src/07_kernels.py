@@ -31,7 +31,7 @@ from alexnet_edu.environment import current_scale, results_dir, weights_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import kernels as lesson
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies import specialization_records as records
 from alexnet_edu.studies.kernel_training import Recipe, train_network

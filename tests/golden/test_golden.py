@@ -235,7 +235,7 @@ def weights_results() -> Found:
 @rounded
 def weights_kernels() -> Found:
     """Kernels over the training, codes of images, and the clinic's networks."""
-    from alexnet_edu.model.kernel_net import CONNECTIONS, kernel_net
+    from alexnet_edu.model.architecture import CONNECTIONS, kernel_net
     from alexnet_edu.studies import clinic
     from alexnet_edu.studies.codes import CodeSettings, train_coder
     from alexnet_edu.studies.kernel_training import Recipe, train_network

@@ -26,7 +26,7 @@ from alexnet_edu.lessons.pooling import (
     shift_change,
     up_to,
 )
-from alexnet_edu.model.cifar import pooled_size
+from alexnet_edu.model import architecture
 from alexnet_edu.studies.record import Record
 
 
@@ -40,7 +40,9 @@ def test_sizes_are_those_of_torch(up: bool) -> None:
 
 
 def test_sizes_rounded_up_are_those_of_the_small_network() -> None:
-    assert all(output_side(n, z, 2) == pooled_size(n, z) for n in range(3, 100) for z in (2, 3))
+    assert all(
+        output_side(n, z, 2) == architecture.output_side(n, z, 2) for n in range(3, 100) for z in (2, 3)
+    )
     assert [output_side(n, 3, 2) for n in (55, 27, 13)] == [27, 13, 6]
     assert [output_side(n, 2, 2) for n in (55, 26, 11)] == [28, 13, 6]  # run 147
 

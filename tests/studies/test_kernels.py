@@ -14,8 +14,7 @@ from torch import Tensor
 
 from alexnet_edu.data.augment import Preparation
 from alexnet_edu.model.alexnet import AlexNet
-from alexnet_edu.model.architecture import count
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import count, kernel_net
 from alexnet_edu.studies.kernels import (
     CHANCE_COLOUR,
     GRID,

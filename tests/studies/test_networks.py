@@ -31,7 +31,7 @@ from alexnet_edu.imagenet.feed import Views
 from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
 from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
-from alexnet_edu.model.kernel_net import kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import networks
 from alexnet_edu.studies.networks import (
     Network,

@@ -16,7 +16,7 @@ from alexnet_edu.model.alexnet import AlexNet, join_columns
 from alexnet_edu.model.architecture import talking, variant
 from alexnet_edu.two_gpus.two_processes import ColumnLostError, OneColumnAlexNet, joined
 from tests.ranks import Died, Ranks
-from tests.small import narrow
+from tests.small import tiny
 
 pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed"),
@@ -31,7 +31,7 @@ def inputs(dtype: torch.dtype) -> torch.Tensor:
 
 
 def grouped(pattern: tuple[str, ...], dtype: torch.dtype) -> AlexNet:
-    return AlexNet(narrow(talking(pattern)), generator=torch.Generator().manual_seed(0)).to(dtype).eval()
+    return AlexNet(tiny(talking(pattern)), generator=torch.Generator().manual_seed(0)).to(dtype).eval()
 
 
 def step(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,7 @@ def gradients(module: nn.Module) -> dict[str, torch.Tensor]:
 
 def column_step(pattern: tuple[str, ...], dtype: torch.dtype) -> tuple[Any, ...]:
     with joined("gloo"):
-        model = OneColumnAlexNet(narrow(talking(pattern))).to(dtype).eval()
+        model = OneColumnAlexNet(tiny(talking(pattern))).to(dtype).eval()
         model.load_grouped(grouped(pattern, dtype).state_dict())
         logits = step(model, inputs(dtype))
         return logits, gradients(model.column), model.grouped_state(), dict(model.sent)
@@ -81,7 +81,7 @@ def expected_bytes(pattern: tuple[str, ...], size: int) -> dict[tuple[str, str],
 def die_between_layers() -> None:
     """Rank 1 is killed in the middle of its second step."""
     with joined("gloo", timeout_s=20) as rank:
-        model = OneColumnAlexNet(narrow(variant("paper")))
+        model = OneColumnAlexNet(tiny(variant("paper")))
         step(model, inputs(torch.float32))
         if rank == 1:
             kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
@@ -92,7 +92,7 @@ def die_between_layers() -> None:
 def fall_silent() -> None:
     """Rank 1 lives, but does not answer."""
     with joined("gloo", timeout_s=2) as rank:
-        model = OneColumnAlexNet(narrow(variant("paper")))
+        model = OneColumnAlexNet(tiny(variant("paper")))
         if rank == 1:
             time.sleep(4)
         else:

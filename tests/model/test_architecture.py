@@ -1,0 +1,187 @@
+"""The tables of layers: every count of the 2012 source, exactly; who reads whom; where weights start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet_edu import paper
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import (
+    CONNECTIONS,
+    TALKERS,
+    VARIANTS,
+    Architecture,
+    Layer,
+    count,
+    fan_ins,
+    kernel_net,
+    narrow,
+    output_side,
+    talking,
+    variant,
+)
+
+TOTALS = {  # parameters, units, multiply-adds for one image
+    "paper": (60_965_224, 659_272, 724_406_816),
+    "run145": (60_965_224, 659_272, 724_406_816),
+    "one_gpu": (59_798_312, 355_864, 391_514_384),
+    "ungrouped": (62_378_344, 659_272, 1_135_256_096),
+}
+
+
+def total(table: Architecture, what: str) -> int:
+    return sum(getattr(size, what) for size in count(table))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_totals(name: str) -> None:
+    table = variant(name)
+    assert tuple(total(table, what) for what in ("parameters", "units", "multiply_adds")) == TOTALS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("paper", paper.LAYERS), ("run145", paper.LAYERS), ("one_gpu", paper.ONE_GPU_LAYERS)],
+)
+def test_layer_by_layer_as_published(name: str, published: tuple[Any, ...]) -> None:
+    for mine, theirs in zip(count(variant(name)), published, strict=True):
+        assert mine.name == theirs.name
+        assert (mine.weights, mine.parameters) == (theirs.weights, theirs.parameters)
+        assert (mine.units, mine.multiply_adds) == (theirs.neurons, theirs.multiply_adds)
+
+
+def test_sides_and_receptive_fields() -> None:
+    counts = count(variant("paper"))
+    assert [c.receptive_field for c in counts] == [11, 51, 99, 131, 163, 224, 224, 224]
+    assert [c.outputs[-1] for c in counts[:5]] == [55, 27, 13, 13, 13]
+    assert [c.pooled[-1] for c in counts[:5]] == [27, 13, 13, 13, 6]
+    assert counts[5].inputs == (256, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "side"),
+    [
+        ((224, 11, 4), 55),
+        ((227, 11, 4), 55),
+        ((223, 11, 4), 54),
+        ((224, 11, 4, 2), 56),  # padding by two needs rounding down to give 55
+        ((55, 3, 2), 27),
+        ((13, 3, 2), 6),
+        ((56, 3, 2), 28),
+        ((32, 3, 2), 16),
+        ((32, 2, 2), 16),
+    ],
+)
+def test_sides_are_rounded_up(numbers: tuple[int, ...], side: int) -> None:
+    assert output_side(*numbers) == side
+
+
+def test_run_145_differs_where_the_source_says_so() -> None:
+    theirs, ours = variant("run145"), variant("paper")
+    differing = [a.name for a, b in zip(theirs.layers, ours.layers, strict=True) if a != b]
+    assert differing == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    assert theirs.layers[0].after == ("lrn", "pool", "relu")
+    assert theirs.layers[1].after == ("relu", "lrn", "map_norm", "pool")
+    assert [layer.std for layer in theirs.layers] == [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01]
+    assert (theirs.lrn, ours.lrn) == ("code", "paper")
+
+
+def test_the_sixth_convolution_is_that_of_run_146() -> None:
+    table = variant("conv6", classes=7)
+    assert [layer.name for layer in table.layers][4:7] == ["conv5", "conv6", "fc6"]
+    assert [layer for layer in table.layers if layer.name != "conv6"] == list(variant("paper", 7).layers)
+    sixth = {c.name: c for c in count(table)}["conv6"]
+    assert sixth.inputs == sixth.pooled == (256, 6, 6)
+    assert [table.groups(layer) for layer in table.layers] == [1, 2, 1, 2, 2, 1, 1, 1, 1]
+    assert total(variant("conv6"), "parameters") == 61_555_304
+    assert total(variant("conv6"), "multiply_adds") == 745_640_480
+
+
+def test_any_pattern_of_talking() -> None:
+    assert talking(("conv3", "fc6", "fc7")).layers == variant("paper").layers
+    silent = talking(())
+    assert [silent.groups(layer) for layer in silent.layers] == [1, 2, 2, 2, 2, 2, 2, 1]
+    assert total(silent, "parameters") == 33_259_880
+    assert total(talking(TALKERS), "parameters") == TOTALS["ungrouped"][0]
+    assert total(talking(("conv4",)), "weights") - total(silent, "weights") == 384 * 192 * 9
+
+
+def test_narrow_keeps_the_pattern_and_the_scale() -> None:
+    table, thin = variant("paper"), narrow(variant("paper"), 16)
+    assert [layer.reads for layer in thin.layers] == [layer.reads for layer in table.layers]
+    assert [size.outputs[0] for size in count(thin)] == [6, 16, 24, 24, 16, 256, 256, 1000]
+    scales = [[x.std**2 * fan_ins(t)[x.name] for x in t.layers] for t in (table, thin)]
+    assert scales[0] == pytest.approx(scales[1])
+
+
+# --- the small network of two columns --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("connect", "groups"),
+    [("paper", [1, 2, 1, 2, 1, 1]), ("joint", [1, 1, 1, 1, 1, 1]), ("apart", [1, 2, 2, 2, 2, 1])],
+)
+def test_who_reads_both_columns(connect: str, groups: list[int]) -> None:
+    table = kernel_net(connect)
+    assert [table.groups(layer) for layer in table.layers] == groups
+    assert (connect == "paper") == (total(table, "parameters") == 169_354)
+
+
+@pytest.mark.parametrize(("connect", "first"), [("paper", 2), ("joint", 1), ("apart", 5)])
+def test_columns_meet_where_the_connections_say_and_not_before(connect: str, first: int) -> None:
+    """Whether the first column of a layer depends on the first kernels of the second."""
+    model = AlexNet(kernel_net(connect, kernels=8, side=16)).eval()
+    kernels = model.weights("conv1").get_parameter("weight")
+    x = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    meets = []
+    for stage in model.stages.values():
+        x = stage(x)
+        own = x[:, : x.shape[1] // 2].sum()
+        (gradient,) = torch.autograd.grad(own, kernels, retain_graph=True)
+        assert gradient[:4].any()  # its own kernels matter
+        meets.append(bool(gradient[4:].any()))
+    assert meets == [i >= first for i in range(6)]
+    assert list(CONNECTIONS) == ["paper", "joint", "apart"]
+
+
+def test_weights_start_by_fan_in_or_as_in_2012() -> None:
+    ours, theirs = kernel_net(), kernel_net(start="2012", norm=True)
+    assert {layer.bias for layer in ours.layers} == {0.0}
+    assert ours.layers[0].std == 0.01
+    for layer in ours.layers[1:]:
+        assert layer.std == pytest.approx((2 / fan_ins(ours)[layer.name]) ** 0.5)
+    assert {layer.std for layer in theirs.layers} == {0.01}
+    assert [layer.bias for layer in theirs.layers] == [0, 1, 0, 1, 1, 0]
+    assert ["lrn" in layer.after for layer in theirs.layers] == [True, True] + [False] * 4
+    assert not any("lrn" in layer.after for layer in ours.layers)
+
+
+def test_a_wider_kernel_another_stride_and_more_classes() -> None:
+    model = AlexNet(kernel_net(kernel=11, stride=4, kernels=16, side=64, classes=20))
+    assert model.weights("conv1").get_parameter("weight").shape == (16, 3, 11, 11)
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 20)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "quoted"),
+    [
+        (lambda: variant("alex"), "'alex'"),
+        (lambda: talking(("conv1",)), "'conv1'"),
+        (lambda: Layer("conv1", 96, 11, reads="all"), "'all'"),
+        (lambda: Layer("conv1", 96, 11, after=("norm",)), "'norm'"),
+        (lambda: Architecture("odd", (Layer("conv1", 97, 11), Layer("fc8", 10, None))), "97"),
+        (lambda: narrow(variant("paper"), 0), "0"),
+        (lambda: kernel_net("both"), "'both'"),
+        (lambda: kernel_net(start="xavier"), "'xavier'"),
+        (lambda: kernel_net(kernels=47), "47"),
+    ],
+)
+def test_bad_tables_are_refused(make: Any, quoted: str) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        make()

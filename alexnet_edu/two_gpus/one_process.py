@@ -52,10 +52,9 @@ class TwoDeviceAlexNet(nn.Module):
     @classmethod
     def from_grouped(cls, model: AlexNet, devices: Sequence[str | torch.device]) -> TwoDeviceAlexNet:
         """The same network, weights copied, as two columns on `devices`."""
-        made = cls(devices, model.architecture)
+        made = cls(devices, model.architecture).to(next(model.parameters()).dtype)
         made.load_grouped(model.state_dict())
-        first = next(model.parameters())
-        return made.to(first.dtype).train(model.training)
+        return made.train(model.training)
 
     def load_grouped(self, state: State) -> None:
         """Takes the weights over from the state dict of an `AlexNet`."""
@@ -68,28 +67,24 @@ class TwoDeviceAlexNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         self.sent.clear()
-        own = [images.to(device, non_blocking=True) for device in self.devices]
+        halves = [images.to(device, non_blocking=True) for device in self.devices]
         for i, layer in enumerate(self.architecture.layers):
-            read = own
             if i > 0 and layer.reads == "both":
-                read = [self._both(layer.name, own, column) for column in (0, 1)]
-            own = [column(layer.name, x) for column, x in zip(self.columns, read, strict=True)]
-        return self._both("logits", own, 0)
+                halves = [self._both(layer.name, halves, column) for column in (0, 1)]
+            halves = [column(layer.name, x) for column, x in zip(self.columns, halves, strict=True)]
+        return self._both("logits", halves, 0)
 
-    def _both(self, reader: str, own: Sequence[Tensor], column: int) -> Tensor:
+    def _both(self, reader: str, halves: Sequence[Tensor], column: int) -> Tensor:
         """The maps of both columns, in their order, on the device of one of them."""
-        other = own[1 - column]
+        other = halves[1 - column]
         self.sent[reader, 1 - column] += other.numel() * other.element_size()
-        here = [x.to(self.devices[column], non_blocking=True) for x in own]
-        return torch.cat(here, dim=1)
+        return torch.cat([x.to(self.devices[column], non_blocking=True) for x in halves], dim=1)
 
 
 def _device(name: str | torch.device) -> torch.device:
     """The device, if it is there; ValueError with what there is, otherwise."""
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
+        return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(f"there is no device {str(name)!r} here; there are {', '.join(there)}") from error
-    return device

@@ -1,6 +1,6 @@
 """What the two columns cost by arithmetic: memory on each GPU, bytes sent, time on two GTX 580.
 
-Nothing here runs a network. `two_gpu` and `two_processes` count what is really sent, and the
+Nothing here runs a network. `one_process` and `two_processes` count what is really sent, and the
 tests hold the two next to each other.
 """
 
@@ -57,47 +57,41 @@ def memory_2012(
         raise ValueError(f"a batch holds at least 1 image, got {batch!r}")
     if gpu not in (None, 0, 1) or architecture.columns != 2:
         raise ValueError(f"gpu must be None, 0 or 1 of two columns, got {gpu!r} of {architecture.columns}")
-    image = 3 * architecture.side**2
-    arrays = [Array("data", "images", 2 * image * batch * FLOAT)]
-    sizes = count(architecture)
+    arrays = [Array("data", "images", 2 * 3 * architecture.side**2 * batch * FLOAT)]
+    sent, classifier = sent_each_way(architecture, batch), architecture.layers[-1]
     for column in (0, 1) if gpu is None else (gpu,):
-        for i, (layer, size) in enumerate(zip(architecture.layers, sizes, strict=True)):
-            is_classifier = i == len(sizes) - 1
-            if is_classifier and column == 1:
+        for layer, size in zip(architecture.layers, count(architecture), strict=True):
+            if layer is classifier and column == 1:
                 continue
-            share = 1 if is_classifier else 2  # the classifier is not split
-            arrays += _of_layer(architecture, layer, size, batch, share)
-            reads_other = i > 0 and layer.reads == "both" and gpu is not None
-            if reads_other:
-                arrays.append(Array(layer.name, "copies", math.prod(size.inputs) * batch * FLOAT))
+            share = 1 if layer is classifier else 2  # the classifier is not split
+            arrays += _of_layer(layer, size, batch, share, layer.name in sent)
+            if gpu is not None and layer.name in sent:
+                arrays.append(Array(layer.name, "copies", 2 * sent[layer.name]))
     return [a for a in arrays if a.bytes]
 
 
-def _of_layer(architecture: Architecture, layer: Layer, size: Count, batch: int, share: int) -> list[Array]:
+def _of_layer(layer: Layer, size: Count, batch: int, share: int, reads_both: bool) -> list[Array]:
     """One column's arrays of one layer; `share`: into how many parts the layer falls."""
-    before, after = math.prod(size.outputs) // share, math.prod(size.pooled) // share
-    kept, denominators, masks, here = before, 0, 0, before
-    for step in layer.after:
-        here = after if step == "pool" else here
+    here, weights = size.units // share, size.weights // share
+    kept, denominators, masks = here, 0, 0
+    for step in layer.after or ("softmax",):
+        here = math.prod(size.pooled) // share if step == "pool" else here
         kept += here
         denominators += here if step in ("lrn", "map_norm") else 0
         masks += here if step in ("dropout", "inverted_dropout") else 0
-    if not layer.after:  # the classifier: its softmax
-        kept += here
-    weights = size.weights // share
-    copies = 2 if layer.kernel is None else 3
-    sums = 0
+    copies, sums = 2, 0
     if layer.kernel is not None:
-        seen = 2 if layer.reads == "both" and layer is not architecture.layers[0] else 1
-        sums = math.ceil(size.outputs[1] ** 2 / PARTIAL_SUMS.get(layer.name, 1)) * weights // seen
-    return [
-        Array(layer.name, "outputs", kept * batch * FLOAT),
-        Array(layer.name, "gradients", kept * batch * FLOAT),
-        Array(layer.name, "denominators", denominators * batch * FLOAT),
-        Array(layer.name, "masks", masks * batch * FLOAT),
-        Array(layer.name, "weights", copies * weights * FLOAT),
-        Array(layer.name, "partial sums", sums * FLOAT),
-    ]
+        places = math.ceil(size.outputs[1] ** 2 / PARTIAL_SUMS.get(layer.name, 1))
+        copies, sums = 3, places * weights // (2 if reads_both else 1)
+    floats = {
+        "outputs": kept * batch,
+        "gradients": kept * batch,
+        "denominators": denominators * batch,
+        "masks": masks * batch,
+        "weights": copies * weights,
+        "partial sums": sums,
+    }
+    return [Array(layer.name, what, FLOAT * n) for what, n in floats.items()]
 
 
 def mib(arrays: list[Array], what: str | None = None) -> float:
@@ -114,11 +108,11 @@ def sent_each_way(architecture: Architecture, batch: int = paper.BATCH_SIZE) -> 
     The way back sends the same number. In 2012 the classifier lay on GPU 0 alone, so that its
     inputs went one way only: see `sent_per_step`.
     """
-    sizes = count(architecture)
+    rows = list(zip(architecture.layers, count(architecture), strict=True))[1:]  # the first reads the image
     return {
         layer.name: math.prod(size.inputs) // 2 * batch * FLOAT
-        for i, (layer, size) in enumerate(zip(architecture.layers, sizes, strict=True))
-        if i > 0 and layer.reads == "both"
+        for layer, size in rows
+        if layer.reads == "both"
     }
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from alexnet_edu.model.alexnet import AlexNet, Column, State, join_columns, split_columns
 from alexnet_edu.model.architecture import Architecture, variant
 
+Sent = Counter[tuple[str, str]]  # (layer that reads, "forward" or "backward") -> bytes
 TIMEOUT_S = 45.0  # longer than any step; a rank that is silent for so long is taken for dead
 
 
@@ -72,7 +73,7 @@ class OneColumnAlexNet(nn.Module):
         self.column = Column(self.architecture, self.rank)
         self.load_grouped(AlexNet(self.architecture, generator=generator).state_dict())
         self.column.to(device)
-        self.sent: Counter[tuple[str, str]] = Counter()
+        self.sent: Sent = Counter()
 
     def load_grouped(self, state: State) -> None:
         """Takes this rank's half of the weights from the state dict of an `AlexNet`."""
@@ -88,12 +89,9 @@ class OneColumnAlexNet(nn.Module):
 
     def joined(self, mine: State) -> dict[str, Tensor]:
         """Tensors like this column's weights, put together with the other's; called by both ranks."""
-        rows = {
-            layer.name: _halves(outputs)[1 - self.rank]
-            for layer, outputs in zip(self.architecture.layers, self._outputs(), strict=True)
-        }
+        rows = {layer.name: _halves(layer.outputs)[1 - self.rank] for layer in self.architecture.layers}
         theirs = {
-            name: _swap(tensor, "the weights", rows[name.split(".")[1]]) for name, tensor in mine.items()
+            name: _swapped(tensor, "the weights", rows[name.split(".")[1]]) for name, tensor in mine.items()
         }
         return join_columns(*((mine, theirs) if self.rank == 0 else (theirs, mine)))
 
@@ -104,48 +102,47 @@ class OneColumnAlexNet(nn.Module):
             if i > 0 and layer.reads == "both":
                 x = _Exchange.apply(x, layer.name, self.rank, self.sent)
             x = self.column(layer.name, x)
-        logits: Tensor = _Gather.apply(x, self.rank, self.sent, self._outputs()[-1])
+        classes = self.architecture.layers[-1].outputs
+        logits: Tensor = _Gather.apply(x, self.rank, self.sent, _halves(classes))
         return logits
-
-    def _outputs(self) -> list[int]:
-        return [layer.outputs for layer in self.architecture.layers]
 
 
 class _Exchange(torch.autograd.Function):
     """Own half -> both halves, in the order of the ranks. Each reader has a gradient for both."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, reader: str, rank: int, sent: Counter[tuple[str, str]]) -> Tensor:
+    def forward(ctx: Any, mine: Tensor, reader: str, rank: int, sent: Sent) -> Tensor:
         ctx.reader, ctx.rank, ctx.sent = reader, rank, sent
-        sent[reader, "forward"] += _bytes(own)
-        return _in_order(own, _swap(own, reader), rank)
+        sent[reader, "forward"] += mine.nbytes
+        return _in_order(mine, _swapped(mine, reader), rank)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         halves = g.chunk(2, dim=1)
-        ctx.sent[ctx.reader, "backward"] += _bytes(halves[1 - ctx.rank])
-        return halves[ctx.rank] + _swap(halves[1 - ctx.rank], ctx.reader), None, None, None
+        mine, others = halves[ctx.rank], halves[1 - ctx.rank]
+        ctx.sent[ctx.reader, "backward"] += others.nbytes
+        return mine + _swapped(others, ctx.reader), None, None, None
 
 
 class _Gather(torch.autograd.Function):
     """Own logits -> all of them. Both ranks compute the same loss, so nothing is added backwards."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, rank: int, sent: Counter[tuple[str, str]], classes: int) -> Tensor:
-        ctx.rank, ctx.sizes = rank, _halves(classes)
-        sent["logits", "forward"] += _bytes(own)
-        return _in_order(own, _swap(own.T, "logits", ctx.sizes[1 - rank]).T, rank)
+    def forward(ctx: Any, mine: Tensor, rank: int, sent: Sent, sizes: tuple[int, int]) -> Tensor:
+        ctx.rank, ctx.sizes = rank, sizes
+        sent["logits", "forward"] += mine.nbytes
+        return _in_order(mine, _swapped(mine.T, "logits", sizes[1 - rank]).T, rank)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         return g.split(ctx.sizes, dim=1)[ctx.rank], None, None, None
 
 
-def _swap(mine: Tensor, where: str, rows: int | None = None) -> Tensor:
+def _swapped(mine: Tensor, where: str, rows: int | None = None) -> Tensor:
     """Sends a tensor to the other rank and gives the one that it sent, of as many rows if None."""
     rank = dist.get_rank()
     mine = mine.detach().contiguous()
-    theirs = torch.empty((rows or mine.shape[0], *mine.shape[1:]), dtype=mine.dtype, device=mine.device)
+    theirs = mine.new_empty((rows or mine.shape[0], *mine.shape[1:]))
     try:
         both = [dist.P2POp(dist.isend, mine, 1 - rank), dist.P2POp(dist.irecv, theirs, 1 - rank)]
         for work in dist.batch_isend_irecv(both):
@@ -158,14 +155,10 @@ def _swap(mine: Tensor, where: str, rows: int | None = None) -> Tensor:
     return theirs
 
 
-def _in_order(own: Tensor, other: Tensor, rank: int) -> Tensor:
-    return torch.cat([own, other] if rank == 0 else [other, own], dim=1)
+def _in_order(mine: Tensor, theirs: Tensor, rank: int) -> Tensor:
+    return torch.cat([mine, theirs] if rank == 0 else [theirs, mine], dim=1)
 
 
 def _halves(count: int) -> tuple[int, int]:
     """The sizes of the two parts that `Tensor.chunk` makes."""
     return (count + 1) // 2, count // 2
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()

@@ -34,13 +34,13 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
 from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
-from alexnet_edu.model.architecture import count, talking, variant
+from alexnet_edu.model.architecture import count, narrow, talking, variant
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import laboratory as ablations
 from alexnet_edu.studies import record as records
 from alexnet_edu.two_gpus import traffic
-from alexnet_edu.two_gpus.check import compare_devices, in_two_processes, load_record, narrow
+from alexnet_edu.two_gpus.check import compare_devices, in_two_processes, load_record
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 
 trials = load_record(results_dir() / "two-columns.json")
@@ -160,7 +160,7 @@ for reader, size in arithmetic.items():
 # `torchrun --nproc-per-node 2 -m alexnet_edu.two_gpus.check compare`.
 
 # %% tags=["nbval-ignore-output"]
-found = compare_devices(devices, torch.float64, divisor=8)
+found = compare_devices(devices, dtype="float64", divisor=8)
 print(f"two devices:   logits differ by {found['logits']:.0e}, gradients by {found['gradients']:.0e}")
 assert max(found["logits"], found["gradients"]) < 1e-10
 for rank in in_two_processes("compare", dtype="float64", divisor=8):

@@ -1,0 +1,97 @@
+"""The trials of notebook 05: both forms on a narrow network, and a rank that dies."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet_edu.model.architecture import narrow, variant
+from alexnet_edu.two_gpus import check
+from alexnet_edu.two_gpus.check import Setting, compare_devices, in_two_processes, main
+from alexnet_edu.two_gpus.traffic import sent_each_way
+from tests.ranks import Ranks
+
+needs_ranks = pytest.mark.skipif(
+    not torch.distributed.is_available() or sys.platform == "win32",
+    reason="needs torch.distributed and POSIX signals",
+)
+SMALL = {"dtype": "float64", "divisor": 16}
+BYTES = {name: 2 * n for name, n in sent_each_way(narrow(variant("paper"), 16), batch=2).items()}
+
+
+def test_two_devices_equal_the_grouped_network_and_send_what_the_arithmetic_says() -> None:
+    found = compare_devices(("cpu", "cpu"), **SMALL)
+    assert max(found["logits"], found["gradients"]) < 1e-10
+    for name, n in BYTES.items():
+        assert found["sent"][f"{name} from 0"] == found["sent"][f"{name} from 1"] == n
+
+
+def test_the_difference_is_seen() -> None:
+    a, b = torch.zeros(2), {"w": torch.tensor([1.0, -4.0])}
+    off = check._difference((a + 0.5, {"w": torch.tensor([2.0, -4.0])}), (a, b))
+    assert off == {"logits": 0.5, "gradients": 0.25}
+
+
+def printed(trial: str) -> dict[str, Any]:
+    """What the command prints on a rank that torchrun started."""
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        main([trial, "--dtype", "float64", "--divisor", "16", "--steps", "2"])
+    rank, text = output.getvalue().split(": ", 1)
+    assert rank == f"rank {os.environ['RANK']}"
+    return json.loads(text)
+
+
+@needs_ranks
+def test_the_command_compares_and_times(ranks: Ranks) -> None:
+    for found in ranks.run(printed, "compare"):
+        assert max(found["logits"], found["gradients"]) < 1e-10
+        for name, n in BYTES.items():
+            assert found["sent"][f"{name} forward"] == found["sent"][f"{name} backward"] == n
+    for found in ranks.run(printed, "time"):
+        assert len(found["steps"]) == 2
+        assert min(found["steps"]) > 0
+
+
+@needs_ranks
+def test_a_lost_rank_is_named_within_a_minute() -> None:
+    survivor, victim = in_two_processes("lose", divisor=16)
+    assert victim["returncode"] == -9
+    assert survivor["returncode"] == 1
+    assert "rank 1 is gone or silent: rank 0 waited for it at fc6" in survivor["message"]
+    assert survivor["seconds"] < 60
+
+
+def test_a_record_holds_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the processes pretended: what is gathered, and that a failed rank is not passed over."""
+
+    def pretend(trial: str, world: int, threads: int, setting: Setting) -> list[dict[str, Any]]:
+        steps = {"steps": [0.3 / world / threads] * 3}
+        equal = {"logits": 1e-15, "gradients": 2e-15 * world, "sent": {"conv3 forward": 1}}
+        return [{"rank": r, "returncode": code, "message": "lost", **steps, **equal} for r in range(world)]
+
+    code = 0
+    monkeypatch.setattr(check, "_run", pretend)
+    monkeypatch.setattr(check, "compare_devices", lambda *_, **__: {"logits": 0.0, "gradients": 0.0})
+    made = check.record(rounds=2)
+    assert made["equality"]["two processes"]["float64"]["gradients"] == 4e-15
+    assert made["seconds"]["one process, two threads"] == [0.15, 0.15]
+    assert json.loads(json.dumps(made)) == made
+    code = 1
+    with pytest.raises(RuntimeError, match="lost"):
+        check.record(rounds=1)
+
+
+def test_an_unknown_trial_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'fly'"):
+        in_two_processes("fly")
+    (tmp_path / "other.json").write_text('{"experiment": "figure1"}')
+    with pytest.raises(ValueError, match=r"other\.json"):
+        check.load_record(tmp_path / "other.json")

@@ -49,9 +49,6 @@ def test_kernels_over_the_training(network: Network) -> None:
     for order in lesson.ORDERS:
         put(explorer, order=order, scale="global")
     assert len(pngs) == 4
-    for start in ({"order": "size"}, {"step": 7}):
-        with pytest.raises(ValueError, match=str(*start.values())):
-            lesson.training_explorer(network, **start)
     bare = Network("bare", "bare", network.stages, network.prepare, network.classes)
     with pytest.raises(ValueError, match="'bare'"):
         lesson.training_explorer(bare)

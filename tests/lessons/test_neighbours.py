@@ -1,4 +1,4 @@
-"""Lesson 08: images, layers, files of the reader, and what is said of bad ones; nothing by colour alone."""
+"""Lesson 08: labels and a map as pictures; images, layers and files of the reader in the explorer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -37,30 +36,6 @@ def test_bars_have_the_colours_of_shownet_and_a_mark(ax: Any) -> None:
     assert [bar.get_width() for bar in ax.patches] == [0.6, 0.3, 0.1]
     assert texts(ax) == ["cat  60%", "dog ✓  30%", "frog  10%"]
     assert ax.yaxis_inverted()  # the most probable on top
-
-
-def test_a_frame_is_solid_or_dashed(ax: Any) -> None:
-    pixels, lines = np.zeros((3, 4, 4), np.uint8), []
-    for same in (True, False):
-        lesson.draw_image(ax, pixels, "cat", same=same)
-        lines.append(ax.spines["left"].get_linestyle())
-    assert lines[0] != lines[1]
-    lesson.draw_image(ax, pixels)
-    assert not ax.spines["left"].get_visible()
-
-
-def test_precisions_codes_and_batches_are_drawn_at_their_means(ax: Any) -> None:
-    lesson.draw_precisions(ax, {"pixels": [0.2], "fc5": [0.6, 0.8]}, 0.1)
-    assert {"20%", "70%", "chance"} == set(texts(ax))
-    ax = Figure().subplots()
-    lesson.draw_codes(ax, [32, 64], {("features", "random"): [[0.4, 0.6], [0.7, 0.9]]}, {"exact": 0.9})
-    (line,) = (line for line in ax.lines if line.get_label() == "random planes, features")
-    assert line.get_ydata().tolist() == pytest.approx([0.5, 0.8])
-    assert texts(ax) == ["exact"]
-    ax = Figure().subplots()
-    rows = [{"batches": b, "expected": e, "shuffled": e, "in_order": e / 2} for b, e in ((16, 10), (100, 15))]
-    lesson.draw_batches(ax, rows, 16)
-    assert [line.get_ydata().tolist() for line in ax.lines[:3]] == [[10, 15], [10, 15], [5, 7.5]]
 
 
 def test_the_map_keeps_clusters_together_and_names_them(ax: Any) -> None:
@@ -151,10 +126,3 @@ def test_a_file_that_is_no_image_does_no_harm(explorer: PictureWidget, content: 
     explorer.controls["image"].value = 4
     assert explorer.error is None
     assert explorer.alt.startswith("test image 4")
-
-
-@pytest.mark.parametrize("start", [{"layer": "fc9"}, {"image": 100}])
-def test_where_it_starts_is_checked(start: dict[str, Any]) -> None:
-    images = tiny_images()
-    with pytest.raises(ValueError, match=str(*start.values())):
-        lesson.neighbour_explorer(tiny_network(), images.train, images.test, **start)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from alexnet_edu.data.augment import ten_crop
-from alexnet_edu.exercises.judge import Function, Judge, Number, normal
+from alexnet_edu.exercises.judge import Function, Judge, normal
 
 STRENGTHS = torch.tensor([60.0, 16.0, 8.0])  # grey levels, about those of photographs
 
@@ -27,22 +27,6 @@ def _symmetric_root(c: Tensor) -> Tensor:
 
 
 JUDGES: dict[str, Judge] = {
-    "04.1": Number(
-        30 * 30 * 2,
-        {
-            "the first place is pixel 0 and the last one pixel 29: count both": 29 * 29 * 2,
-            "each crop occurs mirrored as well": 30 * 30,
-        },
-    ),
-    "04.2": Number(
-        0.1 * 0.2175**0.5 * 255,
-        {
-            "that is λ of pixels 0–1; the standard deviation is its root": 0.1 * 0.2175 * 255,
-            "that is λ of pixels 0–255; the standard deviation is its root": 0.1 * 0.2175 * 255**2,
-            "that is the strength; α multiplies it, and has a standard deviation of 0.1": 0.2175**0.5 * 255,
-            "that is on the scale of 0–1": 0.1 * 0.2175**0.5,
-        },
-    ),
     "04.3": Function(
         lambda x, p, s, alpha: _recolored(x, (alpha * s) @ p.T),
         [_to_recolor(4, 2, 3, 3, 5), _to_recolor(5, 1, 3, 1, 1)],

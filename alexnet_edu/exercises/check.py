@@ -1,7 +1,8 @@
 """Judges answers to the exercises and gives hints.
 
 `check("01.1", my_answer)` says whether it is right, and if not, what is off; `hint("01.1")` tells a little
-more each time. What is said stands in texts.toml, how answers are judged in one module for each notebook.
+more each time. Texts and numbers stand in exercises.toml; what takes a program to judge has its judge in one
+module for each notebook.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from alexnet_edu.exercises import (
     training,
     two_gpus,
 )
-from alexnet_edu.exercises.judge import Fault, Judge
+from alexnet_edu.exercises.judge import Fault, Judge, Number
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,14 @@ class Judgement:
         return self.text
 
 
+def _exercise(judge: Judge | None, hints: list[str], praise: str, **number: Any) -> Exercise:
+    return Exercise(judge or Number(**number), hints, praise)
+
+
 _JUDGES = relu.JUDGES | norm.JUDGES | pooling.JUDGES | augmentation.JUDGES | two_gpus.JUDGES
 _JUDGES |= training.JUDGES | kernels.JUDGES | neighbours.JUDGES | dropout.JUDGES | sgd.JUDGES | results.JUDGES
-_TEXTS = tomllib.loads((files("alexnet_edu.exercises") / "texts.toml").read_text(encoding="utf-8"))
-EXERCISES = {name: Exercise(judge, **_TEXTS[name]) for name, judge in _JUDGES.items()}
+_TABLE = tomllib.loads((files("alexnet_edu.exercises") / "exercises.toml").read_text(encoding="utf-8"))
+EXERCISES = {name: _exercise(_JUDGES.get(name), **fields) for name, fields in _TABLE.items()}
 _hinted: Counter[str] = Counter()
 
 

@@ -8,10 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, Number, as_number, normal
-
-UNITS = 2 * 4096  # in the two layers that are dropped out
-DIGITS = len(str(2**UNITS))
+from alexnet_edu.exercises.judge import Function, Judge, as_number, normal
 
 
 def _noise_case(units: int, keep: float) -> tuple[Tensor, ...]:
@@ -32,14 +29,6 @@ def _one_unit(answer: Any) -> str | None:
 
 
 JUDGES: dict[str, Judge] = {
-    "09.1": Number(
-        DIGITS,
-        {
-            "that is one of the two layers": len(str(2 ** (UNITS // 2))),
-            "2ⁿ = 10^(n log₁₀ 2) has one digit more than the whole part of the exponent": DIGITS - 1,
-            "that is the number of units; asked for are the digits of 2 to this power": UNITS,
-        },
-    ),
     "09.2": Function(
         lambda z: z.mean(0).softmax(0),
         [(3 * z,) for z in normal(9, (2, 3), (5, 4), (1, 2))],
@@ -50,15 +39,6 @@ JUDGES: dict[str, Judge] = {
                 lambda z: z.log_softmax(1).mean(0).exp()
             ),
             "that is the product, not its M-th root": lambda z: z.sum(0).softmax(0),
-        },
-    ),
-    "09.3": Number(
-        0.8**-2,
-        {
-            "that is the factor of the weights; the gradient of larger weights is smaller, too": 1.25,
-            "that is the other way round: asked for is the rate of 2012 over the other": 0.64,
-            "that is for keep 0.5": 4,
-            "the weights of 2012 are larger: by 1/0.8, not 0.8": 0.8,
         },
     ),
     "09.4": Function(

@@ -20,24 +20,24 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Number:
-    """A number. faults: frequent wrong answers by what is wrong with them.
+    """A number. faults: frequent wrong answers, and what is wrong with each.
 
     tolerance: relative; None for 1% of a float, and for nothing but rounding of an int.
     """
 
-    expected: float
-    faults: Mapping[str, float] = field(default_factory=dict)
+    answer: float
+    faults: Sequence[tuple[float, str]] = ()
     tolerance: float | None = None
 
     def __call__(self, answer: Any) -> str | None:
         value = as_number(answer)
-        tolerance = self.tolerance or (1e-9 if isinstance(self.expected, int) else 0.01)
-        if math.isclose(value, self.expected, rel_tol=tolerance, abs_tol=1e-12):
+        tolerance = self.tolerance or (1e-9 if isinstance(self.answer, int) else 0.01)
+        if math.isclose(value, self.answer, rel_tol=tolerance, abs_tol=1e-12):
             return None
-        for why, wrong in self.faults.items():
+        for wrong, why in self.faults:
             if math.isclose(value, wrong, rel_tol=tolerance):
                 return why
-        return f"{value:g} is too {'large' if value > self.expected else 'small'}"
+        return f"{value:g} is too {'large' if value > self.answer else 'small'}"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, Number, normal
-from alexnet_edu.model.architecture import count, variant
+from alexnet_edu.exercises.judge import Function, Judge, normal
 from alexnet_edu.studies.kernels import colour_share, pictures, tuning
 
-FIELDS = {size.name: size.receptive_field for size in count(variant("paper"))}  # pixels a side
 OPPONENT = torch.tensor([1.0, -1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)  # red against green
 MANY, FEW = normal(7, (12, 3, 7, 7), (3, 3, 5, 5))
 DIFFERENT = FEW * torch.tensor([0.1, 1.0, 5.0]).view(3, 1, 1, 1) + 0.3  # in size
@@ -48,16 +46,6 @@ def _each_scaled(kernels: Tensor) -> Tensor:
 
 
 JUDGES: dict[str, Judge] = {
-    "07.1": Number(
-        FIELDS["conv3"],
-        {
-            "that is what a kernel of conv2 sees; conv3 reads its pooled maps": FIELDS["conv2"],
-            "that is what a kernel of conv4 sees": FIELDS["conv4"],
-            "sides do not add up: behind strides a step is many pixels": 11 + 5 + 3,
-            "that is how many outputs of the layer below it sees, not pixels": 3,
-            "that is what one pooled output of conv2 sees; conv3 reads 3 × 3 of them": 67,
-        },
-    ),
     "07.2": Function(
         colour_share,
         [(MANY,), (torch.ones(1, 3, 5, 5),), (OPPONENT,)],

@@ -7,11 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from alexnet_edu import paper
-from alexnet_edu.exercises.judge import Function, Judge, Number, normal
+from alexnet_edu.exercises.judge import Function, Judge, normal
 from alexnet_edu.studies.neighbours import expected_by_batches
 
-CODE_BITS, FLOAT_BITS = 256, 32
 U, V, FEW = (codes.sign() for codes in normal(8, (4, 32), (7, 32), (3, 8)))
 GENERATOR = torch.Generator().manual_seed(8)
 TIED = torch.randint(0, 6, (40,), generator=GENERATOR), torch.randint(0, 2, (40,), generator=GENERATOR).bool()
@@ -36,14 +34,6 @@ def _all_tied(distances: Tensor, same: Tensor, k: Tensor) -> Tensor:
 
 
 JUDGES: dict[str, Judge] = {
-    "08.1": Number(
-        paper.FEATURE_LENGTH * FLOAT_BITS // CODE_BITS,
-        {
-            "a number of the vector has 32 bits, a bit of the code one": paper.FEATURE_LENGTH / CODE_BITS,
-            "that divides bytes by bits": paper.FEATURE_LENGTH * 4 / CODE_BITS,
-            "the other way round": CODE_BITS / (paper.FEATURE_LENGTH * FLOAT_BITS),
-        },
-    ),
     "08.2": Function(
         lambda u, v: (u.shape[1] - u @ v.T) / 2,
         [(U, V), (FEW, FEW)],

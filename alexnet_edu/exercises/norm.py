@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, Number, as_number, normal
+from alexnet_edu.exercises.judge import Function, Judge, as_number, normal
 from alexnet_edu.model.layers import local_response_norm, map_response_norm
 
 
@@ -49,35 +49,5 @@ JUDGES: dict[str, Judge] = {
             "the power β = 0.75 is missing": lambda a: local_response_norm(a, beta=1.0),
         },
     ),
-    "02.2": Number(
-        7**-0.75,
-        {
-            "that is b itself; the factor is b/a": 100 * 7**-0.75,
-            "that is α/n times the sum, as in the 2012 code": 3**-0.75,
-            "k = 2 is missing in the base": 5**-0.75,
-            "the activities are to be squared, and all five counted": 2.2**-0.75,
-            "that is the base; it stands below, to the power 0.75": 7.0,
-            "the power β = 0.75 is missing": 1 / 7,
-        },
-    ),
-    "02.3": Number(
-        5e-4,
-        {
-            "with that it computes what the 2012 code did: a fifth of the paper's sum": 1e-4,
-            "it divides by n, so α must grow to make up for it": 2e-5,
-        },
-    ),
     "02.4": _order_of_relu,
-    "02.5": Number(
-        (2 * (2 ** (4 / 3) - 1) / 5e-4) ** 0.5,
-        {
-            "that is the mean square; take its root": 2 * (2 ** (4 / 3) - 1) / 5e-4,
-            "there the base has doubled, which makes a factor of 2^−0.75 = 0.595": (2 / 5e-4) ** 0.5,
-            "that is α/n times the sum, as in the 2012 code": (2 * (2 ** (4 / 3) - 1) / 1e-4) ** 0.5,
-            "there b is half of a; it is compared with quiet neighbours, where b is 0.595 a": (
-                (2 ** (4 / 3) - 2) / 5e-4
-            )
-            ** 0.5,
-        },
-    ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, Number, as_function, as_tensor, normal
+from alexnet_edu.exercises.judge import Function, Judge, as_function, as_tensor, normal
 
 
 def _over_mixed_channels(x: Tensor) -> Tensor:
@@ -50,14 +49,6 @@ def _two_averages(answer: Any) -> str | None:
 
 
 JUDGES: dict[str, Judge] = {
-    "03.1": Number(
-        1 + math.ceil((112 - 3) / 2),
-        {
-            "that is rounded down; 2012 rounds up": 55,
-            "a side is a whole number: round up": 55.5,
-            "that is a stride of 3; it is s = 2": 38,
-        },
-    ),
     "03.2": Function(
         lambda x: F.max_pool2d(x, 3, 2),
         [(x - 1,) for x in normal(3, (2, 3, 7, 7), (1, 2, 9, 5), (2, 1, 3, 3))],
@@ -66,16 +57,6 @@ JUDGES: dict[str, Judge] = {
             "that is the average; the maximum is asked for": lambda x: F.avg_pool2d(x, 3, 2),
             "the values of one window lie together within each channel: the second "
             "dimension of F.unfold is (C, 9), not (9, C)": _over_mixed_channels,
-        },
-    ),
-    "03.3": Number(
-        9,
-        {
-            "that is along one side; there are rows and columns": 3,
-            "that is the average z²/s²; the largest number is asked for": 6.25,
-            "some inputs are seen by 3·2 windows, but others by more": 6,
-            "that is for z = 3, or for the inputs that are seen least": 4,
-            "that is for a stride of 1": 25,
         },
     ),
     "03.4": _rounding,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, Number, as_number, normal
+from alexnet_edu.exercises.judge import Function, Judge, as_number, normal
 
 
 def _largest_input(answer: Any) -> str | None:
@@ -35,31 +35,6 @@ def _counterexample(answer: Any) -> str | None:
 JUDGES: dict[str, Judge] = {
     "00.1": Function(lambda z: z.clamp(min=0), [(torch.linspace(-5, 5, 41),), (torch.tensor([0.0, 2.5]),)]),
     "00.2": _largest_input,
-    "00.3": Number(
-        256 * (5 * 5 * 96 + 1),
-        {
-            "that is conv2 as it is, where a kernel sees 48 channels": 256 * (5 * 5 * 48 + 1),
-            "the biases are missing: one per kernel": 256 * 5 * 5 * 96,
-        },
-    ),
-    "00.4": Number(
-        1 + math.ceil((256 - 11) / 4),
-        {"that is rounded down, as PyTorch does; 2012 rounds up": 62},
-    ),
-    "01.1": Number(
-        1 / 64,
-        {
-            "that is one layer; the gradient passes three": 0.25,
-            "slopes multiply, they do not add": 0.75,
-        },
-    ),
-    "01.2": Number(
-        89_578,
-        {
-            "the biases are missing: one per kernel, one per class": 89_440,
-            "the last map is 4×4, not 3×3: 2012 rounds sizes up": 85_098,
-        },
-    ),
     "01.3": Function(
         lambda gradient, z: gradient * (z > 0),
         [normal(0, (4, 6), (4, 6)), (torch.ones(3), torch.tensor([-1.0, 0.0, 2.0]))],

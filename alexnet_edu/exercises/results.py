@@ -7,18 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu import paper
-from alexnet_edu.exercises.judge import Function, Judge, Number, as_tensor
+from alexnet_edu.exercises.judge import Function, Judge, as_tensor
 from alexnet_edu.training.predictions import CONTEST_LABELS, top_errors
 
-WITH_TEN, WITH_CENTRE = (0.374727, 0.169987), (0.390247, 0.182953)  # run 145-2010, top-1 and top-5
 GENERATOR = torch.Generator().manual_seed(11)
 STEPS = torch.randint(1, 5, (40, 6), generator=GENERATOR).double()  # so few values that many tie
 SMOOTH = torch.rand(30, 12, generator=GENERATOR, dtype=torch.float64)
-
-
-def _fewer(with_ten: float, with_centre: float, images: int = paper.TEST_IMAGES) -> int:
-    return round((with_centre - with_ten) * images)
 
 
 def _two_wrong(answer: Any) -> str | None:
@@ -46,18 +40,6 @@ def _five_labels(p: Tensor) -> Tensor:
 
 
 JUDGES: dict[str, Judge] = {
-    "11.1": Number(
-        _fewer(WITH_TEN[0], WITH_CENTRE[0]),
-        {
-            "the rounded rates of the paper lose some images: take those of the notes": _fewer(0.375, 0.390),
-            "2010 had 150,000 test images; 50,000 are validation": (
-                _fewer(WITH_TEN[0], WITH_CENTRE[0], paper.VALIDATION_IMAGES)
-            ),
-            "that is for the top-5 error": _fewer(WITH_TEN[1], WITH_CENTRE[1]),
-            "that is how many stay wrong": WITH_TEN[0] * paper.TEST_IMAGES,
-        },
-        tolerance=2e-4,
-    ),
     "11.2": Function(
         _shared_error,
         [

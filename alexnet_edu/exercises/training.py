@@ -9,16 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, Number, as_function
+from alexnet_edu.exercises.judge import Function, Judge, as_function
 from alexnet_edu.training.schedules import PlateauSchedule
 
-IMAGES, BATCH, EPOCHS = 1_281_167, 128, 90
-MULTIPLY_ADDS = 724_406_816  # of one image, forwards
-PER_IMAGE = 4_135_610_496  # operations in training, see `operations_per_image` of the lesson
-PEAK, DAYS = 1.581e12, 5.5  # of a GTX 580 in operations per second; the middle of five to six
-SHARE = IMAGES * EPOCHS * PER_IMAGE / (2 * PEAK * DAYS * 86_400)
-SAVE_S, BETWEEN_S = 4.0, 86_400.0  # of exercise 5: seconds for a checkpoint, and between two crashes
-INTERVAL = math.sqrt(2 * SAVE_S * BETWEEN_S)
 CURVES = (
     [0.9, 0.8, 0.8, 0.8, 0.7, 0.71, 0.72, 0.69],
     [0.5] * 12,
@@ -70,27 +63,6 @@ def _fault_of_step(shares: list[list[int]], wanted: list[int]) -> str | None:
 
 
 JUDGES: dict[str, Judge] = {
-    "06.1": Number(
-        EPOCHS * math.ceil(IMAGES / BATCH),
-        {
-            "that is the number of images; an update takes 128 of them": EPOCHS * IMAGES,
-            "that is one epoch": math.ceil(IMAGES / BATCH),
-            "the last batch of an epoch is smaller, but it is used, too": EPOCHS * (IMAGES // BATCH),
-            "an epoch has a whole number of updates; the last one is smaller": EPOCHS * IMAGES / BATCH,
-        },
-        tolerance=1e-6,
-    ),
-    "06.2": Number(
-        SHARE,
-        {
-            "there were two GPUs": 2 * SHARE,
-            "a multiply-add is two operations": SHARE / 2,
-            "that is forwards alone": SHARE * 2 * MULTIPLY_ADDS / PER_IMAGE,
-            "give it as a share, between 0 and 1": 100 * SHARE,
-            "the other way round: what was done, over what could have been done": 1 / SHARE,
-        },
-        tolerance=0.02,
-    ),
     "06.3": Function(
         _falls,
         [(torch.tensor(curve), torch.tensor(patience)) for curve in CURVES for patience in (1, 2, 3)],
@@ -103,13 +75,4 @@ JUDGES: dict[str, Judge] = {
         },
     ),
     "06.4": _rows,
-    "06.5": Number(
-        INTERVAL,
-        {
-            "on average half an interval is lost in a crash, not a whole one": INTERVAL / math.sqrt(2),
-            "give seconds": INTERVAL / 60,
-            "then half a day is lost in every crash": BETWEEN_S,
-        },
-        tolerance=0.03,
-    ),
 }

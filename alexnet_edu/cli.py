@@ -10,7 +10,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from alexnet_edu.arguments import check_device, check_names, positive, seed
 from alexnet_edu.environment import SCALES
 
 if TYPE_CHECKING:
-    from alexnet_edu.studies.engine import Bench
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.record import Record
 
 EXAMPLES = """\
 examples:
@@ -142,82 +143,69 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _figure1(options: argparse.Namespace) -> int:
-    from alexnet_edu.data import cifar10 as data
     from alexnet_edu.studies import figure1
-    from alexnet_edu.studies.engine import Bench
 
-    check_names("condition", options.condition, {s.condition for s in figure1.STUDIES})
-    check_names("activation", options.activation, {s.activation for s in figure1.STUDIES})
-    check_device(options.device)
-    if options.output is not None and options.output.is_dir():
-        raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
-    images = data.load_cifar10(options.scale).train
-    runs = data.runs_dir() / ("figure1-synthetic" if images.synthetic else "figure1")
-    bench = Bench(images, runs)
-    if not options.assemble:
-        figure1.record(
-            bench,
-            conditions=options.condition or None,
-            activations=options.activation or None,
-            workers=options.jobs,
-            device=options.device,
-            say=lambda line: print(line, flush=True),
+    pairs = [variant.name.split() for variant in figure1.STUDY.variants]
+    check_names("condition", options.condition, {condition for condition, _ in pairs})
+    check_names("activation", options.activation, {activation for _, activation in pairs})
+    chosen = [
+        f"{condition} {activation}"
+        for condition, activation in pairs
+        if condition in (options.condition or [condition])
+        and activation in (options.activation or [activation])
+    ]
+    if not chosen:
+        raise ValueError(
+            f"no study has condition {options.condition!r} and activation {options.activation!r}"
         )
-    record = figure1.assemble(runs, bench.data["fingerprint"])
-    path = options.output or _place_for_record(bench, record, runs)
-    figure1.write_record(path, record)
-    print(f"{len(record['cells'])} studies on {images.source}: {path}")
-    return 0
+    every = len(chosen) == len(pairs)
+    return _study(options, "figure1", figure1.train, figure1.assemble, variants=() if every else chosen)
 
 
 def _ablation(options: argparse.Namespace) -> int:
-    from alexnet_edu.data import cifar10 as data
-    from alexnet_edu.files import write_json
-    from alexnet_edu.studies import ablations as studies
-    from alexnet_edu.studies import laboratory as ablations
+    from functools import partial
 
-    study = studies.STUDIES[options.study]
-    check_names("variant", options.variant, {v.name for v in study.variants})
+    from alexnet_edu.studies import ablations, study
+
+    chosen = ablations.STUDIES[options.study]
+    check_names("variant", options.variant, {v.name for v in chosen.variants})
+    run, gather = partial(study.train, chosen), partial(study.assemble, chosen)
+    return _study(options, "ablations", run, gather, variants=options.variant)
+
+
+def _results(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from alexnet_edu.studies import ensembles
+
+    plan = ensembles.Plan()
+    return _study(options, "results", partial(ensembles.train, plan), partial(ensembles.assemble, plan))
+
+
+def _study(
+    options: argparse.Namespace,
+    folder: str,
+    train: Callable[..., None],
+    assemble: Callable[[Runs], Record],
+    **chosen: Any,
+) -> int:
+    """Trains what is missing of a study, and publishes its record. folder: where the runs are kept."""
+    from alexnet_edu.data import cifar10 as data
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.record import publish
+
     check_device(options.device)
     if options.output is not None and options.output.is_dir():
         raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
     images = data.load_cifar10(options.scale)
-    runs = data.runs_dir() / ("ablations-synthetic" if images.train.synthetic else "ablations")
-    lab = ablations.Laboratory(study, images.train, images.test, runs)
+    place = data.runs_dir() / (f"{folder}-synthetic" if images.synthetic else folder)
+    runs = Runs(images, place, options.device)
     if not options.assemble:
-        ablations.record(
-            lab,
-            variants=options.variant or None,
-            workers=options.jobs or os.cpu_count(),
-            device=options.device,
-            say=lambda line: print(line, flush=True),
-        )
-    record = ablations.assemble(study, runs, lab.fingerprint)
-    path = options.output or _place_for_study(record, runs)
-    write_json(path, record)
-    print(f"{len(record['cells'])} of {len(study.variants)} variants on {images.train.source}: {path}")
+        train(runs, workers=options.jobs, say=lambda line: print(line, flush=True), **chosen)
+    record = assemble(runs)
+    path = publish(record, place, options.output)
+    print(f"{len(record.runs)} runs of {len(record.variants)} variants on {images.train.source}: {path}")
     return 0
-
-
-def _place_for_study(record: dict[str, Any], runs: Path) -> Path:
-    """`data/results`, unless that would put less, other images or the stand-in in place of what is there."""
-    from alexnet_edu.environment import results_dir
-    from alexnet_edu.files import read_json
-
-    name = f"{record['experiment']}.json"
-    published, own = results_dir() / name, runs.parent / f"{runs.name}-{name}"
-    if record["provenance"]["data"]["synthetic"]:
-        return own
-    if not published.exists():
-        return published
-    there = read_json(published)
-    if there["provenance"]["data"]["fingerprint"] != record["provenance"]["data"]["fingerprint"]:
-        print(f"{published} is left as it is: it was made on other images.")
-        return own
-    if lost := {c["variant"] for c in there["cells"]} - {c["variant"] for c in record["cells"]}:
-        print(f"{published} is left as it is: it holds more, {', '.join(sorted(lost))}.")
-        return own
-    return published
 
 
 def _two_columns(options: argparse.Namespace) -> int:
@@ -248,37 +236,6 @@ def _augmenting(options: argparse.Namespace) -> int:
     return 0
 
 
-def _results(options: argparse.Namespace) -> int:
-    from alexnet_edu.data import cifar10 as data
-    from alexnet_edu.environment import results_dir
-    from alexnet_edu.files import read_json, write_json
-    from alexnet_edu.studies import ensembles as result_study
-    from alexnet_edu.studies import result_trials
-
-    check_device(options.device)
-    if options.output is not None and options.output.is_dir():
-        raise ValueError(f"--output {str(options.output)!r} is a folder; name a file in it")
-    images = data.load_cifar10(options.scale)
-    runs = data.runs_dir() / ("results-synthetic" if images.synthetic else "results")
-    trials = result_trials.Trials(result_trials.Plan(), images, runs)
-    if not options.assemble:
-        result_study.record(
-            trials,
-            workers=options.jobs or os.cpu_count() or 1,
-            device=options.device,
-            say=lambda line: print(line, flush=True),
-        )
-    record = result_study.assemble(trials, result_study.kept(trials))
-    published, own = results_dir() / "results.json", runs.with_suffix(".json")
-    theirs = read_json(published)["provenance"]["data"]["fingerprint"] if published.exists() else None
-    elsewhere = images.synthetic or theirs not in (None, trials.lab.fingerprint)
-    path = options.output or (own if elsewhere else published)
-    write_json(path, record)
-    networks, problems = len(record["members"]["runs"]), len(record["problems"])
-    print(f"{networks} networks on all classes, problems: {problems}; {path}")
-    return 0
-
-
 def _clinic(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
     from alexnet_edu.environment import results_dir
@@ -294,31 +251,6 @@ def _clinic(options: argparse.Namespace) -> int:
     write_json(path, record)
     print(f"{len(record['full']['cells'])} settings of the paper's network: {path}")
     return 0
-
-
-def _place_for_record(bench: Bench, record: dict[str, Any], runs: Path) -> Path:
-    """`data/results`, unless that would put less, or the stand-in, in place of what is there."""
-    from alexnet_edu.environment import results_dir
-    from alexnet_edu.studies import figure1
-
-    published, own = results_dir() / "figure1.json", runs.with_suffix(".json")
-    if bench.images.synthetic:
-        return own
-    if published.exists():
-        there = figure1.load_record(published)
-        if there["provenance"]["data"]["fingerprint"] != bench.data["fingerprint"]:
-            print(f"{published} is left as it is: it was made on other images.")
-            return own
-        seeds = {(c["condition"], c["activation"]): len(c["runs"]) for c in record["cells"]}
-        more = [
-            f"{c['condition']}/{c['activation']} ({len(c['runs'])} seeds)"
-            for c in there["cells"]
-            if len(c["runs"]) > seeds.get((c["condition"], c["activation"]), 0)
-        ]
-        if more:
-            print(f"{published} is left as it is: it holds more, {', '.join(sorted(more))}.")
-            return own
-    return published
 
 
 # --- the command line -----------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import pytest
 from alexnet_edu import cli, doctor
 from alexnet_edu.data import cifar10 as data
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.files import DataError, read_json, write_json
-from alexnet_edu.studies import figure1, result_trials
-from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.files import DataError, read_json
+from alexnet_edu.studies import ensembles, figure1, study
+from alexnet_edu.studies.record import load
 from alexnet_edu.two_gpus import check as column_trials
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,10 @@ def test_usage_errors_exit_2(arguments: list[str], capsys: Capture) -> None:
         (["experiment", "figure1", "--condition", "2013"], "no condition '2013'; choose from 2012"),
         (["experiment", "figure1", "--activation", "gelu"], "no activation 'gelu'"),
         (["experiment", "figure1", "--device", "abacus"], "the device 'abacus' cannot be used here"),
-        (["experiment", "figure1", "--scale", "quick", "--assemble"], "no finished study"),
+        (
+            ["experiment", "figure1", "--scale", "quick", "--assemble"],
+            "no whole variant",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(arguments: list[str], message: str, capsys: Capture) -> None:
@@ -108,7 +112,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_interrupting_says_what_was_kept_and_exits_130(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(figure1, "record", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(figure1, "train", raising(KeyboardInterrupt()))
     assert cli.main(["experiment", "figure1", "--scale", "quick"]) == 130
     assert "Every run is kept up to its last measurement" in capsys.readouterr().err
 
@@ -169,66 +173,6 @@ def test_one_claim_in_full(capsys: Capture) -> None:
     assert "verdict" in text
 
 
-def fake_record(
-    cells: list[tuple[str, str]], seeds: int = 2, fingerprint: str | None = None
-) -> dict[str, Any]:
-    fingerprint = data.load_cifar10("quick").train.fingerprint() if fingerprint is None else fingerprint
-    return {
-        "experiment": "figure1",
-        "cells": [{"condition": c, "activation": a, "runs": [{}] * seeds} for c, a in cells],
-        "summary": [],
-        "provenance": {"data": {"fingerprint": fingerprint}},
-    }
-
-
-def test_the_record_of_the_stand_in_never_enters_the_results(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(figure1, "record", lambda bench, **options: calls.append(options))
-    monkeypatch.setattr(figure1, "assemble", lambda runs, fingerprint: fake_record([("2012", "relu")]))
-    arguments = ["experiment", "figure1", "--scale", "quick", "--condition", "2012", "--jobs", "2"]
-    assert cli.main(arguments) == 0
-    assert calls[0]["conditions"] == ["2012"]
-    assert calls[0]["activations"] is None
-    assert calls[0]["workers"] == 2
-    assert not (folder / "results").exists()
-    written = folder / "data" / "runs" / "figure1-synthetic.json"
-    assert json.loads(written.read_text())["experiment"] == "figure1"
-    assert str(written) in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("mine", "seeds", "there", "why"),
-    [
-        (["relu"], 2, None, "it holds more, 2012/tanh (2 seeds)"),
-        (["relu", "tanh"], 1, None, "it holds more, 2012/relu (2 seeds), 2012/tanh (2 seeds)"),
-        (["relu", "tanh"], 2, "0123", "it was made on other images"),
-        (["relu", "tanh"], 2, None, None),
-    ],
-)
-def test_a_smaller_record_does_not_replace_a_larger_one(
-    mine: list[str],
-    seeds: int,
-    there: str | None,
-    why: str | None,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: Capture,
-) -> None:
-    small = data.load_cifar10("quick")
-    real = type(small.train)(small.train.pixels, small.train.labels, small.train.classes, "photographs")
-    monkeypatch.setattr(data, "load_cifar10", lambda scale: type(small)(real, real))
-    cells = [("2012", name) for name in mine]
-    monkeypatch.setattr(figure1, "assemble", lambda runs, fingerprint: fake_record(cells, seeds))
-    published = folder / "results" / "figure1.json"
-    figure1.write_record(published, fake_record([("2012", "relu"), ("2012", "tanh")], 2, there))
-    before = published.stat().st_mtime_ns
-    assert cli.main(["experiment", "figure1", "--assemble"]) == 0
-    assert (published.stat().st_mtime_ns != before) == (why is None)
-    assert (why or str(published)) in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -263,56 +207,36 @@ def test_doctor_exits_1_only_for_a_failure(monkeypatch: pytest.MonkeyPatch, caps
     assert "fail  torch     not installed" in capsys.readouterr().out
 
 
-# --- the studies of §3.2 to §3.4 -------------------------------------------------------------
-
-
-def study_record(variants: list[str], *, synthetic: bool = False, fingerprint: str = "a") -> dict[str, Any]:
-    data = {"synthetic": synthetic, "fingerprint": fingerprint}
-    return {
-        "experiment": "pooling",
-        "cells": [{"variant": v} for v in variants],
-        "provenance": {"data": data},
-    }
-
-
-def test_a_study_runs_with_what_was_asked_and_the_stand_in_stays_apart(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(ablations, "record", lambda lab, **options: calls.append(options))
-    monkeypatch.setattr(ablations, "assemble", lambda *_: study_record(["z2"], synthetic=True))
-    arguments = ["experiment", "pooling", "--scale", "quick", "--variant", "z2", "--jobs", "1"]
-    assert cli.main(arguments) == 0
-    assert calls[0]["variants"] == ["z2"]
-    assert calls[0]["workers"] == 1
-    assert (folder / "data" / "runs" / "ablations-synthetic-pooling.json").exists()
-    assert not (folder / "results").exists()
+# --- the studies -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("there", "made", "kept"),
+    ("arguments", "variants"),
     [
-        (["z2"], ["z2", "z3"], None),
-        (["z2", "z3"], ["z2"], "it holds more, z3"),
-        (["z2"], ["z2"], "it was made on other images"),
+        (["figure1", "--condition", "modern", "--activation", "relu"], ["modern relu"]),
+        (["figure1"], ()),
+        (["pooling", "--variant", "z2"], ["z2"]),
     ],
 )
-def test_a_study_never_takes_the_place_of_more(
+def test_a_study_runs_with_what_was_asked_and_the_stand_in_stays_apart(
+    arguments: list[str],
+    variants: Any,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: Capture,
-    there: list[str],
-    made: list[str],
-    kept: str | None,
 ) -> None:
-    fingerprint = "b" if kept and "images" in kept else "a"
-    monkeypatch.setattr(ablations, "assemble", lambda *_: study_record(made, fingerprint=fingerprint))
-    published = folder / "results" / "pooling.json"
-    write_json(published, study_record(there))
-    assert cli.main(["experiment", "pooling", "--scale", "quick", "--assemble"]) == 0
-    names = [c["variant"] for c in json.loads(published.read_text())["cells"]]
-    assert names == (there if kept else made)
-    assert (kept or str(published)) in capsys.readouterr().out
+    calls: list[dict[str, Any]] = []
+    made = replace(load(arguments[0], ROOT / "data" / "results"), provenance={"data": {"synthetic": True}})
+    for module in (figure1, study):
+        monkeypatch.setattr(module, "train", lambda *_, **options: calls.append(options))
+        monkeypatch.setattr(module, "assemble", lambda *_: made)
+    assert cli.main(["experiment", *arguments, "--scale", "quick", "--jobs", "2"]) == 0
+    assert (calls[0]["variants"], calls[0]["workers"]) == (variants, 2)
+    assert not (folder / "results").exists()
+    place = "figure1" if arguments[0] == "figure1" else "ablations"
+    written = folder / "data" / "runs" / f"{place}-synthetic-{arguments[0]}.json"
+    assert read_json(written)["experiment"] == arguments[0]
+    assert str(written) in capsys.readouterr().out
 
 
 def test_an_unknown_variant_is_told(capsys: Capture) -> None:
@@ -328,15 +252,15 @@ def test_nothing_to_assemble_is_told(capsys: Capture) -> None:
 def test_the_results_of_the_stand_in_never_enter_the_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    tiny = result_trials.Plan(
+    tiny = ensembles.Plan(
         networks=2, epochs=1, problems=1, few=4, source_epochs=1, few_epochs=1, plain=1, starred=1
     )
-    monkeypatch.setattr(result_trials, "Plan", lambda: tiny)
+    monkeypatch.setattr(ensembles, "Plan", lambda: tiny)
     monkeypatch.setattr(data, "load_cifar10", lambda scale: synthetic_images(200, 60))
     assert cli.main(["experiment", "results", "--assemble"]) == 2
-    assert "`alexnet-edu experiment results` makes it" in capsys.readouterr().err
+    assert "problem0-plain-search" in capsys.readouterr().err
     assert cli.main(["experiment", "results", "--jobs", "1"]) == 0
-    assert "2 networks on all classes, problems: 1" in capsys.readouterr().out
+    assert "10 runs of 7 variants" in capsys.readouterr().out
     assert cli.main(["experiment", "results", "--assemble", "--output", str(folder / "own.json")]) == 0
     published = folder / "results" / "results.json"
     assert not published.exists()

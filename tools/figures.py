@@ -8,7 +8,6 @@ Nothing is measured here, and no number is typed in: without a record there is n
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -18,33 +17,33 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from alexnet_edu import paper
-from alexnet_edu.environment import results_dir
 from alexnet_edu.lessons import relu
 from alexnet_edu.show.plots import STYLES
 from alexnet_edu.studies import figure1
+from alexnet_edu.studies.record import Record, load
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def draw_figure1(record: dict[str, Any]) -> Figure:
+def draw_figure1(record: Record) -> Figure:
     """Learning curves under the conditions of 2012 beside the ratios under all conditions."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), width_ratios=(1, 1))
     for name in ("tanh", "relu"):
-        for i, run in enumerate(figure1.find_cell(record, "2012", name)["runs"]):
-            curve, label = run["curve"], f"{STYLES[name].label}, our seeds" if i == 0 else None
+        for seed, curve in record.of(variant=f"2012 {name}").curves.groupby("seed"):
+            label = f"{STYLES[name].label}, our seeds" if seed == 1 else None
             relu.learning_curve(left, curve["epoch"], curve["train_error"], name, label=label, thin=True)
     published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
     relu.mark_published(left, published, figure1.TARGET_ERROR)
     relu.finish_learning_curves(left, figure1.TARGET_ERROR, "Figure 1 on real CIFAR-10 (recorded)")
-    rows = [r for r in record["summary"] if r["numerator"] == "tanh"]
+    ratios = record.tables["ratios"]
+    rows = ratios[ratios["numerator"] == "tanh"]
     relu.draw_ratios(right, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded)")
     figure.tight_layout()
     return figure
 
 
 def main() -> None:
-    record = figure1.load_record(results_dir() / "figure1.json")
-    draw_figure1(record).savefig(DOCS / "figure1.png", dpi=110, metadata={"Software": None})
+    draw_figure1(load("figure1")).savefig(DOCS / "figure1.png", dpi=110, metadata={"Software": None})
     print(f"wrote {DOCS / 'figure1.png'}")
 
 

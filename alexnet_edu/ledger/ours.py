@@ -6,7 +6,6 @@ record in `data/results` there is no value.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,9 @@ from alexnet_edu.environment import results_dir
 from alexnet_edu.files import DataError, load_record
 from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
 from alexnet_edu.ledger.counted import COUNTS
+from alexnet_edu.studies import ensemble_record as results
+from alexnet_edu.studies import figure1
 from alexnet_edu.studies import record as studies
-from alexnet_edu.studies import result_records as results
 from alexnet_edu.studies import retrieval_records as retrieval
 from alexnet_edu.studies import specialization_records as specialization
 from alexnet_edu.studies.record import Record
@@ -78,6 +78,9 @@ def _recorded(claim: Claim, path: Path) -> Ours | None:
         record = studies.load(path.stem)
         made, whole = record.provenance, set(claim.ours["variants"]) <= set(record.runs["variant"])
         figures = of_study(claim, record) if whole else None
+    elif path.stem in (figure1.STUDY.name, results.EXPERIMENT):
+        record = studies.load(path.stem)
+        made, figures = record.provenance, READERS[claim.id](record)
     else:
         record = load_record(path, path.stem, {"provenance"})
         made, figures = record["provenance"], READERS[claim.id](record)
@@ -202,31 +205,32 @@ def _times_as_many(record: Record, level: float) -> float | None:
 NETWORKS = ("2012", "max-pooling", "narrow")  # conditions that differ in the network alone
 
 
-def _tanh_to_relu(record: Mapping[str, Any], *conditions: str) -> list[Mapping[str, Any]]:
-    """The summaries of tanh against ReLU at the paper's training error; those that were run."""
-    if record["target_error"] != p.TARGET_TRAINING_ERROR:
+def _tanh_to_relu(record: Record, *conditions: str) -> list[Any]:
+    """The ratios of tanh against ReLU at the paper's training error; those that were run."""
+    if record.settings["target_error"] != p.TARGET_TRAINING_ERROR:
         return []
-    known = {r["condition"]: r for r in record["summary"] if r["numerator"] == "tanh"}
+    ratios = record.tables["ratios"]
+    known = {row["condition"]: row for _, row in ratios.iterrows() if row["numerator"] == "tanh"}
     return [known[name] for name in conditions if name in known]
 
 
-def _ratio(row: Mapping[str, Any], unit: str = " times", interval: bool = True) -> tuple[str, float]:
+def _ratio(row: Any, unit: str = " times", interval: bool = True) -> tuple[str, float]:
     """How many times longer tanh took, in epochs: "6.4 times [5.9, 7.0]"; and the least it may be."""
-    if (ratio := row["epochs"]) is not None:
-        bounds = f" [{ratio['low']:.1f}, {ratio['high']:.1f}]" if interval else ""
-        return f"{ratio['value']:.1f}{unit}{bounds}", ratio["low"]
-    if row["at_least"] is not None:
+    if row["epochs"] > 0:
+        bounds = f" [{row['epochs_low']:.1f}, {row['epochs_high']:.1f}]" if interval else ""
+        return f"{row['epochs']:.1f}{unit}{bounds}", row["epochs_low"]
+    if row["at_least"] > 0:
         return f"at least {row['at_least']:.1f}{unit}", row["at_least"]
     return f"no ratio, for ReLU did not always reach {p.TARGET_TRAINING_ERROR:.0%}", 0.0
 
 
 @reader("relu-6x")
-def _six_times(record: Mapping[str, Any]) -> Figures | None:
+def _six_times(record: Record) -> Figures | None:
     if not (rows := _tanh_to_relu(record, "2012")):
         return None
-    (text, least), (tanh, relu) = _ratio(rows[0]), rows[0]["runs"]
+    (text, least), tanh, relu = _ratio(rows[0]), rows[0]["runs"], rows[0]["relu_runs"]
     modern = [_ratio(row, unit="", interval=False)[0] for row in _tanh_to_relu(record, "modern")]
-    most = rows[0]["epochs"]["high"] if rows[0]["epochs"] else least
+    most = rows[0]["epochs_high"] if rows[0]["epochs"] > 0 else least
     return {
         "times": text,
         "seeds": f"{tanh} seeds" if tanh == relu else f"{tanh} tanh and {relu} ReLU seeds",
@@ -236,7 +240,7 @@ def _six_times(record: Mapping[str, Any]) -> Figures | None:
 
 
 @reader("relu-several")
-def _several(record: Mapping[str, Any]) -> Figures | None:
+def _several(record: Record) -> Figures | None:
     rows = _tanh_to_relu(record, *NETWORKS)
     if len(rows) < 2:  # one network cannot show that the effect depends on the network
         return None
@@ -247,20 +251,18 @@ def _several(record: Mapping[str, Any]) -> Figures | None:
 
 
 @reader("relu-saturate")
-def _saturate(record: Mapping[str, Any]) -> Figures | None:
-    cells = {(cell["activation"], cell["condition"]): cell for cell in record["cells"]}
-    wanted = list(itertools.product(("relu", "tanh"), ("2012", "standardized")))
-    if record["target_error"] != p.TARGET_TRAINING_ERROR or not set(wanted) <= set(cells):
+def _saturate(record: Record) -> Figures | None:
+    wanted = [f"{c} {name}" for name in ("relu", "tanh") for c in ("2012", "standardized")]
+    if record.settings["target_error"] != p.TARGET_TRAINING_ERROR or not set(wanted) <= set(record.variants):
         return None
-    (raw, raw_mean), (standard, standard_mean), *tanh = [_epochs_to_target(cells[key]) for key in wanted]
+    (raw, raw_mean), (standard, standard_mean), *tanh = [_epochs_to_target(record, name) for name in wanted]
     verdict = judged(raw_mean <= 1.1 * standard_mean)
     return {"relu": [raw, standard], "tanh": [text for text, _ in tanh], "verdict": verdict}
 
 
-def _epochs_to_target(cell: Mapping[str, Any]) -> tuple[str, float]:
-    """The mean epochs to the target over a cell's runs; or how many runs got there, and infinity."""
-    curves = [run["curve"] for run in cell["runs"]]
-    epochs = [crossing(c["epoch"], c["train_error"], p.TARGET_TRAINING_ERROR) for c in curves]
+def _epochs_to_target(record: Record, variant: str) -> tuple[str, float]:
+    """The mean epochs to the target over a variant's runs; or how many runs got there, and infinity."""
+    epochs = figure1.crossings(record, variant)
     reached = [epoch for epoch in epochs if epoch is not None]
     if len(reached) < len(epochs):
         return f"({len(reached)} of {len(epochs)} runs reached it)", math.inf
@@ -292,29 +294,26 @@ def _free(record: Mapping[str, Any]) -> Figures:
 # --- results (§6) ---------------------------------------------------------------------------------
 
 
-def _on_all(record: Mapping[str, Any]) -> str:
-    plan, remark = record["plan"], _stand_in(record["provenance"])
+def _on_all(record: Record) -> str:
+    plan, remark = record.settings["plan"], _stand_in(record.provenance)
     return f"on CIFAR-10, {plan['epochs']:g} epochs, {plan['networks']} seeds{remark}"
 
 
-def _on_problems(record: Mapping[str, Any]) -> str:
-    return (
-        f"{len(record['problems'])} problems of five classes of CIFAR-10 with {record['plan']['few']} images "
-        f"each{_stand_in(record['provenance'])}"
-    )
+def _on_problems(record: Record) -> str:
+    plan, remark = record.settings["plan"], _stand_in(record.provenance)
+    return f"{plan['problems']} problems of five classes of CIFAR-10 with {plan['few']} images each{remark}"
 
 
 @reader("ten-crop")
-def _ten_crop(record: Mapping[str, Any]) -> Figures:
-    means = {name: fmean(record["members"]["patches"][name]) for name in ("ten", "centre")}
+def _ten_crop(record: Record) -> Figures:
+    means = {name: fmean(results.view_errors(record, name)) for name in ("ten", "centre")}
     gap = results.view_gap(record, "ten")
     return means | {"difference": gap, "networks": _on_all(record), "verdict": lower([gap])}
 
 
 @reader("table2-5")
-def _five(record: Mapping[str, Any]) -> Figures:
-    groups = [group["ten"] for group in record["members"]["groups"]]
-    gaps = results.group_gaps(record)
+def _five(record: Record) -> Figures:
+    groups, gaps = results.groups(record, "ten"), results.group_gaps(record)
     return {
         "groups": ", ".join(f"{group['average']:.1%} against {group['members']:.1%}" for group in groups),
         "points": results.intervals(gaps),
@@ -324,7 +323,7 @@ def _five(record: Mapping[str, Any]) -> Figures:
 
 
 @reader("table2-1s")
-def _pre_trained(record: Mapping[str, Any]) -> Figures:
+def _pre_trained(record: Record) -> Figures:
     pairs = {
         "plain": ("starred", "plain"),
         "sixth": ("starred", "sixth"),
@@ -337,7 +336,7 @@ def _pre_trained(record: Mapping[str, Any]) -> Figures:
 
 
 @reader("table2-7s")
-def _seven(record: Mapping[str, Any]) -> Figures:
+def _seven(record: Record) -> Figures:
     gaps = {name: results.gaps(record, "seven", name) for name in ("plain", "starred")}
     errors = ", ".join(f"{error:.1%}" for error in results.row_errors(record, "7 CNNs*"))
     points = {name: results.intervals(found) for name, found in gaps.items()}

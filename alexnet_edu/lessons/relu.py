@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
@@ -32,8 +33,8 @@ LAYER_LINES = ("-", "--", ":")  # from the input up
 
 def learning_curve(
     ax: Axes,
-    epochs: Sequence[float],
-    errors: Sequence[float],
+    epochs: ArrayLike,
+    errors: ArrayLike,
     activation: str,
     *,
     label: str | None = None,
@@ -69,33 +70,33 @@ def mark_published(ax: Axes, crossings: Mapping[str, float], target: float) -> N
         ax.plot(epoch, target, style.marker, markeredgecolor=style.color, label=label, **look)
 
 
-def draw_rate_search(ax: Axes, searches: Mapping[str, Sequence[Mapping[str, Any]]], title: str) -> None:
+def draw_rate_search(ax: Axes, searches: Mapping[str, pd.DataFrame], title: str) -> None:
     """Epochs to the target against the learning rate, one series per activation.
 
-    searches: activation -> rows with `learning_rate`, `epochs` (None if not reached) and `epochs_run`.
-    A run that did not reach the target is drawn open, with an arrow upwards, where it was given up.
+    searches: activation -> rows with "rate", "epochs" (NaN if not reached) and "epochs_run". A run that did
+    not reach the target is drawn open, with an arrow upwards, where it was given up.
     """
     for activation, rows in searches.items():
         style = STYLES[activation]
-        points = [(row["learning_rate"], row["epochs"] or row["epochs_run"]) for row in rows]
-        ax.plot(*zip(*points, strict=True), color=style.color, linestyle=style.line, linewidth=0.8, alpha=0.6)
-        for row, (rate, height) in zip(rows, points, strict=True):
-            face = "white" if row["epochs"] is None else style.color
+        heights = rows["epochs"].fillna(rows["epochs_run"])
+        ax.plot(rows["rate"], heights, color=style.color, linestyle=style.line, linewidth=0.8, alpha=0.6)
+        for rate, height, given_up in zip(rows["rate"], heights, rows["epochs"].isna(), strict=True):
+            face = "white" if given_up else style.color
             ax.plot(rate, height, style.marker, color=style.color, markersize=8, markerfacecolor=face)
-            if row["epochs"] is None:
+            if given_up:
                 arrow = {"arrowstyle": "->", "color": style.color}
                 ax.annotate("", (rate, height * 1.32), (rate, height * 1.06), arrowprops=arrow)
         ax.plot([], [], style.marker, color=style.color, label=style.label)
-    _rate_axes(ax, [row for rows in searches.values() for row in rows])
+    tried = pd.concat(searches.values())
+    _rate_axes(ax, list(tried["rate"]), list(tried["epochs"].fillna(tried["epochs_run"])))
     frame(ax, title, "learning rate ε", "epochs to 25% training error", legend="best")
 
 
-def _rate_axes(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    heights = [row["epochs"] or row["epochs_run"] for row in rows]
+def _rate_axes(ax: Axes, rates: Sequence[float], heights: Sequence[float]) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_ylim(0.6 * min(heights), 1.8 * max(heights))
-    ax.xaxis.set_major_locator(FixedLocator(sorted({row["learning_rate"] for row in rows})))
+    ax.xaxis.set_major_locator(FixedLocator(sorted(set(rates))))
     ax.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50]))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_minor_locator(NullLocator())
@@ -103,20 +104,20 @@ def _rate_axes(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.yaxis.set_major_formatter(ScalarFormatter())
 
 
-def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, title: str) -> None:
+def draw_ratios(ax: Axes, rows: pd.DataFrame, published: float, title: str) -> None:
     """How many times as many epochs tanh needs as ReLU, one line per condition.
 
-    rows: as in the record's summary: `title`, `epochs` (value, low, high) or None, and
-    `at_least`, drawn as an arrow to the right, or else `relu_not_within`, said in words.
+    rows: of the record's table "ratios": "title", "epochs" with "epochs_low" and "epochs_high", or NaN, and
+    "at_least", drawn as an arrow to the right, or else "relu_not_within", said in words.
     """
     color = STYLES["tanh"].color
-    for place, row in enumerate(rows):
-        interval, least = row["epochs"], row["at_least"]
-        if interval is not None:
-            ax.plot([interval["low"], interval["high"]], [place, place], color=color, linewidth=2)
-            ax.plot(interval["value"], place, "o", markersize=8, color=color)
-            text, end = f"{interval['value']:.1f}", max(interval["high"], interval["value"])
-        elif least is not None:
+    for place, (_, row) in enumerate(rows.iterrows()):
+        value, least = row["epochs"], row["at_least"]
+        if value > 0:
+            ax.plot([row["epochs_low"], row["epochs_high"]], [place, place], color=color, linewidth=2)
+            ax.plot(value, place, "o", markersize=8, color=color)
+            text, end = f"{value:.1f}", max(row["epochs_high"], value)
+        elif least > 0:
             ax.plot(least, place, ">", markersize=9, color=color)
             text, end = f"at least {least:.1f}", least
         else:
@@ -124,20 +125,18 @@ def draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]], published: float, t
         plots.note(ax, text, (end, place), (8, 0), va="center", bbox=plots.BEHIND_WORDS)
     ax.axvline(published, color=NEUTRAL, linestyle="--", linewidth=1, label=f"the paper: {published:g}")
     ax.axvline(1, color=NEUTRAL, linewidth=0.8)
-    plots.rows(ax, [row["title"] for row in rows])
+    plots.rows(ax, list(rows["title"]))
     ax.set_ylim(len(rows) + 0.2, -0.6)  # room for the legend
     ax.set_xlim(0, max(9.0, ax.get_xlim()[1] * 1.15))
     frame(ax, title, "epochs of tanh / epochs of ReLU to 25% training error", legend="lower right")
 
 
-def draw_layers(
-    ax: Axes, epochs: Sequence[float], rows: Sequence[Sequence[float]], activation: str, *, percent: bool
-) -> None:
-    """One quantity of each layer over training. rows: per point, one number per layer."""
+def draw_layers(ax: Axes, layers: pd.DataFrame, what: str, activation: str, *, percent: bool) -> None:
+    """One quantity of each layer over training. layers: rows of a run in the record's table "layers"."""
     style = STYLES[activation]
-    for layer, values in enumerate(zip(*rows, strict=True)):
-        line, label = LAYER_LINES[layer % len(LAYER_LINES)], f"{style.label}, layer {layer + 1}"
-        ax.plot(epochs, values, color=style.color, linestyle=line, label=label)
+    for line, (layer, rows) in zip(LAYER_LINES, layers.groupby("layer"), strict=False):
+        label = f"{style.label}, layer {layer}"
+        ax.plot(rows["epoch"], rows[what], color=style.color, linestyle=line, label=label)
     frame(ax, x="epochs", percent="y" if percent else "")
     ax.autoscale(axis="y")  # a limit set by an earlier call would cut this one's curves
     ax.set_ylim(-0.03 if percent else 0, 1.03 if percent else None)

@@ -16,7 +16,8 @@ from matplotlib.patches import Patch
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, SKY, YELLOW, Style, frame
-from alexnet_edu.studies import result_records as results
+from alexnet_edu.studies import ensemble_record as results
+from alexnet_edu.studies.record import Record
 
 CHOSEN = ORANGE
 BARS = {"top-1": (SKY, ""), "top-5": ("#F0E442", "//")}  # colour, hatch
@@ -91,13 +92,13 @@ def draw_published(ax: Axes, rows: Mapping[str, tuple[float, float]], chosen: st
 # --- the explorer ----------------------------------------------------------------------------------
 
 
-def results_explorer(record: Mapping[str, Any], **start: Any) -> PictureWidget:
+def results_explorer(record: Record, **start: Any) -> PictureWidget:
     """Errors of averages in the record, over all choices of networks, beside the paper's Table 2.
 
     start: plain and starred, how many networks from scratch and how many pre-trained ones; view, a key of
     `VIEWS`. Raises ValueError where the record has fewer.
     """
-    plan = record["plan"]
+    plan = record.settings["plan"]
 
     def draw(
         plain: int = slider(
@@ -115,27 +116,27 @@ def results_explorer(record: Mapping[str, Any], **start: Any) -> PictureWidget:
             _draw_problems(middle, record, plain, starred, view),
             _draw_paper(right, plain, starred),
         ]
-        note = "SYNTHETIC images, " if record["provenance"]["data"]["synthetic"] else ""
+        note = "SYNTHETIC images, " if record.is_synthetic else ""
         plots.heading(figure, f"averaged: {words} ({note}recorded)")
         return figure, f"{words}: {'; '.join(sentences)}."
 
     return explorer(draw, **start)
 
 
-def _draw_members(ax: Axes, record: Mapping[str, Any], plain: int, view: str) -> str:
+def _draw_members(ax: Axes, record: Record, plain: int, view: str) -> str:
     """All classes: there is no pre-training here, and `plain` networks are averaged."""
-    sizes = range(1, record["plan"]["networks"] + 1)
+    sizes = range(1, record.settings["plan"]["networks"] + 1)
     by_size = {size: results.subset_errors(record, size, view) for size in sizes}
     draw_subsets(ax, {"mean": by_size}, chosen=plain)
-    _fix_limits(ax, [e for by in record["members"]["subsets"].values() for es in by.values() for e in es])
+    _fix_limits(ax, list(record.tables["subsets"]["error"]))
     frame(ax, "all ten classes, all images", "networks averaged, from scratch", "test error")
     if not plain:
         return "on all ten classes nothing is averaged"
     return f"on all ten classes {fmean(by_size[plain]):.1%} on the mean of {len(by_size[plain])} choices"
 
 
-def _draw_problems(ax: Axes, record: Mapping[str, Any], plain: int, starred: int, view: str) -> str:
-    title = f"five classes, {record['plan']['few']} images each"
+def _draw_problems(ax: Axes, record: Record, plain: int, starred: int, view: str) -> str:
+    title = f"five classes, {record.settings['plan']['few']} images each"
     if not plain + starred:
         ax.text(0.5, 0.5, "choose a network", ha="center", transform=ax.transAxes)
         plots.bare(ax)
@@ -143,9 +144,7 @@ def _draw_problems(ax: Axes, record: Mapping[str, Any], plain: int, starred: int
         return "on the problems no network is chosen"
     errors = results.mixed_errors(record, plain, starred, view)
     draw_choices(ax, errors, results.row_errors(record, "1 CNN", view))
-    _fix_limits(
-        ax, [e for p in record["problems"] for by in p["mixed"].values() for es in by.values() for e in es]
-    )
+    _fix_limits(ax, list(record.tables["mixed"]["error"]))
     frame(ax, title, "problem")
     mean = fmean(fmean(values) for values in errors)
     return f"on {len(errors)} problems of five classes {mean:.1%} on the mean"

@@ -1,75 +1,24 @@
-"""Which networks are compared in the studies of §3.2 to §5, and how each is trained: data alone.
-
-`ablations` runs a study, `ablation_records` reads what came out.
-"""
+"""Which networks are compared in the studies of §3.2 to §5, and how each is trained: data alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer, count, scaled_by_fan_in
-from alexnet_edu.model.cifar import CifarNetConfig, ConvLocalNet, FourLayerNet
+from alexnet_edu.model.cifar import CifarNetConfig
+from alexnet_edu.studies.engine import AT_END, Setting
+from alexnet_edu.studies.run import Network, build
+from alexnet_edu.studies.study import CROPS, Study, Variant
+from alexnet_edu.training.loop import autocast
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
-Network = CifarNetConfig | Architecture | str  # a str: the norm of `ConvLocalNet`
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One form of the network.
-
-    network: what `build` makes; start_rate: where the search of the learning rate begins, on
-    the grid 1, 2, 5 × a power of ten. more_rates: rates at which the seeds are run besides
-    the one that the search chose, so that variants can be compared at one and the same rate.
-    augment: steps of `augment.STEPS` for the images trained on; None crops and mirrors where the
-    study has crops. changes: (name, value), settings of `train.TrainConfig` of its own.
-    """
-
-    name: str
-    title: str
-    network: Network
-    start_rate: float
-    more_rates: tuple[float, ...] = ()
-    augment: tuple[str, ...] | None = None
-    changes: tuple[tuple[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Study:
-    """Variants of one network that are compared, and how all of them are trained.
-
-    epochs, drops: of a run that is reported; the rate falls to a tenth at each of `drops`.
-    search_epochs: of a run that searches the rate, without drops; 0 takes `start_rate`.
-    standardized: inputs divided by the standard deviation of all pixels; else raw 0–255
-        minus the mean image, as in 2012.
-    crop: side of the random crops, mirrored half of the time; None takes images whole.
-    decays: as in `train.TrainConfig`. shifts: whether trained networks see shifted test images.
-    train_images: how many of the training images a run sees, drawn by its seed; None is all.
-    evals_per_epoch: how often errors are measured. validates: whether 5,000 training images are
-        kept out of training, and the validation error is measured on them.
-    """
-
-    name: str
-    title: str
-    variants: tuple[Variant, ...]
-    epochs: float
-    drops: tuple[float, ...]
-    seeds: int
-    search_epochs: float
-    standardized: bool = False
-    crop: int | None = None
-    decays: tuple[tuple[str, float], ...] = ()
-    shifts: bool = False
-    train_images: int | None = None
-    evals_per_epoch: int = 1
-    validates: bool = False
-
+SHIFTS = (1, 2, 3, 4)  # pixels by which test images are moved
+SHIFTED_IMAGES = 2_000
 
 # --- the studies ----------------------------------------------------------------------------
 
@@ -115,7 +64,7 @@ _PATTERN_TITLES = {
 
 def parameters(network: Network) -> int:
     """How many parameters `build` gives this network, for images of 32 × 32 pixels."""
-    return sum(p.numel() for p in build(network, 32, 10, 0).parameters())
+    return sum(p.numel() for p in build(network, 32, 10, initial_seed=0).parameters())
 
 
 def equal_width(talk: Sequence[str], goal: int) -> int:
@@ -167,7 +116,6 @@ def small_alexnet(dropout: str | None = None, std: float | None = None, bias: fl
     return replace(plain, layers=tuple(replace(layer, std=std) for layer in layers))
 
 
-CROPS = ("crop", "flip")
 PAPER_RULE: dict[str, Any] = {  # §5, and the biases of the configurations
     "rule": "paper",
     "weight_decay": 0.0005,
@@ -206,10 +154,11 @@ def _of_small_alexnet(
     **other: Any,
 ) -> Study:
     """A study of `small_alexnet`: three seeds, standardized crops of 24 pixels, no search."""
-    settings: dict[str, Any] = {"standardized": True, "crop": SMALL_SIDE, **other}
+    settings: dict[str, Any] = {"inputs": "standardized", "crop": SMALL_SIDE, "at_end": NINE_VIEWS, **other}
     return Study(name, title, tuple(variants), epochs, drops, seeds=3, search_epochs=0, **settings)
 
 
+NINE_VIEWS = ("nine_views",)
 FEW = 10_000  # training images: few enough to be learned by heart
 
 STUDIES = {
@@ -253,7 +202,7 @@ STUDIES = {
             drops=(8.0,),
             seeds=4,
             search_epochs=3,
-            shifts=True,
+            at_end=("shifted",),
         ),
         Study(
             "exchange",
@@ -263,7 +212,7 @@ STUDIES = {
             drops=(3.0,),
             seeds=3,
             search_epochs=1,
-            standardized=True,
+            inputs="standardized",
         ),
         Study(
             "lrn-long",
@@ -277,6 +226,7 @@ STUDIES = {
             seeds=1,
             search_epochs=0,
             crop=24,
+            at_end=NINE_VIEWS,
             decays=(("local", 0.004), ("classifier", 0.004)),
         ),
         _of_small_alexnet(
@@ -342,7 +292,7 @@ STUDIES = {
                 for name, bias in (("zeros", 0.0), ("ones", 1.0))
             ),
             epochs=3,
-            standardized=False,
+            inputs="raw",
             evals_per_epoch=5,
         ),
         _of_small_alexnet(
@@ -371,17 +321,81 @@ STUDIES = {
             epochs=SCHEDULE_EPOCHS,
             train_images=FEW,
             validates=True,
+            measured=("test_error", "validation_error"),
         ),
     )
 }
 
 
-def build(network: Network, side: int, classes: int, seed: int) -> nn.Module:
-    """The network with the weights that `seed` draws, for images of side × side pixels."""
-    generator = torch.Generator().manual_seed(1_000_003 + seed)
-    if isinstance(network, CifarNetConfig):
-        return FourLayerNet(replace(network, image_size=side, classes=classes), generator)
-    if isinstance(network, str):
-        return ConvLocalNet(network, side, classes, generator)
-    layers = (*network.layers[:-1], replace(network.layers[-1], outputs=classes))
-    return AlexNet(replace(network, side=side, layers=layers), generator=generator)
+# --- what is measured at the end of a run --------------------------------------------------------
+
+
+def _nine_views(model: nn.Module, setting: Setting) -> float:
+    """Test error (0–1) when the softmax outputs of nine crops are averaged.
+
+    The places are those of a 3 × 3 grid over the border, not mirrored: `convdata_cifar.py` 83.
+    """
+    side, judged = setting.prepare.side, setting.judged
+    border = judged.pixels.shape[-1] - side
+    places = (0, border // 2, border)
+    wrong = 0
+    for x, y in zip(judged.pixels.split(500), judged.labels.split(500), strict=True):
+        views = [x[:, :, top : top + side, left : left + side] for top in places for left in places]
+        total = sum(_probabilities(model, setting, view) for view in views)
+        assert isinstance(total, Tensor)
+        wrong += int((total.argmax(1) != y.cpu()).sum())
+    return wrong / len(judged)
+
+
+@torch.no_grad()
+def _probabilities(model: nn.Module, setting: Setting, images: Tensor) -> Tensor:
+    """Softmax outputs (N, C) float32, on the CPU."""
+    model.eval()
+    with autocast(images.device, setting.run.config.precision):
+        return model(setting.prepare(images)).float().softmax(1).cpu()
+
+
+def _shifted(model: nn.Module, setting: Setting) -> dict[str, float]:
+    order = torch.randperm(len(setting.judged), generator=torch.Generator().manual_seed(0))
+    some = setting.judged.pixels[order[:SHIFTED_IMAGES].to(setting.judged.pixels.device)]
+    return shift_sensitivity(model, some, setting.prepare, precision=setting.run.config.precision)
+
+
+@torch.no_grad()
+def shift_sensitivity(
+    model: nn.Module,
+    pixels: Tensor,
+    prepare: Callable[[Tensor], Tensor],
+    shifts: Sequence[int] = SHIFTS,
+    precision: str = "auto",
+) -> dict[str, float]:
+    """Share (0–1) of images whose predicted class changes when they move by so many pixels.
+
+    pixels: (N, 3, H, W) uint8. The mean over moves to the left, right, up and down; what
+    comes in from outside repeats the edge.
+    """
+    model.eval()
+
+    def predicted(images: Tensor) -> Tensor:
+        with autocast(images.device, precision):
+            return torch.cat([model(prepare(part)).argmax(1) for part in images.split(500)])
+
+    still = predicted(pixels)
+    changed = {}
+    for shift in shifts:
+        moved = [
+            (predicted(shifted(pixels, shift * dy, shift * dx)) != still).float().mean().item()
+            for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0))
+        ]
+        changed[str(shift)] = round(sum(moved) / len(moved), 5)
+    return changed
+
+
+def shifted(images: Tensor, down: int, right: int) -> Tensor:
+    """Images (N, C, H, W) moved by whole pixels; the edge is repeated."""
+    rows = (torch.arange(images.shape[2]) - down).clamp(0, images.shape[2] - 1)
+    columns = (torch.arange(images.shape[3]) - right).clamp(0, images.shape[3] - 1)
+    return images[:, :, rows][:, :, :, columns]
+
+
+AT_END |= {"nine_views": _nine_views, "shifted": _shifted}

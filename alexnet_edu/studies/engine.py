@@ -1,386 +1,370 @@
-"""One training as a record: what was run, on what, and the curve that came out.
-
-A run lives in two files of its own under `data/runs`: a checkpoint, so that it can be
-killed at any moment and go on, and its curve. Asking for a run that is already there
-costs nothing. Studies made of many runs (`figure1.py`) build on this module.
-"""
+"""Runs trained: once, kept by the hash of what decides them, resumed after a kill."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import os
-import queue
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from alexnet_edu.data.images import Images
+from alexnet_edu.data.augment import ColorPCA, Preparation, composed
+from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import provenance
-from alexnet_edu.files import write_json
-from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet, activation_layers
-from alexnet_edu.studies import signals
-from alexnet_edu.studies.convergence import crossing
-from alexnet_edu.training.loop import Point, Prepare, Run, TrainConfig, fit, resolve_precision
+from alexnet_edu.files import DataError, write_json, write_tensors
+from alexnet_edu.studies.run import Run, build, copy_all_but_classifier
+from alexnet_edu.studies.statistics import crossing
+from alexnet_edu.training import loop
+from alexnet_edu.training.loop import Point, fit, resolve_precision
 
-INPUT_SCALES = ("raw", "standardized")
-FINISHED = ("reached", "limit", "diverged")  # states of a run that will not go on by itself
-EVALUATED_IMAGES = 5_000  # training images on which the training error is measured
-PROBED_IMAGES = 250  # of these, the ones on which saturation and gradients are measured
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDED = ("limit", "reached", "diverged")  # states of a run that will not go on by itself
+TENSOR = {"tensor": True}  # stands in the JSON file for one that lies beside it
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What surrounds the activation: input, initialization, architecture.
-
-    input_scale: "raw", 0–255 minus the mean image, as in 2012; "standardized", the same
-        divided by the standard deviation of all training pixels (one number, about 63 for CIFAR-10).
-    """
-
-    name: str
-    title: str
-    input_scale: str = "raw"
-    init: str = "gaussian-0.01"
-    pools: tuple[str, str, str] = ("max", "avg", "avg")
-    channels: tuple[int, int, int] = (32, 32, 64)
-
-    def is_same(self, other: Condition) -> bool:
-        """Whether the two give the same curve: name and title are words for people."""
-        return replace(self, name="", title="") == replace(other, name="", title="")
+# --- what is measured ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Everything that determines one run's curve, data aside."""
+class Setting:
+    """A run's images, on their device, and how its network reads them."""
 
-    activation: str
-    learning_rate: float
-    seed: int
-    condition: Condition
-    precision: str = "auto"
-    batch_size: int = 128
-    evals_per_epoch: int = 2
+    run: Run
+    train: Images
+    held_out: Images
+    judged: Images
+    prepare: Preparation
 
-    def net(self, image_size: int, classes: int) -> CifarNetConfig:
-        return CifarNetConfig(
-            activation=self.activation,
-            init=self.condition.init,
-            channels=self.condition.channels,
-            pools=self.condition.pools,
-            image_size=image_size,
-            classes=classes,
-        )
+    @property
+    def evaluated_on(self) -> Tensor:
+        """(M,) int64: the training images that measure the training error."""
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(self.run.config.seed))
+        return order[: self.run.evaluated]
 
-    def train(self) -> TrainConfig:
-        return TrainConfig(
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            evals_per_epoch=self.evals_per_epoch,
-            precision=resolve_precision(self.precision),
-        )
+    def error(self, model: nn.Module, images: Images) -> float:
+        """Share of wrong answers (0–1)."""
+        precision = self.run.config.precision
+        return loop.error_rate(model, images.pixels, images.labels, prepare=self.prepare, precision=precision)
+
+
+# Names of what is measured at each point -> lists of numbers by name; at the end -> JSON, or a tensor.
+MEASURES: dict[str, Callable[[nn.Module, Setting], dict[str, list[float]]]] = {
+    "test_error": lambda model, setting: {"test_error": [setting.error(model, setting.judged)]},
+    "validation_error": lambda model, setting: {"validation_error": [setting.error(model, setting.held_out)]},
+}
+AT_END: dict[str, Callable[[nn.Module, Setting], Any]] = {}
 
 
 @dataclass
-class Record:
-    """A finished or half-finished run with what is needed to judge it.
+class Result:
+    """A run, finished or on its way.
 
-    device: the kind of device that it ran on, "cpu" or "cuda"; each rounds in its own way.
+    curve: its points and how it ended. ends: what was measured at the end, by name.
+    provenance: of the machine that trained it. device: its kind. model: None where it was read from disk.
     """
 
-    spec: Spec
     run: Run
+    curve: loop.Run
     data: dict[str, Any]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any]
     device: str = "cpu"
+    ends: dict[str, Any] = field(default_factory=dict)
+    model: nn.Module | None = None
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network. Raises ValueError where it was not kept: its training diverged."""
+        if self.model is None:
+            raise ValueError(f"{self.run.name} diverged, there is no network; choose a smaller learning rate")
+        return self.model
+
+    @property
+    def rate(self) -> float:
+        return self.run.config.learning_rate
+
+    def column(self, name: str) -> list[float]:
+        """A quantity at each point: a field of `Point`, or a measured number."""
+        points = self.curve.points
+        return [getattr(p, name) if hasattr(p, name) else p.extra[name][0] for p in points]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The curve as a table: epoch, train_error, … one row per point."""
+        import pandas as pd
+
+        numbers = [n for n in Point.__dataclass_fields__ if n != "extra"]
+        extra = self.curve.points[0].extra if self.curve.points else {}
+        single = [n for n, values in extra.items() if len(values) == 1]
+        return pd.DataFrame({name: self.column(name) for name in [*numbers, *single]})
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """What was measured of each layer: epoch, layer (from 1), and the quantities by name."""
+        import pandas as pd
+
+        rows = []
+        for point in self.curve.points:
+            several = {name: values for name, values in point.extra.items() if len(values) > 1}
+            for layer, values in enumerate(zip(*several.values(), strict=True), start=1):
+                rows.append({"epoch": point.epoch, "layer": layer, **dict(zip(several, values, strict=True))})
+        return pd.DataFrame(rows)
 
     def crossing(self, level: float, axis: str = "epoch") -> float | None:
-        """Where the training error first reaches `level`, in units of `axis` of `Point`."""
-        points = self.run.points
-        return crossing([getattr(p, axis) for p in points], [p.train_error for p in points], level)
+        """Where the training error first reaches `level`, in units of `axis`."""
+        return crossing(self.column(axis), self.column("train_error"), level)
+
+    @property
+    def lowest_error(self) -> float:
+        return min(self.column("train_error"), default=1.0)
 
 
-class Bench:
-    """The training images, ready for any condition: loaded once, used by many runs."""
+class NotTrained(DataError):
+    """A run was asked for that is not kept, or not to its end, where nothing is to be trained."""
 
-    def __init__(self, images: Images, runs_dir: Path | None) -> None:
-        self.images = images
-        self.runs_dir = runs_dir
+
+class Runs:
+    """Trains runs on a set of images, and keeps each in a folder: its curve, and a checkpoint.
+
+    folder: None keeps what is needed while this object lives, and no longer.
+    """
+
+    def __init__(self, images: ImageSet, folder: Path | None, device: str = "cpu") -> None:
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="alexnet-edu-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.images, self.folder, self.device = images, folder, device
+        self.fingerprint = images.train.fingerprint()
+        self._guard, self._locks = threading.Lock(), dict[str, threading.Lock]()
+        self._standard = Preparation.of(images.train, images.train.pixels.shape[-1])
 
     @cached_property
-    def mean(self) -> Tensor:
-        """(3, H, W) float32: the mean image, 0–255."""
-        return self.images.pixels.float().mean(0).contiguous(memory_format=torch.preserve_format)
+    def colors(self) -> ColorPCA:
+        """The principal directions of the training images' colours."""
+        return ColorPCA.fit(self.images.train.pixels)
 
     @cached_property
-    def std(self) -> float:
-        """Standard deviation of all mean-subtracted pixels, in grey levels."""
-        total = sum(
-            (chunk.float() - self.mean).double().square().sum().item()
-            for chunk in self.images.pixels.split(5_000)
-        )
-        return math.sqrt(total / self.images.pixels.numel())
+    def _population_std(self) -> float:
+        mean, pixels = self._standard.mean, self.images.train.pixels
+        parts = [(some.float() - mean).double().square().sum().item() for some in pixels.split(5_000)]
+        return math.sqrt(sum(parts) / pixels.numel())
 
-    @cached_property
-    def data(self) -> dict[str, Any]:
-        """Names the data in a record."""
-        return {
-            "source": self.images.source,
-            "synthetic": self.images.synthetic,
-            "images": len(self.images),
-            "fingerprint": self.images.fingerprint(),
-        }
+    def prepare(self, side: int | None = None, inputs: str = "raw") -> Preparation:
+        """What turns uint8 images into what a network reads. Raises ValueError for unknown inputs."""
+        if inputs not in ("raw", "standardized", "population"):
+            raise ValueError(f"inputs are raw, standardized or population, got {inputs!r}")
+        divisor = {"raw": 1.0, "standardized": self._standard.std}.get(inputs) or self._population_std
+        return Preparation(self._standard.mean, divisor, side or self._standard.side)
 
-    def warm_up(self) -> None:
-        """Computes what all runs share, once, before several of them start at a time."""
-        _ = self.mean, self.std, self.data
+    def setting(self, run: Run) -> Setting:
+        """The images of a run, and how they are read."""
+        train, held_out = run.sample.split(self.images.train)
+        judged = held_out if run.held_out else run.sample.of_classes(self.images.test)
+        prepare = self.prepare(run.side, run.inputs)
+        return Setting(run, train, self._there(held_out), self._there(judged), prepare)
 
-    def prepare(self, input_scale: str) -> Prepare:
-        """uint8 batch -> float batch on the scale that the network is to see."""
-        if input_scale not in INPUT_SCALES:
-            raise ValueError(f"unknown input scale {input_scale!r}; choose one of {', '.join(INPUT_SCALES)}")
-        divisor = 1.0 if input_scale == "raw" else self.std
-        mean = self.mean.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # channels last, like the batches
+    def _there(self, images: Images) -> Images:
+        return replace(images, pixels=images.pixels.to(self.device), labels=images.labels.to(self.device))
 
-        def prepare(batch: Tensor) -> Tensor:
-            return (batch.float() - mean.to(batch.device)) / divisor
+    def build(self, run: Run) -> nn.Module:
+        """The network of a run as its seed draws it, untrained."""
+        classes = run.sample.classes or self.images.train.classes
+        return build(run.network, run.side or self._standard.side, len(classes), run.initial_seed)
 
-        return prepare
+    def resolved(self, run: Run, precision: str | None = None) -> Run:
+        """The run in a precision, "auto" in that of the device on which it runs."""
+        chosen = resolve_precision(precision or run.config.precision, self.device)
+        after = self.resolved(run.after, precision) if run.after else None
+        return replace(run, config=replace(run.config, precision=chosen), after=after)
 
-    def network(self, spec: Spec) -> FourLayerNet:
-        """The network of `spec` with the weights that its seed draws."""
-        generator = torch.Generator().manual_seed(1_000_003 + spec.seed)
-        config = spec.net(self.images.pixels.shape[-1], len(self.images.classes))
-        return FourLayerNet(config, generator)
-
-    def path(self, spec: Spec, device: str = "cpu") -> Path | None:
-        """Where the curve of a run is kept; None if nothing is to be kept."""
-        if self.runs_dir is None:
-            return None
-        identity = asdict(replace(spec, precision=resolve_precision(spec.precision, device)))
-        if (kind := torch.device(device).type) != "cpu":  # another device rounds in another way
+    def path(self, run: Run) -> Path:
+        """Where the curve of a run is kept; the name ends in a digest of all that decides it."""
+        identity = self.resolved(run).identity()
+        if (kind := torch.device(self.device).type) != "cpu":  # another device rounds in another way
             identity["device"] = kind
-        for words in ("name", "title"):  # words for people: they do not change the curve
-            del identity["condition"][words]
-        text = json.dumps([identity, self.data["fingerprint"]], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        name = f"{spec.condition.name}-{spec.activation}-{spec.learning_rate:g}-seed{spec.seed}-{digest}.json"
-        return self.runs_dir / name
+        text = json.dumps([identity, self.fingerprint], sort_keys=True)
+        return self.folder / f"{run.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
-    def run(
+    def kept(self, run: Run) -> Result:
+        """What is kept of a run that has ended. Raises NotTrained where it has not, DataError for damage."""
+        path = self.path(run)
+        found = self._cut(read_result(path, run)) if path.exists() else None
+        if found is None or found.curve.status not in ENDED:
+            raise NotTrained(f"{run.name} is not in {self.folder}, or was stopped on its way: train it first")
+        if found.curve.status != "diverged" and (missing := set(run.at_end) - set(found.ends)):
+            raise NotTrained(f"{run.name} was stopped before {', '.join(sorted(missing))}: train it first")
+        return found
+
+    def train(
         self,
-        spec: Spec,
-        max_epochs: float,
+        run: Run,
         *,
-        target_error: float | None = None,
-        device: str = "cpu",
-        on_point: Callable[[Run], None] | None = None,
+        tell: Callable[[Run, loop.Run], None] | None = None,
         stop: Callable[[], bool] | None = None,
-    ) -> Record:
-        """Trains one network, or goes on where an earlier call stopped.
+    ) -> Result:
+        """Trains a run, or goes on where an earlier call stopped, after the one that it starts from.
 
-        max_epochs counts from the start of the run, so a run that is asked for again with
-        the same or a smaller number returns at once, and so does one that diverged.
-        Arguments as in `train.fit`. Raises ValueError, with the file's
-        name, for a damaged checkpoint or curve.
+        Two threads that need the same run do not train it twice. Stopped, it has the status "interrupted",
+        and what was run is kept. Raises DataError, with the file's name, for damage.
         """
-        spec = replace(spec, precision=resolve_precision(spec.precision, device))
-        path = self.path(spec, device)
-        before = read_record(path) if path is not None and path.exists() else None
-        if before is not None and before.run.status == "diverged":
-            before.run.resumed_at = before.run.points[-1].iteration
-            return before
-        chosen = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(spec.seed))
-        prepare = self.prepare(spec.condition.input_scale)
-        origin = provenance(device)
-        record = Record(spec, Run(), self.data, origin, torch.device(device).type)
+        run, path = self.resolved(run), self.path(run)
+        with self._guard:
+            lock = self._locks.setdefault(path.name, threading.Lock())
+        with lock:
+            before = read_result(path, run) if path.exists() else None
+            if before is not None and before.curve.status == "diverged":
+                before.curve.resumed_at = before.curve.points[-1].iteration
+                return before
+            return self._train(run, path, before, tell, stop)
 
-        def keep(run: Run) -> None:
-            record.run = run
-            record.provenance = _with_earlier(origin, before) if run.resumed_at and before else origin
-            if path is not None:
-                write_json(path, to_json(record))
-            if on_point is not None:
-                on_point(run)
+    def _train(
+        self,
+        run: Run,
+        path: Path,
+        before: Result | None,
+        tell: Callable[[Run, loop.Run], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> Result:
+        setting, model = self.setting(run), self.build(run)
+        if run.after is not None:
+            source = self.train(run.after, tell=tell, stop=stop)
+            if source.curve.status == "interrupted":
+                return replace(source, run=run, curve=loop.Run(status="interrupted"))
+            copy_all_but_classifier(source.network, model)
+        now, kind = provenance(self.device), torch.device(self.device).type
+        result = Result(run, loop.Run(), self._data(setting), now, kind, {}, model)
+        if before is not None:  # where nothing new is trained, it keeps saying when and where it was made
+            result.provenance, result.ends = before.provenance, before.ends
 
-        probe = chosen[:PROBED_IMAGES]
-        x, y = prepare(self.images.pixels[probe]).to(device), self.images.labels[probe].to(device)
-        run = fit(
-            self.network(spec),
-            self.images.pixels,
-            self.images.labels,
-            spec.train(),
-            prepare=prepare,
-            max_epochs=max_epochs,
-            target_error=target_error,
-            evaluate_on=chosen[:EVALUATED_IMAGES],
-            device=device,
-            checkpoint=path.with_suffix(".safetensors") if path else None,
+        def keep(curve: loop.Run) -> None:
+            result.curve = curve
+            if before is not None:
+                result.provenance = _with_earlier(now, before.provenance)
+            write_json(path, to_json(result))
+            if tell is not None:
+                tell(run, curve)
+
+        result.curve = fit(
+            model,
+            setting.train.pixels,
+            setting.train.labels,
+            run.config,
+            prepare=setting.prepare,
+            max_epochs=run.epochs,
+            target_error=run.target_error,
+            evaluate_on=setting.evaluated_on,
+            augment=self._augment(run, setting),
+            device=self.device,
+            checkpoint=path.with_suffix(".safetensors"),
             on_point=keep,
-            measure=lambda model: _layer_numbers(model, x, y),
+            measure=(lambda network: _measured(network, setting)) if run.measured else None,
             stop=stop,
         )
-        if before is not None and not record.run.points:
-            # Nothing new: the record keeps saying when and where the numbers were made.
-            record = replace(before, spec=spec)
-        record.run = run
-        if path is not None and run.points:
-            write_json(path, to_json(record))
-        return record
+        if result.curve.status in ENDED and result.curve.status != "diverged":
+            self._measure_end(result, setting, path)
+        if result.curve.points and (before is None or to_json(before) != to_json(result)):
+            write_json(path, to_json(result))
+        return self._cut(result)
+
+    def _augment(self, run: Run, setting: Setting) -> loop.Augment | None:
+        if not run.augment:
+            return None
+        return composed(run.augment, setting.prepare.side, self.colors if "colour" in run.augment else None)
+
+    def _measure_end(self, result: Result, setting: Setting, path: Path) -> None:
+        for name in result.run.at_end:
+            if name not in result.ends:
+                found = result.ends[name] = AT_END[name](result.network, setting)
+                if isinstance(found, Tensor):
+                    write_tensors(_beside(path, name), {name: found.numpy()}, {})
+
+    def _data(self, setting: Setting) -> dict[str, Any]:
+        """Names the images in a record."""
+        train = self.images.train
+        about = {"source": train.source, "synthetic": train.synthetic, "fingerprint": self.fingerprint}
+        return about | {"images": len(setting.train), "test_images": len(self.images.test)}
+
+    def _cut(self, result: Result) -> Result:
+        """The curve as long as it was asked for, where a longer or a shorter one is kept."""
+        run, curve = result.run, result.curve
+        steps = math.ceil(run.epochs * math.ceil(result.data["images"] / run.config.batch_size))
+        points = [p for p in curve.points if p.iteration <= steps]
+        if curve.status == "diverged" and len(points) == len(curve.points):
+            status = "diverged"
+        elif points and run.target_error is not None and points[-1].train_error <= run.target_error:
+            status = "reached"
+        elif curve.points and curve.points[-1].iteration >= steps:
+            status = "limit"
+        else:
+            status = curve.status if curve.status == "interrupted" else "running"
+        return replace(result, curve=loop.Run(points, status, curve.resumed_at))
 
 
-def _with_earlier(now: dict[str, Any], before: Record) -> dict[str, Any]:
+def _measured(network: nn.Module, setting: Setting) -> dict[str, list[float]]:
+    return {k: v for name in setting.run.measured for k, v in MEASURES[name](network, setting).items()}
+
+
+def _with_earlier(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """Where a resumed run comes from: `now`, and what differs of its earlier parts."""
-    parts = [*before.provenance.get("earlier", []), before.provenance]
+    parts = [*before.get("earlier", []), before]
     parts = [{k: v for k, v in part.items() if k != "earlier"} for part in parts]
     different = [p for i, p in enumerate(parts) if p != now and p not in parts[:i]]
     return {**now, "earlier": different} if different else now
 
 
-def _layer_numbers(model: nn.Module, x: Tensor, y: Tensor) -> dict[str, list[float]]:
-    """For each activation layer, from the input up: saturation, scales, gradient norms."""
-    statistics = signals.layer_statistics(model, activation_layers(model), x, y)
-    names = ("saturated", "dead", "input_std", "output_std", "gradient_norm", "weight_norm")
-    return {name: [float(f"{getattr(s, name):.4g}") for s in statistics] for name in names}
+# --- on disk ------------------------------------------------------------------------------------
 
 
-# --- records on disk -------------------------------------------------------------------
-
-
-def to_json(record: Record) -> dict[str, Any]:
-    """A record as plain JSON values; curves as one list per quantity."""
-    points = record.run.points
-    columns = {
-        name: [getattr(p, name) for p in points] for name in Point.__dataclass_fields__ if name != "extra"
-    }
-    extra = {key: [p.extra[key] for p in points] for key in (points[0].extra if points else {})}
+def to_json(result: Result) -> dict[str, Any]:
+    """A result as plain values; tensors lie in files of their own."""
+    points = result.curve.points
+    numbers = [name for name in Point.__dataclass_fields__ if name != "extra"]
     return {
-        "spec": asdict(record.spec),
-        "status": record.run.status,
-        "curve": columns,
-        "layers": extra,
-        "data": record.data,
-        "device": record.device,
-        "provenance": record.provenance,
+        "run": result.run.name,
+        "identity": json.loads(json.dumps(result.run.identity())),
+        "status": result.curve.status,
+        "points": {name: [getattr(p, name) for p in points] for name in numbers},
+        "extra": [p.extra for p in points],
+        "ends": {k: TENSOR if isinstance(v, Tensor) else v for k, v in result.ends.items()},
+        "data": result.data,
+        "device": result.device,
+        "provenance": result.provenance,
     }
 
 
-def from_json(value: dict[str, Any]) -> Record:
-    """The inverse of `to_json`."""
-    spec = dict(value["spec"])
-    condition = dict(spec.pop("condition"))
-    condition["pools"], condition["channels"] = tuple(condition["pools"]), tuple(condition["channels"])
-    columns, extra = value["curve"], value["layers"]
-    points = [
-        Point(
-            **{name: column[i] for name, column in columns.items()},
-            extra={key: rows[i] for key, rows in extra.items()},
-        )
-        for i in range(len(columns["iteration"]))
-    ]
-    return Record(
-        Spec(**spec, condition=Condition(**condition)),
-        Run(points, value["status"]),
-        value["data"],
-        value["provenance"],
-        value.get("device", "cpu"),  # curves from before there was a choice
-    )
-
-
-def read_record(path: Path) -> Record:
-    """One run that was kept. Raises ValueError, with the file's name, if it is damaged."""
+def read_result(path: Path, run: Run) -> Result:
+    """What is kept of a run. Raises DataError, with the file's name, if it is damaged."""
     try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(
+        value = json.loads(path.read_text(encoding="utf-8"))
+        columns = value["points"]
+        rows = zip(*columns.values(), value["extra"], strict=True)
+        points = [Point(**dict(zip([*columns, "extra"], row, strict=True))) for row in rows]
+        ends = {
+            name: load_file(_beside(path, name))[name] if found == TENSOR else found
+            for name, found in value["ends"].items()
+            if found != TENSOR or _beside(path, name).exists()
+        }
+        curve = loop.Run(points, value["status"])
+        return Result(run, curve, value["data"], value["provenance"], value["device"], ends)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise DataError(
             f"{path} is damaged ({type(error).__name__}: {error}). Delete it and run the same thing again: "
             "the checkpoint beside it holds the curve."
         ) from error
 
 
-def read_records(runs_dir: Path) -> list[Record]:
-    """All runs kept in a folder, whole or not, in the order of their names."""
-    return [read_record(p) for p in sorted(runs_dir.glob("*.json"))]
-
-
-# --- several runs at once ---------------------------------------------------------------
-
-
-def run_together(
-    bench: Bench,
-    jobs: Sequence[tuple[Spec, float]],
-    *,
-    target_error: float | None = None,
-    workers: int | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-) -> list[Record]:
-    """Trains several networks side by side, each on one thread, with a bar for each.
-
-    jobs: (what to run, the epochs allowed), in the order of the returned records.
-    workers: how many at once; as many as there are cores if None. Two small networks on
-        a core each are faster than both cores on one network after the other.
-
-    Interrupting the kernel ends every run, keeps what was measured and returns it; calling
-    again with the same jobs goes on from there.
-    """
-    workers = max(1, min(len(jobs), workers or os.cpu_count() or 1))
-    stop = threading.Event()
-    bars = [_bar(spec, epochs, progress) for spec, epochs in jobs]
-    news: queue.SimpleQueue[tuple[int, Run]] = queue.SimpleQueue()
-    threads_before = torch.get_num_threads()
-
-    def work(i: int) -> Record:
-        torch.set_num_threads(1)  # of this worker; processor seconds are counted by the thread then
-        spec, epochs = jobs[i]
-        return bench.run(
-            spec,
-            epochs,
-            target_error=target_error,
-            device=device,
-            on_point=lambda run: news.put((i, run)),
-            stop=stop.is_set,
-        )
-
-    bench.warm_up()
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(work, i) for i in range(len(jobs))]
-        try:
-            while not all(f.done() for f in futures):
-                _show_news(news, bars, wait=0.1)
-        except KeyboardInterrupt:
-            stop.set()
-        records = [f.result() for f in futures]
-    _show_news(news, bars, wait=0.0)
-    for bar in bars:
-        bar.close()
-    torch.set_num_threads(threads_before)
-    return records
-
-
-def _bar(spec: Spec, epochs: float, progress: bool) -> tqdm[Any]:
-    title = f"{spec.activation}, ε = {spec.learning_rate:g}, seed {spec.seed}"
-    shape = "{desc}: {n:.1f} of at most {total:.1f} epochs [{elapsed}, {remaining} left]{postfix}"
-    return tqdm(total=float(epochs), desc=title, bar_format=shape, disable=not progress)
-
-
-def _show_news(news: queue.SimpleQueue[tuple[int, Run]], bars: list[tqdm[Any]], wait: float) -> None:
-    """Moves the bars to the latest points; waits up to `wait` seconds for the first."""
-    try:
-        i, run = news.get(timeout=wait) if wait else news.get_nowait()
-        for _ in range(news.qsize() + 1):
-            if run.last is not None:
-                bars[i].set_postfix_str(f"training error {run.last.train_error:.1%}", refresh=False)
-                bars[i].update(run.last.epoch - bars[i].n)
-            i, run = news.get_nowait()
-    except queue.Empty:
-        return
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.stem}.{name}.safetensors")

@@ -1,237 +1,327 @@
-"""The study of §6 as a whole: all networks of a plan trained, and one record made of them."""
+"""The three gains of §6, in a small version: ten patches, networks averaged, networks pre-trained.
+
+Two parts, all on one small AlexNet of two columns. Members: networks that differ by their seed alone, trained
+on all classes. Problems: five classes with few images each, on which the four networks of Table 2 are made:
+one, five averaged, one with a sixth convolution that was first trained on the other five classes, and seven
+averaged. `ensemble_numbers` makes numbers of their predictions, `ensemble_record` reads the record.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from threading import Event
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from alexnet_edu.environment import joint_provenance
-from alexnet_edu.model.architecture import count
-from alexnet_edu.studies.result_numbers import error, members_part, problem_part, seen
-from alexnet_edu.studies.result_records import EXPERIMENT
-from alexnet_edu.studies.result_trials import (
-    KINDS,
-    Outcome,
-    Task,
-    Trials,
-    columns_net,
-    member_tasks,
-    of_classes,
-    problem_tasks,
-    split,
-)
-from alexnet_edu.training.loop import Run, resolve_precision
+from alexnet_edu.data.augment import TEN_PATCHES, ten_crop
+from alexnet_edu.data.images import ImageSet
+from alexnet_edu.model.architecture import Architecture, count, scaled_by_fan_in, with_conv6
+from alexnet_edu.studies import study as studies
+from alexnet_edu.studies.ablations import PAPER_RULE, SMALL_SIDE, small_alexnet
+from alexnet_edu.studies.engine import AT_END, Result, Runs, Setting
+from alexnet_edu.studies.ensemble_numbers import members_tables, problem_tables
+from alexnet_edu.studies.record import Record, of_rows
+from alexnet_edu.studies.run import INITIAL, Run, Sample
+from alexnet_edu.studies.study import CROPS, Train
+from alexnet_edu.training import loop
+from alexnet_edu.training.loop import TrainConfig
+from alexnet_edu.training.predictions import top_errors
 
+EXPERIMENT = "results"
 TITLE = "Ten patches, networks averaged, networks pre-trained"
-Searched = dict[str, list[tuple[float, float]]]  # kind -> (rate, held-out error)
+DROP = 0.8  # share of the epochs after which the rate falls to a tenth
+MOST_RATES = 5  # a search that has tried so many rates stops
+SEARCHED = ("plain", "sixth", "starred")  # kinds of networks whose rates are searched
+CENTRE = TEN_PATCHES.index("centre")
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """What was trained: members, and for each problem its networks by kind; with the rates' search."""
+class Plan:
+    """How much is trained. The defaults are those of the record.
 
-    searched: Searched
-    members: list[Outcome]
-    problems: dict[int, dict[str, list[Outcome]]]
-
-
-def tasks_of(trials: Trials, problem: int, rates: Mapping[str, float]) -> dict[str, list[Task]]:
-    """`problem_tasks` for the images at hand."""
-    source, target = split(problem, len(trials.images.train.classes))
-    many = len(of_classes(trials.images.train, source))
-    return problem_tasks(trials.plan, problem, rates, many, trials.plan.few * len(target))
-
-
-def all_tasks(trials: Trials, rates: Mapping[str, float]) -> list[Task]:
-    """Every network of the plan: members, then problem by problem."""
-    found = member_tasks(trials.plan)
-    for problem in range(1, trials.plan.problems + 1):
-        found += [task for tasks in tasks_of(trials, problem, rates).values() for task in tasks]
-    return found
-
-
-def best(searched: list[tuple[float, float]]) -> float:
-    """The rate with the lowest held-out error."""
-    return min(searched, key=lambda pair: pair[1])[0]
-
-
-def record(
-    trials: Trials, *, workers: int = 2, device: str = "cpu", say: Callable[[str], None] = print
-) -> None:
-    """Searches the rates and trains all networks of the plan, `workers` at a time, each on one thread.
-
-    Whatever is done already is taken from `trials.runs_dir`; killing it loses at most an epoch.
+    networks: members, on all classes. epochs, rate: theirs. problems: how many splits of the classes
+    into five and five; two in a row are one split in both directions. few: training images a class of a
+    problem. source_epochs: on all images of the other five classes, at `rate`. few_epochs: on the few.
+    plain, starred: networks a problem trained on the few alone, and pre-trained ones.
     """
-    stop = Event()
-    options: dict[str, Any] = {"device": device, "stop": stop.is_set, "tell": _teller(say)}
 
-    def searched(kind: str) -> float:
-        torch.set_num_threads(1)  # of this worker
-        found = trials.search(kind, **options)
-        say(f"searched {kind}: " + ", ".join(f"{wrong:.1%} at ε = {rate:g}" for rate, wrong in found))
-        return best(found)
+    networks: int = 10
+    epochs: float = 16
+    rate: float = 0.02
+    problems: int = 2
+    few: int = 500
+    source_epochs: float = 12
+    few_epochs: float = 40
+    plain: int = 5
+    starred: int = 2
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        rates = {kind: pool.submit(searched, kind) for kind in reversed(KINDS)}
-        try:
-            chosen = {kind: rates[kind].result() for kind in KINDS}
-        except BaseException:
-            stop.set()
-            raise
-    train(trials, chosen, workers=workers, say=say, device=device)
-
-
-def train(
-    trials: Trials,
-    rates: Mapping[str, float],
-    *,
-    workers: int = 2,
-    device: str = "cpu",
-    say: Callable[[str], None] = print,
-    tell: Callable[[Task, Run], None] | None = None,
-) -> dict[str, Outcome]:
-    """Trains all networks of the plan at these rates (kind -> rate): name of the task -> outcome."""
-    stop, found = Event(), dict[str, Outcome]()
-    options: dict[str, Any] = {"device": device, "stop": stop.is_set, "tell": tell or _teller(say)}
-
-    def network(task: Task) -> None:
-        torch.set_num_threads(1)  # of this worker
-        found[task.name] = trials.outcome(task, **options)
-        say(f"finished {task.name}: training error {found[task.name].record['train_error']:.1%}")
-
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: list[Future[None]] = [pool.submit(network, task) for task in all_tasks(trials, rates)]
-        try:
-            for future in as_completed(waiting):  # so that a failure is told at once
-                future.result()
-        except BaseException:
-            stop.set()
-            for future in waiting:
-                future.cancel()
-            raise
-    return found
+    def __post_init__(self) -> None:
+        if self.networks < 2:
+            raise ValueError(f"an average needs at least 2 networks, got networks={self.networks!r}")
+        for name in ("problems", "few", "plain", "starred"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
 
 
-def _teller(say: Callable[[str], None]) -> Callable[[Task, Run], None]:
-    def tell(task: Task, run: Run) -> None:
-        point = run.points[-1]
-        if point.epoch % 10 < 1:
-            say(f"{task.name}: epoch {point.epoch:.0f}, training error {point.train_error:.1%}")
+def columns_net(sixth: bool) -> Architecture:
+    """`small_alexnet` with dropout in two columns, which read each other where the paper's do.
+
+    sixth: with the convolution of §6 over the last pooling layer, which reads both. For images of
+    24 × 24 pixels and ten classes 628,234 parameters, and 36,928 more with the sixth.
+    """
+    one = small_alexnet("dropout")
+    layers = tuple(replace(layer, reads="own") if layer.name == "conv2" else layer for layer in one.layers)
+    two = replace(one, name="two columns", columns=2, layers=layers)
+    return scaled_by_fan_in(with_conv6(two) if sixth else two)
+
+
+# --- the runs -----------------------------------------------------------------------------------
+
+
+def split(problem: int, classes: int = 10) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(classes to pre-train on, classes of the problem): halves of a random order.
+
+    Problems 1 and 2 are one split in both directions, 3 and 4 another; 0 is that of the search.
+    """
+    order = torch.randperm(classes, generator=torch.Generator().manual_seed(500 + (problem + 1) // 2))
+    halves = [tuple(sorted(part.tolist())) for part in (order[: classes // 2], order[classes // 2 :])]
+    return (halves[0], halves[1]) if problem % 2 else (halves[1], halves[0])
+
+
+def _run(
+    name: str, seed: int, rate: float, epochs: float, sample: Sample, *, sixth: bool, **more: Any
+) -> Run:
+    """§5's rule, with one fall of the rate after `DROP` of the epochs."""
+    return Run(
+        f"{EXPERIMENT}-{name}",
+        columns_net(sixth),
+        TrainConfig(rate, seed=seed, evals_per_epoch=1, drops=(DROP * epochs,), **PAPER_RULE),
+        epochs,
+        INITIAL + seed,
+        sample,
+        side=SMALL_SIDE,
+        inputs="standardized",
+        augment=CROPS,
+        evaluated=1_000,
+        measured=(),
+        at_end=("probabilities",),
+        **more,
+    )
+
+
+def member_runs(plan: Plan) -> list[Run]:
+    """Networks on all classes, seeds 1 to `networks`."""
+    return [
+        _run(f"member-{seed}", seed, plan.rate, plan.epochs, Sample(), sixth=False)
+        for seed in range(1, plan.networks + 1)
+    ]
+
+
+def source_run(plan: Plan, problem: int, number: int, classes: int = 10) -> Run:
+    """The pre-training of one network: all images of the other five classes. No other has its seed."""
+    name, seed = f"problem{problem}-source-{number}", 100 * problem + 50 + number
+    sample = Sample(classes=split(problem, classes)[0])
+    return _run(name, seed, plan.rate, plan.source_epochs, sample, sixth=True)
+
+
+def problem_runs(
+    plan: Plan, problem: int, rates: Mapping[str, float], images: ImageSet
+) -> dict[str, list[Run]]:
+    """The networks of one problem, by their kind. rates: for each of `SEARCHED`.
+
+    "long" is "sixth" for as many steps as pre-training and fine-tuning take together, "starred-long" the
+    first "starred" fine-tuned for as many.
+    """
+    classes = len(images.train.classes)
+    source, target = split(problem, classes)
+    sample = Sample(problem, classes=target, per_class=plan.few)
+    many = len(Sample(classes=source).of_classes(images.train))
+    longer = plan.few_epochs + plan.source_epochs * many / (plan.few * len(target))
+
+    def run(kind: str, number: int, epochs: float, *, sixth: bool = True, after: Run | None = None) -> Run:
+        rate = rates[kind.removesuffix("-long") if kind != "long" else "sixth"]
+        name, seed = f"problem{problem}-{kind}-{number}", 100 * problem + number
+        return _run(name, seed, rate, epochs, sample, sixth=sixth, after=after)
+
+    sources = [source_run(plan, problem, i, classes) for i in range(1, plan.starred + 1)]
+    few = plan.few_epochs
+    return {
+        "source": sources,
+        "plain": [run("plain", i, few, sixth=False) for i in range(1, plan.plain + 1)],
+        "sixth": [run("sixth", 1, few)],
+        "long": [run("long", 1, longer)],
+        "starred": [run("starred", i, few, after=source) for i, source in enumerate(sources, start=1)],
+        "starred-long": [run("starred-long", 1, longer, after=sources[0])],
+    }
+
+
+def all_runs(plan: Plan, rates: Mapping[str, float], images: ImageSet) -> list[Run]:
+    """Every network of the plan: members, then problem by problem."""
+    problems = [problem_runs(plan, number, rates, images) for number in range(1, plan.problems + 1)]
+    return member_runs(plan) + [run for kinds in problems for runs in kinds.values() for run in runs]
+
+
+@torch.no_grad()
+def _probabilities(model: nn.Module, setting: Setting) -> Tensor:
+    """Softmax outputs for the ten patches of the judged images, (10, N, classes), in float32 throughout."""
+    model.eval()
+    device, parts = next(model.parameters()).device, []
+    for batch in setting.judged.pixels.split(250):
+        patches = ten_crop(batch.to(device), setting.prepare.side).transpose(0, 1)  # (10, B, 3, side, side)
+        outputs = model(setting.prepare(patches.flatten(0, 1))).float().softmax(1)
+        parts.append(outputs.view(10, len(batch), -1).cpu())
+    return torch.cat(parts, dim=1).contiguous()
+
+
+AT_END["probabilities"] = _probabilities
+
+
+# --- search, training ---------------------------------------------------------------------------
+
+
+def search(plan: Plan, kind: str, runs: Runs, train: Train) -> list[tuple[float, float]]:
+    """(rate, held-out error) of one of `SEARCHED` on problem 0, the best first.
+
+    A network that diverged is wrong on everything.
+    """
+    classes = len(runs.images.train.classes)
+    sample = Sample(0, classes=split(0, classes)[1], per_class=plan.few)
+    after = source_run(plan, 0, 1, classes) if kind == "starred" else None
+
+    def error(result: Result) -> float:
+        if result.curve.status == "diverged":
+            return 1.0
+        labels = sample.split(runs.images.train)[1].labels
+        return top_errors(result.ends["probabilities"][CENTRE], labels, 1).mean().item()
+
+    def run(rate: float, _: Sequence[Result]) -> Result:
+        name, sixth = f"problem0-{kind}-search-{rate:g}", kind != "plain"
+        asked = _run(name, 1, rate, plan.few_epochs, sample, sixth=sixth, held_out=True, after=after)
+        return train(asked)
+
+    tried = studies.search_rate(plan.rate / 2, MOST_RATES, run, error)
+    return [(result.rate, error(result)) for result in tried]
+
+
+def train(plan: Plan, runs: Runs, *, workers: int | None = None, say: Callable[[str], None] = print) -> None:
+    """Searches the rates and trains all networks of the plan, `workers` at a time.
+
+    Whatever is done already is taken from the folder of `runs`; killing it loses at most an epoch.
+    """
+    stop = threading.Event()
+    one = studies.trainer(runs, stop, _teller(say))
+    rates = {}
+
+    def searched(kind: str) -> None:
+        tried = search(plan, kind, runs, one)
+        rates[kind] = tried[0][0]
+        say(f"searched {kind}: " + ", ".join(f"{wrong:.1%} at ε = {rate:g}" for rate, wrong in tried))
+
+    def network(run: Run) -> None:
+        say(f"finished {run.name}: training error {one(run).column('train_error')[-1]:.1%}")
+
+    studies.together([partial(searched, kind) for kind in reversed(SEARCHED)], workers, stop)
+    work = [partial(network, run) for run in all_runs(plan, rates, runs.images)]
+    studies.together(work, workers, stop)
+
+
+def _teller(say: Callable[[str], None]) -> Callable[[Run, loop.Run], None]:
+    def tell(run: Run, curve: loop.Run) -> None:
+        if curve.points[-1].epoch % 10 < 1:
+            say(studies.progress_line(run, curve))
 
     return tell
 
 
-def run_live(
-    trials: Trials, rates: Mapping[str, float], *, workers: int = 2, device: str = "cpu"
-) -> tuple[dict[str, Any], dict[str, Outcome]]:
-    """Trains the plan now, with a progress bar: its record, and the outcomes by the names of the tasks.
+def live(
+    plan: Plan, rates: Mapping[str, float], runs: Runs, *, workers: int = 2
+) -> tuple[Record, dict[str, Result]]:
+    """Trains the plan now, with a progress bar: its record, and the results by the names of the runs.
 
-    rates: kind -> rate; nothing is searched. In the record "search" is empty.
+    rates: kind -> rate; nothing is searched.
     """
-    tasks = all_tasks(trials, rates)
-    total = round(sum(task.epochs * len(trials.trained_on(task)) for task in tasks) / 1000)
-    bar = tqdm(total=total, bar_format="{l_bar}{bar}| {n:.0f} of {total:.0f} thousand images [{elapsed}]")
-    done: dict[str, float] = {}
-    threads = torch.get_num_threads()
+    asked, stop, done = all_runs(plan, rates, runs.images), threading.Event(), dict[str, float]()
+    sizes = {run.name: len(run.sample.split(runs.images.train)[0]) / 1000 for run in asked}
+    total = round(sum(run.epochs * sizes[run.name] for run in asked))
+    shape = "{l_bar}{bar}| {n:.0f} of {total:.0f} thousand images [{elapsed}]"
+    with tqdm(total=total, bar_format=shape) as bar:
 
-    def tell(task: Task, run: Run) -> None:
-        done[task.name] = run.points[-1].epoch * len(trials.trained_on(task)) / 1000
-        bar.update(max(0.0, min(sum(done.values()), total) - bar.n))
+        def tell(run: Run, curve: loop.Run) -> None:
+            done[run.name] = curve.points[-1].epoch * sizes[run.name]
+            bar.update(max(0.0, min(sum(done.values()), total) - bar.n))
 
-    try:
-        found = train(trials, rates, workers=workers, device=device, say=lambda _: None, tell=tell)
-    finally:
-        torch.set_num_threads(threads)
-        bar.close()
-    return assemble(trials, gathered(trials, rates, lambda task: found[task.name])), found
+        one = studies.trainer(runs, stop, tell)
+        studies.together([partial(one, run) for run in asked], workers, stop)
+    return _record(plan, rates, {}, runs, runs.kept), {run.name: runs.kept(run) for run in asked}
 
 
-# --- one record ------------------------------------------------------------------------------
+# --- the record ---------------------------------------------------------------------------------
 
 
-def gathered(
-    trials: Trials,
+def assemble(plan: Plan, runs: Runs) -> Record:
+    """The record of what is kept in `runs`. Raises NotTrained, with the name, where a network is missing."""
+    searched = {kind: search(plan, kind, runs, runs.kept) for kind in SEARCHED}
+    return _record(plan, {kind: tried[0][0] for kind, tried in searched.items()}, searched, runs, runs.kept)
+
+
+def _record(
+    plan: Plan,
     rates: Mapping[str, float],
-    outcome: Callable[[Task], Outcome],
-    searched: Searched | None = None,
-) -> Gathered:
-    """The networks of the plan by their place. outcome: of one task."""
-    problems = {
-        problem: {
-            kind: [outcome(task) for task in tasks]
-            for kind, tasks in tasks_of(trials, problem, rates).items()
-        }
-        for problem in range(1, trials.plan.problems + 1)
-    }
-    return Gathered(searched or {}, [outcome(task) for task in member_tasks(trials.plan)], problems)
-
-
-def kept(trials: Trials) -> Gathered:
-    """What is kept in `trials.runs_dir`. Raises NotTrained, with the name, where a network is missing."""
-    searched = {kind: trials.search(kind, only_kept=True) for kind in KINDS}
-    rates = {kind: best(found) for kind, found in searched.items()}
-    return gathered(trials, rates, lambda task: trials.outcome(task, only_kept=True), searched)
-
-
-def assemble(trials: Trials, found: Gathered) -> dict[str, Any]:
-    """One record of all: conditions, the rates' search, the members, the problems."""
-    plan, data = trials.plan, trials.lab.data()
-    labels = trials.images.test.labels
-    outcomes = [
-        *found.members,
-        *(one for kinds in found.problems.values() for group in kinds.values() for one in group),
-    ]
-    said = torch.stack([member.probabilities for member in found.members])
-    return {
-        "experiment": EXPERIMENT,
-        "title": TITLE,
+    searched: Mapping[str, list[tuple[float, float]]],
+    runs: Runs,
+    get: Train,
+) -> Record:
+    test, classes = runs.images.test, runs.images.train.classes
+    members = [get(run) for run in member_runs(plan)]
+    tables = members_tables(torch.stack([m.ends["probabilities"] for m in members]), test.labels)
+    results = [(0, "member", result) for result in members]
+    problems = []
+    for number in range(1, plan.problems + 1):
+        kinds = problem_runs(plan, number, rates, runs.images)
+        done = {kind: [get(run) for run in asked] for kind, asked in kinds.items()}
+        results += [(number, kind, result) for kind, group in done.items() for result in group]
+        source, target = split(number, len(classes))
+        problems.append(
+            {
+                "problem": number,
+                "source": [classes[i] for i in source],
+                "target": [classes[i] for i in target],
+            }
+        )
+        said = {kind: torch.stack([r.ends["probabilities"] for r in group]) for kind, group in done.items()}
+        labels = {kind: run[0].sample.of_classes(test).labels for kind, run in kinds.items()}
+        for name, rows in problem_tables(said, labels).items():
+            tables[name] = tables.get(name, []) + [{"problem": number} | row for row in rows]
+    settings = {
         "plan": asdict(plan),
-        "parameters": {name: _parameters(name == "sixth") for name in ("plain", "sixth")},
-        "search": {kind: [list(pair) for pair in pairs] for kind, pairs in found.searched.items()},
-        "members": {"runs": [_run(one) for one in found.members], **members_part(said, labels)},
-        "problems": [_problem(trials, number, kinds) for number, kinds in found.problems.items()],
-        "provenance": _provenance(outcomes) | {"data": data},
+        "parameters": {n: sum(s.parameters for s in count(columns_net(n == "sixth"))) for n in SEARCHED[:2]},
+        "problems": problems,
     }
+    tables["runs"] = list(_rows(results))
+    tables["searches"] = [
+        {"variant": kind, "rate": rate, "held_out_error": wrong}
+        for kind, tried in searched.items()
+        for rate, wrong in sorted(tried)
+    ]
+    made = studies.joint([result for _, _, result in results])
+    return of_rows(EXPERIMENT, TITLE, settings, made, tables)
 
 
-def _parameters(sixth: bool) -> int:
-    """Of the network for ten classes, by its table."""
-    return sum(size.parameters for size in count(columns_net(sixth)))
-
-
-def _problem(trials: Trials, number: int, kinds: Mapping[str, list[Outcome]]) -> dict[str, Any]:
-    classes = trials.images.train.classes
-    source, target = split(number, len(classes))
-    labels = of_classes(trials.images.test, target).labels
-    said = {kind: torch.stack([one.probabilities for one in group]) for kind, group in kinds.items()}
-    own = of_classes(trials.images.test, source).labels
-    learned = [error(p, own) for p in seen(said.pop("source"), "ten")]
-    return {
-        "problem": number,
-        "source": [classes[i] for i in source],
-        "target": [classes[i] for i in target],
-        "source_errors": learned,  # of the pre-trained networks on the classes they come from, ten patches
-        "runs": {kind: [_run(one) for one in group] for kind, group in kinds.items()},
-        **problem_part(said, labels),
-    }
-
-
-def _run(one: Outcome) -> dict[str, Any]:
-    task = one.record["task"]
-    return {
-        "seed": task["seed"],
-        "rate": task["rate"],
-        "epochs": task["epochs"],
-        **{name: one.record[name] for name in ("images", "status", "train_error", "cpu_seconds")},
-    }
-
-
-def _provenance(outcomes: list[Outcome]) -> dict[str, Any]:
-    origins = [one.record["provenance"] for one in outcomes]
-    return {**joint_provenance(origins), "precision": [resolve_precision("auto")]}
+def _rows(results: Sequence[tuple[int, str, Result]]) -> Iterator[dict[str, Any]]:
+    for problem, kind, result in results:
+        numbers = {name: result.column(name)[-1] for name in ("train_error", "cpu_seconds")}
+        yield {
+            "problem": problem,
+            "variant": kind,
+            "rate": result.rate,
+            "seed": result.run.config.seed,
+            "epochs": result.run.epochs,
+            "images": result.data["images"],
+            "status": result.curve.status,
+            **numbers,
+        }

@@ -1,168 +1,30 @@
-"""Reading the recorded studies of `ablations`: records in, numbers and tables out."""
+"""What a study found: one JSON file in `data/results`, read as tidy tables; and where one is published."""
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_edu import files as json_files
+from alexnet_edu import files
 from alexnet_edu.environment import results_dir
+from alexnet_edu.files import DataError
 from alexnet_edu.studies.statistics import Interval, paired, welch
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = {"experiment", "cells", "epochs", "provenance"}
-
-
-def load_record(path: Path, study: str) -> dict[str, Any]:
-    """The record of a study. Raises ValueError with advice when there is none or it is damaged."""
-    return json_files.load_record(path, study, PARTS)
-
-
-def find_cell(record: Mapping[str, Any], variant: str, rate: float | None = None) -> dict[str, Any]:
-    """The part of a record about one variant, with the runs at its own learning rate, or at `rate`.
-
-    Raises ValueError if the variant was not run, or not at that rate.
-    """
-    for cell in record["cells"]:
-        if cell["variant"] == variant:
-            groups = {cell["rate"]: cell["runs"], **{m["rate"]: m["runs"] for m in cell.get("more", ())}}
-            if rate is not None and rate not in groups:
-                known = ", ".join(f"{r:g}" for r in sorted(groups))
-                raise ValueError(f"{variant!r} was not run at the learning rate {rate:g}; it was at {known}")
-            wanted = cell["rate"] if rate is None else rate
-            return {**cell, "rate": wanted, "runs": groups[wanted]}
-    known = ", ".join(c["variant"] for c in record["cells"])
-    raise ValueError(f"the record holds nothing about {variant!r}; it holds {known}")
-
-
-def shared_rates(record: Mapping[str, Any]) -> dict[float, list[str]]:
-    """Learning rates at which at least two variants were run with all seeds -> these variants."""
-    found: dict[float, list[str]] = {}
-    for cell in record["cells"]:
-        for rate in (cell["rate"], *(m["rate"] for m in cell.get("more", ()))):
-            found.setdefault(rate, []).append(cell["variant"])
-    return {rate: names for rate, names in sorted(found.items()) if len(names) > 1}
-
-
-def at_rate(record: Mapping[str, Any], rate: float) -> dict[str, Any]:
-    """The record with the runs at one learning rate alone, as if it had been chosen for all variants.
-
-    Raises ValueError if fewer than two variants were run at that rate.
-    """
-    rates = shared_rates(record)
-    if rate not in rates:
-        known = ", ".join(f"{r:g}" for r in rates) or "none"
-        raise ValueError(f"no two variants share the learning rate {rate:g}; shared rates: {known}")
-    return {**record, "cells": [find_cell(record, name, rate) | {"more": []} for name in rates[rate]]}
-
-
-def last(cell: Mapping[str, Any], what: str = "test_error") -> list[float]:
-    """The last value of each seed's curve: "test_error", "train_error" (0–1), "cpu_seconds" …
-
-    "gap" is the test error minus the training error.
-    """
-    if what == "gap":
-        return [t - s for t, s in zip(last(cell, "test_error"), last(cell, "train_error"), strict=True)]
-    return [run["curve"][what][-1] for run in cell["runs"]]
-
-
-def gap(
-    record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
-) -> Interval:
-    """By how much a variant's mean lies above the baseline's, times `scale`: in points, by default.
-
-    Each is taken at its own learning rate; for both at one rate give it `at_rate(record, rate)`.
-    """
-    return welch(*([scale * x for x in last(find_cell(record, name), what)] for name in (variant, baseline)))
-
-
-def paired_gap(
-    record: Mapping[str, Any], variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
-) -> Interval:
-    """The mean of the differences seed by seed, with the 95% interval of that mean.
-
-    For variants that start from the same weights and see the same images in the same order under
-    one seed: what the seed does to both cancels. Raises ValueError where the seeds differ.
-    """
-    cells = [find_cell(record, name) for name in (variant, baseline)]
-    seeds = [[run["seed"] for run in cell["runs"]] for cell in cells]
-    if seeds[0] != seeds[1]:
-        raise ValueError(f"{variant!r} was run with the seeds {seeds[0]} and {baseline!r} with {seeds[1]}")
-    return paired(*([scale * x for x in last(cell, what)] for cell in cells))
-
-
-def table(record: Mapping[str, Any]) -> str:
-    """One line per variant: rate, parameters, errors over the seeds, seconds an epoch; as text."""
-    width = max(len(c["title"]) for c in record["cells"]) + 2
-    head = f"{'variant':<{width}}{'parameters':>11}{'ε':>8}{'seeds':>7}{'test error':>18}"
-    head += f"{'training error':>18}{'s/epoch':>9}"
-    lines = [head, "-" * len(head)]
-    for cell in record["cells"]:
-        seconds = statistics.fmean(last(cell, "cpu_seconds")) / record["epochs"]
-        lines.append(
-            f"{cell['title']:<{width}}{cell['parameters']:>11,}{cell['rate']:>8g}{len(cell['runs']):>7}"
-            f"{spread(last(cell)):>18}{spread(last(cell, 'train_error')):>18}{seconds:>9.1f}"
-        )
-    return "\n".join(lines)
-
-
-def table_by_rate(record: Mapping[str, Any], baseline: str) -> str:
-    """Every variant at each shared learning rate, against the baseline at the same rate; as text.
-
-    A star marks the rate that the search chose for the variant.
-    """
-    width = max(len(c["title"]) for c in record["cells"]) + 2
-    head = f"{'ε':<8}{'variant':<{width}}{'test error':>16}{'training error':>17}{'against ' + baseline:>26}"
-    lines = [head, "-" * len(head)]
-    for rate, names in shared_rates(record).items():
-        same = at_rate(record, rate)
-        for name, cell in zip(names, same["cells"], strict=True):
-            star = "*" if find_cell(record, name)["rate"] == rate else " "
-            line = f"{rate:<7g}{star}{cell['title']:<{width}}{spread(last(cell)):>16}"
-            line += f"{spread(last(cell, 'train_error')):>17}"
-            if name != baseline and baseline in names:
-                line += f"{interval(gap(same, name, baseline)):>26}"
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def interval(found: Interval) -> str:
-    """A difference with its 95% interval, in points: "-2.79 [-3.49, -2.09]"."""
-    return found.signed
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation of shares: "26.4% ± 0.3"."""
-    mean = 100 * statistics.fmean(values)
-    return f"{mean:.2f}%" + (f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def origin(record: Mapping[str, Any]) -> str:
-    """One sentence: when, where, on what the record was made."""
-    made = record["provenance"]
-    drops = ", ".join(f"{d:g}" for d in record["drops"])
-    falls = f", ε / 10 after {drops}" if drops else ""
-    return (
-        f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
-        f"{', '.join(made['hardware'])} ({', '.join(str(t) for t in made['threads'])} thread a run, torch "
-        f"{', '.join(made['torch'])}, {', '.join(made['precision'])}); {record['epochs']:g} epochs of "
-        f"{made['data']['images']:,} images{falls}; data: {made['data']['source']}"
-    )
-
-
-# --- records as tables --------------------------------------------------------------------------
-
-KEYS = ("variant", "title", "condition", "activation", "rate", "chosen", "seed")  # of a run, in every table
+PARTS = {"experiment", "title", "settings", "provenance", "tables"}
+KEYS = ("variant", "title", "rate", "chosen", "seed")  # of a run, added to every table that has "run"
+BACK = "`git checkout data/results` brings the published one back"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a study found: one JSON file in `data/results`, read as tidy tables.
+    """What a study found.
 
     settings: what was chosen before: epochs, drops, … provenance: of the machines that trained: "commits",
     "dates", "hardware", "torch", "threads", "precision", each a list, and "data".
@@ -188,6 +50,11 @@ class Record:
         return self.tables["curves"]
 
     @property
+    def variants(self) -> list[str]:
+        """The variants' names, in the order of the study."""
+        return list(self.runs["variant"].unique())
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether the images were the stand-in."""
         return bool(self.provenance["data"]["synthetic"])
@@ -201,9 +68,7 @@ class Record:
         for name, value in wanted.items():
             left = {n: t[t[name] == value] if name in t else t for n, t in tables.items()}
             if left["runs"].empty:
-                known = ", ".join(
-                    f"{v:g}" if isinstance(v, float) else str(v) for v in self.runs[name].unique()
-                )
+                known = ", ".join(map(str, tables["runs"][name].unique()))
                 raise ValueError(f"the record holds nothing about {name} {value!r}; it holds {known}")
             tables = left
         return replace(self, tables=tables)
@@ -211,8 +76,9 @@ class Record:
     def shared_rates(self) -> dict[float, list[str]]:
         """Learning rates at which two variants or more were run -> these variants."""
         rates = sorted(float(rate) for rate in self.runs["rate"].unique())
-        names = {rate: list(self.runs["variant"][self.runs["rate"] == rate].unique()) for rate in rates}
-        return {rate: known for rate, known in names.items() if len(known) > 1}
+        known = {rate: set(self.runs["variant"][self.runs["rate"] == rate]) for rate in rates}
+        ordered = {rate: [v for v in self.variants if v in some] for rate, some in known.items()}
+        return {rate: names for rate, names in ordered.items() if len(names) > 1}
 
     def at_rate(self, rate: float) -> Record:
         """The record with the runs at one learning rate, as if it had been chosen for all variants.
@@ -222,10 +88,20 @@ class Record:
         if rate not in (rates := self.shared_rates()):
             known = ", ".join(f"{r:g}" for r in rates) or "none"
             raise ValueError(f"no two variants share the learning rate {rate:g}; shared rates: {known}")
-        same = self.of(rate=rate)
-        return replace(
-            same, tables={n: t.assign(chosen=True) if "chosen" in t else t for n, t in same.tables.items()}
-        )
+        tables = self.of(rate=rate).tables
+        same = {name: t.assign(chosen=True) if "chosen" in t else t for name, t in tables.items()}
+        return replace(self, tables=same)
+
+    def chosen(self, *variants: str) -> Record:
+        """The record with the runs at the rates that the search chose, of these variants or of all."""
+        record = self.of(chosen=True)
+        if not variants:
+            return record
+        for name in variants:
+            record.of(variant=name)
+        tables = record.tables.items()
+        wanted = {name: t[t["variant"].isin(variants)] if "variant" in t else t for name, t in tables}
+        return replace(record, tables=wanted)
 
     def rate(self, variant: str) -> float:
         """The learning rate that the search chose for a variant."""
@@ -236,18 +112,16 @@ class Record:
 
         what: "test_error", "train_error", "gap" (the first minus the second), "cpu_seconds", …
         """
-        return [float(x) for x in self.of(variant=variant, chosen=True).runs.sort_values("seed")[what]]
+        return [float(x) for x in self.of(variant=variant, chosen=True).runs[what]]
 
-    def gap(self, variant: str, baseline: str, what: str = "test_error", scale: float = 100.0) -> Interval:
+    def gap(self, variant: str, baseline: str, what: str = "test_error") -> Interval:
         """By how much a variant's mean lies above the baseline's, in points: Welch's interval.
 
         Each at the rate chosen for it; for both at one rate ask `at_rate(rate)`.
         """
-        return welch(*([scale * x for x in self.values(name, what)] for name in (variant, baseline)))
+        return welch(*([100 * x for x in self.values(name, what)] for name in (variant, baseline)))
 
-    def paired_gap(
-        self, variant: str, baseline: str, what: str = "test_error", scale: float = 100.0
-    ) -> Interval:
+    def paired_gap(self, variant: str, baseline: str, what: str = "test_error") -> Interval:
         """The mean of the differences seed by seed, in points.
 
         For variants that start from the same weights and see the same images in the same order under one
@@ -255,10 +129,51 @@ class Record:
         """
         seeds = [self.values(name, "seed") for name in (variant, baseline)]
         if seeds[0] != seeds[1]:
-            raise ValueError(
-                f"{variant!r} was run with the seeds {seeds[0]} and {baseline!r} with {seeds[1]}"
-            )
-        return paired(*([scale * x for x in self.values(name, what)] for name in (variant, baseline)))
+            raise ValueError(f"{variant!r} was run with the seeds {seeds[0]}, {baseline!r} with {seeds[1]}")
+        return paired(*([100 * x for x in self.values(name, what)] for name in (variant, baseline)))
+
+    def origin(self, about: str | None = None) -> str:
+        """One sentence: when, where, on what the record was made. about: how it was trained, in words."""
+        made = self.provenance
+        if about is None:
+            drops = ", ".join(f"{d:g}" for d in self.settings.get("drops", ()))
+            falls = f", ε / 10 after {drops}" if drops else ""
+            about = f"{self.settings['epochs']:g} epochs of {made['data']['images']:,} images{falls}"
+        return (
+            f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
+            f"{', '.join(made['hardware'])} ({', '.join(map(str, made['threads']))} thread a run, torch "
+            f"{', '.join(made['torch'])}, {', '.join(made['precision'])}); "
+            f"{about + '; ' if about else ''}data: {made['data']['source']}"
+        )
+
+
+# --- on disk ------------------------------------------------------------------------------------
+
+
+def of_rows(
+    experiment: str,
+    title: str,
+    settings: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    tables: Mapping[str, Any],
+) -> Record:
+    """A record of tables given as rows, or as columns: what names a run is added to what has "run".
+
+    "runs" gets the last values of the curves, and "gap", the test error minus the training error.
+    """
+    import pandas as pd
+
+    frames = {name: pd.DataFrame(rows) for name, rows in tables.items() if len(rows)}
+    if "curves" in frames:
+        last = frames["curves"].groupby("run", sort=False).last()
+        frames["runs"] = frames["runs"].join(last[[c for c in last if c not in frames["runs"]]])
+    if {"test_error", "train_error"} <= set(frames.get("runs", ())):
+        frames["runs"]["gap"] = frames["runs"]["test_error"] - frames["runs"]["train_error"]
+    for name, frame in frames.items():
+        if "run" in frame:
+            named = frames["runs"][[key for key in KEYS if key in frames["runs"]]]
+            frames[name] = frame.join(named, on="run")
+    return Record(experiment, title, dict(settings), dict(provenance), frames)
 
 
 def load(name: str, folder: Path | None = None) -> Record:
@@ -266,40 +181,110 @@ def load(name: str, folder: Path | None = None) -> Record:
 
     folder: other than that of the results.
     """
-    found = json_files.load_record((folder or results_dir()) / f"{name}.json", name, PARTS - {"epochs"})
-    runs, curves, searches = _frames(found)
-    settings = {
-        key: value
-        for key, value in found.items()
-        if key not in ("experiment", "title", "cells", "summary", "precision", "provenance")
-    }
-    tables = {"runs": runs, "curves": curves, "searches": searches}
-    return Record(name, found.get("title", ""), settings, found["provenance"], tables)
+    path = (folder or results_dir()) / f"{name}.json"
+    found = files.load_record(path, name, PARTS)
+    try:
+        return of_rows(*(found[key] for key in ("experiment", "title", "settings", "provenance", "tables")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({type(error).__name__}: {error}); {BACK}") from error
 
 
-def _frames(found: Mapping[str, Any]) -> list[pd.DataFrame]:
-    """The cells of a file as the tables "runs", "curves", "searches"."""
-    import pandas as pd
+def write(record: Record, path: Path) -> None:
+    """Writes a record, for `load` to read: each table as one list a column."""
+    measured = set(record.tables.get("curves", ())) - {*KEYS, "run"}  # their last values stand in "runs"
+    tables = {}
+    for name, frame in record.tables.items():
+        derived = {*KEYS} if "run" in frame else {"gap"} | measured if name == "runs" else set()
+        columns = [column for column in frame if column not in derived]
+        tables[name] = {column: [_plain(value) for value in frame[column]] for column in columns}
+    names = ("experiment", "title", "settings", "provenance")
+    files.write_json(path, {n: getattr(record, n) for n in names} | {"tables": tables})
 
-    runs: list[dict[str, Any]] = []
-    curves, searches = [], []
-    for cell in found["cells"]:
-        about = {k: v for k, v in cell.items() if not isinstance(v, list)}
-        about.setdefault("variant", f"{about.get('condition')} {about.get('activation')}")
-        groups = [(cell["rate"], cell["runs"]), *((m["rate"], m["runs"]) for m in cell.get("more", ()))]
-        searches += [{"variant": about["variant"], **row} for row in cell["search"]]
-        for rate, group in groups:
-            for run in group:
-                curve = run["curve"]
-                last = {k: v[-1] for k, v in curve.items()}
-                key = about | {"rate": rate, "chosen": rate == cell["rate"]}
-                key["seed"] = run["seed"] if "seed" in run else run["spec"]["seed"]
-                ends = {f"shifted_{k}": v for k, v in run.get("shifted", {}).items()}
-                ends |= {k: run[k] for k in ("status", "nine_views") if k in run}
-                names = {k: v for k, v in key.items() if k in KEYS}
-                curves.append(pd.DataFrame({"run": len(runs), **names, **curve}))
-                runs.append(key | ends | last)
-    frame = pd.DataFrame(runs)
-    if "test_error" in frame:
-        frame["gap"] = frame["test_error"] - frame["train_error"]
-    return [frame, pd.concat(curves, ignore_index=True), pd.DataFrame(searches)]
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it; what is missing is null."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def publish(record: Record, runs_dir: Path, output: Path | None = None) -> Path:
+    """Writes a record to `data/results`, unless that would lose something, and gives the place.
+
+    output: a file to write to, whatever is there. Made on the stand-in, on other images than what is
+    published, or of fewer runs, a record goes to a file beside `runs_dir`, and why is printed.
+    """
+    published = results_dir() / f"{record.experiment}.json"
+    path = output or published
+    if output is None and (reason := _reason_to_keep(published, record)):
+        print(f"{published} is left as it is: {reason}.")
+        path = runs_dir.parent / f"{runs_dir.name}-{record.experiment}.json"
+    write(record, path)
+    return path
+
+
+def _reason_to_keep(published: Path, record: Record) -> str | None:
+    """Why a published record should not be replaced by this one; None where it may be."""
+    if record.is_synthetic:
+        return "these runs were made on the stand-in"
+    if not published.exists():
+        return None
+    there = load(record.experiment, published.parent)
+    if there.provenance["data"].get("fingerprint") != record.provenance["data"].get("fingerprint"):
+        return "it was made on other images"
+    if "runs" not in there.tables:
+        return None
+    counts, now = (r.runs["variant"].value_counts(sort=False) for r in (there, record))
+    more = [f"{name} ({count} runs)" for name, count in counts.items() if count > now.get(name, 0)]
+    return f"it holds more, {', '.join(more)}" if more else None
+
+
+# --- as text ------------------------------------------------------------------------------------
+
+
+def table(record: Record) -> str:
+    """One line per variant: rate, parameters, errors over the seeds, seconds an epoch; as text."""
+    width = _width(record)
+    head = f"{'variant':<{width}}{'parameters':>11}{'ε':>8}{'seeds':>7}{'test error':>18}"
+    head += f"{'training error':>18}{'s/epoch':>9}"
+    lines = [head, "-" * len(head)]
+    for name in record.variants:
+        runs = record.of(variant=name, chosen=True).runs
+        first = runs.iloc[0]
+        seconds = runs["cpu_seconds"].mean() / record.settings["epochs"]
+        lines.append(
+            f"{first['title']:<{width}}{first['parameters']:>11,}{first['rate']:>8g}{len(runs):>7}"
+            f"{spread(runs['test_error']):>18}{spread(runs['train_error']):>18}{seconds:>9.1f}"
+        )
+    return "\n".join(lines)
+
+
+def table_by_rate(record: Record, baseline: str) -> str:
+    """Every variant at each shared learning rate, against the baseline at the same rate; as text.
+
+    A star marks the rate that the search chose for the variant.
+    """
+    width = _width(record)
+    head = f"{'ε':<8}{'variant':<{width}}{'test error':>16}{'training error':>17}{'against ' + baseline:>26}"
+    lines = [head, "-" * len(head)]
+    for rate, names in record.shared_rates().items():
+        same = record.at_rate(rate)
+        for name in names:
+            runs = same.of(variant=name).runs
+            star = "*" if record.rate(name) == rate else " "
+            line = f"{rate:<7g}{star}{runs['title'].iloc[0]:<{width}}{spread(runs['test_error']):>16}"
+            line += f"{spread(runs['train_error']):>17}"
+            if name != baseline and baseline in names:
+                line += f"{same.gap(name, baseline).signed:>26}"
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _width(record: Record) -> int:
+    return max(map(len, record.runs["title"])) + 2
+
+
+def spread(shares: Iterable[float]) -> str:
+    """Mean and standard deviation of shares: "26.40% ± 0.31"."""
+    values = list(shares)
+    mean = 100 * statistics.fmean(values)
+    return f"{mean:.2f}%" + (f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else "")

@@ -32,7 +32,8 @@ from alexnet_edu.model import architecture
 from alexnet_edu.model.layers import CeilConv2d
 from alexnet_edu.show.network import architecture_explorer
 from alexnet_edu.show.plots import NEUTRAL
-from alexnet_edu.studies.figure1 import load_record, origin, ratios_table
+from alexnet_edu.studies import record as records
+from alexnet_edu.studies.figure1 import ratios_table
 
 # %% [markdown]
 # ## 1 · The network
@@ -282,9 +283,9 @@ assert "00_start_here" in here
 # hand. Here is one record:
 
 # %%
-record = load_record(results_dir() / "figure1.json")
-print(origin(record))
-print(ratios_table(record))
+record = records.load("figure1")
+print(record.origin(""))
+print(ratios_table(record.tables["ratios"]))
 
 # %% [markdown]
 # ### Your machine

@@ -26,18 +26,21 @@ import torch.nn.functional as F
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.environment import current_scale, results_dir
+from alexnet_edu.environment import current_scale
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import relu as lesson
 from alexnet_edu.model.cifar import ACTIVATIONS, CifarNetConfig, FourLayerNet
 from alexnet_edu.studies import figure1
-from alexnet_edu.studies.engine import Bench
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load
 from alexnet_edu.studies.signals import slope
 from alexnet_edu.studies.statistics import bootstrap_ratio
 
-record = figure1.load_record(results_dir() / "figure1.json")
-images = load_cifar10().train
+record = load("figure1")
+target = record.settings["target_error"]
+cifar = load_cifar10()
+images = cifar.train
 
 # %% [markdown]
 # ## 1 · Predict
@@ -156,11 +159,12 @@ print(f"equal for ReLU, tanh and sigmoid; {sum(p.numel() for p in net.parameters
 # by then.
 
 # %%
-search = {name: figure1.find_cell(record, "2012", name)["search"] for name in ("relu", "tanh")}
+searches = record.tables["searches"]
+search = {name: searches[searches["variant"] == f"2012 {name}"] for name in ("relu", "tanh")}
 figure, ax = plt.subplots(figsize=(7, 4))
 lesson.draw_rate_search(ax, search, "Choosing ε for each activation (recorded, raw pixels, one seed)")
 plt.show()
-rates = {name: figure1.find_cell(record, "2012", name)["rate"] for name in ("relu", "tanh")}
+rates = {name: record.rate(f"2012 {name}") for name in ("relu", "tanh")}
 print("chosen:", ", ".join(f"{name} {rate:g}" for name, rate in rates.items()))
 
 # %% [markdown]
@@ -171,17 +175,14 @@ print("chosen:", ", ".join(f"{name} {rate:g}" for name, rate in rates.items()))
 
 # %% tags=["nbval-ignore-output"]
 scale = current_scale()
-bench = Bench(images, None if scale == "quick" else runs_dir() / "figure1")
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-live = figure1.run_live(bench, scale, rates, device=device)
+runs = Runs(cifar, None if scale == "quick" else runs_dir() / "figure1", device)
+live = figure1.live(runs, scale, rates)
 for name, run in live.items():
-    if not run.run.points:
-        print(f"{name}: interrupted before the first measurement; run the cell again")
-        continue
-    first, last = run.run.points[0], run.run.points[-1]
+    first, last = run.curve.points[0], run.curve.points[-1]
     assert last.train_error <= first.train_error
-    print(f"{name}, ε = {run.spec.learning_rate:g}: {last.train_error:.1%} training error after", end=" ")
-    made = run.provenance["date"] + ", taken up from the disk" if run.run.resumed_at else "now"
+    print(f"{name}, ε = {run.rate:g}: {last.train_error:.1%} training error after", end=" ")
+    made = run.provenance["date"] + ", taken up from the disk" if run.curve.resumed_at else "now"
     print(f"{last.epoch:.1f} epochs, {last.seconds:.0f} s of training ({made})")
 
 # %% [markdown]
@@ -191,23 +192,16 @@ for name, run in live.items():
 # %% tags=["nbval-ignore-output"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=(3, 2))
 for name in ("tanh", "relu"):
-    for i, run in enumerate(figure1.find_cell(record, "2012", name)["runs"]):
-        label = f"{lesson.STYLES[name].label}, our seeds" if i == 0 else None
-        curve = run["curve"]
+    for i, curve in record.of(variant=f"2012 {name}").curves.groupby("seed"):
+        label = f"{lesson.STYLES[name].label}, our seeds" if i == 1 else None
         lesson.learning_curve(left, curve["epoch"], curve["train_error"], name, label=label, thin=True)
-    points = live[name].run.points
-    lesson.learning_curve(
-        right,
-        [p.epoch for p in points],
-        [p.train_error for p in points],
-        name,
-        label=lesson.STYLES[name].label,
-    )
-    assert len(right.lines[-1].get_xdata()) == len(points)
+    curve = live[name].frame
+    lesson.learning_curve(right, curve["epoch"], curve["train_error"], name, label=lesson.STYLES[name].label)
+    assert len(right.lines[-1].get_xdata()) == len(curve)
 published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
-lesson.mark_published(left, published, record["target_error"])
-lesson.finish_learning_curves(left, record["target_error"], "Figure 1 on real CIFAR-10 (recorded)")
-lesson.finish_learning_curves(right, record["target_error"], f"Your run\n{figure_note(images)}".strip())
+lesson.mark_published(left, published, target)
+lesson.finish_learning_curves(left, target, "Figure 1 on real CIFAR-10 (recorded)")
+lesson.finish_learning_curves(right, target, f"Your run\n{figure_note(images)}".strip())
 plt.tight_layout()
 plt.show()
 
@@ -218,11 +212,13 @@ plt.show()
 # second one. A factor of six to seven comes back.
 
 # %%
-print(figure1.origin(record))
+ratios = record.tables["ratios"]
+of_2012 = record.chosen(*(name for name in record.variants if name.startswith("2012 ")))
+print(record.origin(""))
 print()
-print(figure1.crossings_table({**record, "cells": [c for c in record["cells"] if c["condition"] == "2012"]}))
+print(figure1.crossings_table(of_2012))
 print()
-print(figure1.ratios_table({**record, "summary": [r for r in record["summary"] if r["condition"] == "2012"]}))
+print(figure1.ratios_table(ratios[ratios["condition"] == "2012"]))
 
 # %% [markdown]
 # The interval is a 95% bootstrap interval over the seeds, so it knows how seeds differ. It does not know that another
@@ -251,15 +247,12 @@ for seeds in (3, 5, 20):
 # error over each half-epoch of training images, for both.
 
 # %%
-assert record["precision"]
-for row in record["precision"]:
-    print(
-        f"{row['activation']}, ε = {row['learning_rate']:g}, seed {row['seed']}, {row['condition']} conditions"
-    )
-    for kind in ("float32", "bfloat16"):
-        print(f"  {kind:9}", " ".join(f"{error:6.1%}" for error in row[kind]))
-    gaps = [a - b for a, b in zip(row["float32"], row["bfloat16"], strict=True)]
-    assert max(map(abs, gaps)) < 0.02  # the two differ by less than two points all the way
+both = record.tables["precision"]
+condition, activation = both["variant"].iloc[0].split()
+print(f"{activation}, ε = {both['rate'].iloc[0]:g}, seed {both['seed'].iloc[0]}, {condition} conditions")
+for kind in ("float32", "bfloat16"):
+    print(f"  {kind:9}", " ".join(f"{error:6.1%}" for error in both[kind]))
+assert (both["float32"] - both["bfloat16"]).abs().max() < 0.02  # less than two points all the way
 
 # %% [markdown]
 # They go down together: bfloat16 is not the reason.
@@ -271,12 +264,12 @@ for row in record["precision"]:
 # In the figures *N(0, 0.01)* is short for a normal distribution with standard deviation 0.01.
 
 # %%
-rows = [r for r in record["summary"] if r["numerator"] == "tanh"]
+rows = ratios[ratios["numerator"] == "tanh"]
 figure, ax = plt.subplots(figsize=(9, 0.7 * len(rows) + 1.6))
 lesson.draw_ratios(ax, rows, paper.RELU_SPEEDUP, "How many times slower is tanh? (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
-print(figure1.ratios_table(record))
+print(figure1.ratios_table(ratios))
 
 # %%
 print(figure1.crossings_table(record))
@@ -313,12 +306,12 @@ print(figure1.crossings_table(record))
 
 # %%
 def epochs_of(name, condition):
-    return figure1.mean_crossing(figure1.find_cell(record, condition, name))
+    return figure1.mean_crossing(record, f"{condition} {name}")
 
 
 def mean_error(name, condition, epoch):
-    curves = [run["curve"] for run in figure1.find_cell(record, condition, name)["runs"]]
-    return sum(c["train_error"][c["epoch"].index(epoch)] for c in curves) / len(curves)
+    curves = record.of(variant=f"{condition} {name}").curves
+    return curves["train_error"][curves["epoch"] == epoch].mean()
 
 
 for name in ("relu", "tanh"):
@@ -364,11 +357,10 @@ assert losses.pop(("relu", "scaled")) > 10 * max(losses.values())
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
 for ax, condition in zip(axes, ("2012", "modern"), strict=True):
     for name in ("relu", "tanh", "sigmoid", "abs-tanh"):
-        for i, run in enumerate(figure1.find_cell(record, condition, name)["runs"]):
-            label = lesson.STYLES[name].label if i == 0 else None
-            curve = run["curve"]
+        for i, curve in record.of(variant=f"{condition} {name}").curves.groupby("seed"):
+            label = lesson.STYLES[name].label if i == 1 else None
             lesson.learning_curve(ax, curve["epoch"], curve["train_error"], name, label=label, thin=True)
-    lesson.finish_learning_curves(ax, record["target_error"], figure1.CONDITIONS[condition].title)
+    lesson.finish_learning_curves(ax, target, figure1.CONDITIONS[condition].title)
     ax.set_xlim(0, 12)
     ax.set_ylim(0, 1)
 figure.suptitle("Four activations, two or more seeds each (recorded)")
@@ -381,8 +373,8 @@ for condition in ("2012", "modern"):
     texts = ", ".join(f"{lesson.STYLES[name].label} {error:.0%}" for name, error in at_4.items())
     print(f"training error after 4 epochs, {figure1.CONDITIONS[condition].title}: {texts}")
     assert min(at_4, key=at_4.get) == "relu"
-tried = figure1.find_cell(record, "2012", "abs-tanh")["search"]
-rates_tried = ", ".join(f"{t['learning_rate']:g}: {t['lowest_error']:.0%}" for t in tried)
+tried = searches[searches["variant"] == "2012 abs-tanh"]
+rates_tried = ", ".join(f"{r:g}: {e:.0%}" for r, e in tried[["rate", "lowest_error"]].to_numpy())
 print(f"|tanh| on raw pixels, lowest training error by ε: {rates_tried}")
 
 # %% [markdown]
@@ -424,10 +416,9 @@ plt.show()
 figure, axes = plt.subplots(2, 2, figsize=(12, 7.5), sharex="col")
 for row, condition in zip(axes, ("2012", "standardized"), strict=True):
     for name in ("relu", "tanh"):
-        run = figure1.find_cell(record, condition, name)["runs"][0]
-        when, layers = run["curve"]["epoch"], run["layers"]
-        lesson.draw_layers(row[0], when, layers["saturated"], name, percent=True)
-        lesson.draw_layers(row[1], when, layers["gradient_norm"], name, percent=False)
+        layers = record.of(variant=f"{condition} {name}", seed=1).tables["layers"]
+        lesson.draw_layers(row[0], layers, "saturated", name, percent=True)
+        lesson.draw_layers(row[1], layers, "gradient_norm", name, percent=False)
     title = figure1.CONDITIONS[condition].title
     row[0].set(title=title, ylabel="values on a flat part of f")
     row[1].set(title=title, ylabel="gradient norm of the weights")
@@ -473,7 +464,7 @@ lesson.activation_explorer(images)
 # %% tags=["nbval-ignore-output"]
 some = images.subset(torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:250])
 kernels = 0.01 * torch.randn(32, 3, 5, 5, generator=torch.Generator().manual_seed(0))
-z_raw = F.conv2d(bench.prepare("raw")(some.pixels), kernels, padding=2)
+z_raw = F.conv2d(runs.prepare()(some.pixels), kernels, padding=2)
 pool_last, pool_first = F.max_pool2d(torch.tanh(z_raw), 3, 2), torch.tanh(F.max_pool2d(z_raw, 3, 2))
 assert torch.equal(pool_last, pool_first)
 near_one = (F.max_pool2d(torch.tanh(z_raw).abs(), 3, 2) > 0.95).float().mean().item()
@@ -559,10 +550,10 @@ verdict(
 )
 
 # %%
-measured = {r["condition"]: r["epochs"] for r in record["summary"] if r["numerator"] == "tanh"}
+measured = dict(zip(rows["condition"], rows["epochs"], strict=True))
 for mine, condition in ((my_factor_raw_pixels, "2012"), (my_factor_scaled_pixels, "standardized")):
-    if mine is not None and measured[condition]:
-        print(f"{condition}: you predicted {mine:g}, measured {measured[condition]['value']:.1f}")
+    if mine is not None:
+        print(f"{condition}: you predicted {mine:g}, measured {measured[condition]:.1f}")
 
 # %% [markdown]
 # **To repeat the record**: `alexnet-edu experiment figure1`. It trains all conditions, rates and seeds, can be

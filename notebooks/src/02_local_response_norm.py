@@ -25,6 +25,7 @@ from torch import nn
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012, log_gain
@@ -40,9 +41,11 @@ from alexnet_edu.model.layers import (
 )
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import laboratory as ablations
-from alexnet_edu.studies import record as ablation_records
-from alexnet_edu.studies.record import find_cell, last, load_record
+from alexnet_edu.studies import cells as ablation_records
+from alexnet_edu.studies import study
+from alexnet_edu.studies.cells import find_cell, last, load_record
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load, table, table_by_rate
 
 cifar = load_cifar10()
 images = cifar.train
@@ -367,29 +370,29 @@ assert contrast(b_map) < contrast(found["across maps (§3.3)"]) < contrast(a_rea
 
 # %% tags=["nbval-ignore-output"]
 scale = current_scale()
-study = studies.STUDIES["norms"]
+norms = studies.STUDIES["norms"]
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
 rates = {name: find_cell(record, name)["rate"] for name in ("none", "lrn")}
 if scale == "quick":
-    few = images.subset(torch.arange(600)), cifar.test.subset(torch.arange(200))
-    lab = ablations.Laboratory(study, *few, None)
-    live = ablations.run_live(lab, rates, 2, device=device, batch_size=32)
+    few = ImageSet(images.subset(torch.arange(600)), cifar.test.subset(torch.arange(200)))
+    runs = Runs(few, None, device)
+    live = study.live(norms, rates, runs, 2, batch_size=32)
 else:
-    lab = ablations.Laboratory(study, images, cifar.test, runs_dir() / "ablations")
-    live = ablations.run_live(lab, rates, 4 if scale == "laptop" else 8, device=device)
-for name, (run, _) in live.items():
-    curve = run["curve"]
-    print(f"{name:5} ε = {run['rate']:g}: test error {curve['test_error'][-1]:.1%}, ", end="")
-    print(f"training error {curve['train_error'][-1]:.1%} after {curve['epoch'][-1]:g} epochs")
-    assert all(0 <= error <= 1 for error in curve["test_error"])
+    runs = Runs(cifar, runs_dir() / "ablations", device)
+    live = study.live(norms, rates, runs, 4 if scale == "laptop" else 8)
+for name, run in live.items():
+    last_point = run.frame.iloc[-1]
+    print(f"{name:5} ε = {run.rate:g}: test error {last_point['test_error']:.1%}, ", end="")
+    print(f"training error {last_point['train_error']:.1%} after {last_point['epoch']:g} epochs")
+    assert all(0 <= error <= 1 for error in run.column("test_error"))
 
 # %% [markdown]
 # What did normalization do inside the network that you have just trained?
 
 # %% tags=["nbval-ignore-output"]
-net = live["lrn"][1].cpu().eval()
+net = live["lrn"].network.cpu().eval()
 for place, s in zip(
-    ("pool1", "pool2"), lesson.shrinking(net.features, lab.prepare(cifar.test.pixels[:500])), strict=True
+    ("pool1", "pool2"), lesson.shrinking(net.features, runs.prepare()(cifar.test.pixels[:500])), strict=True
 ):
     print(f"after {place}: rms of a {s.rms:.1f}; b/a is {s.median:.3f} for the middle unit, ", end="")
     print(f"{s.low:.3f} to {s.high:.3f} for 98% of them (quiet: {k**-beta:.3f})")
@@ -404,9 +407,9 @@ for place, s in zip(
 # that were held out. Then it was trained with fresh seeds on all training images.
 
 # %%
-print(ablation_records.origin(record))
+print(load("norms").origin())
 print()
-print(ablation_records.table(record))
+print(table(load("norms")))
 
 # %%
 cells = record["cells"]
@@ -458,7 +461,7 @@ for cell in cells:
     tried = ", ".join(f"{x['rate']:g}: {x['held_out_error']:.1%}" for x in cell["search"])
     print(f"{cell['title']:26} held-out error by ε: {tried}")
 print()
-print(ablation_records.table_by_rate(record, "none"))
+print(table_by_rate(load("norms"), "none"))
 print("* the rate that the search chose")
 small, large = (ablation_records.at_rate(record, rate) for rate in ablation_records.shared_rates(record))
 assert ablation_records.gap(small, "lrn", "none").low > 0.5  # LRN worse
@@ -551,9 +554,9 @@ for net in (plain, normalized):
 print(normalized.convolutions)
 
 # %%
-print(ablation_records.origin(long_record))
+print(load("lrn-long").origin())
 print()
-print(ablation_records.table(long_record))
+print(table(load("lrn-long")))
 print()
 published = {"none": paper.CIFAR_ERROR_WITHOUT_LRN, "lrn": paper.CIFAR_ERROR_WITH_LRN}
 for cell in long_record["cells"]:

@@ -30,6 +30,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import log_gain
@@ -38,20 +39,10 @@ from alexnet_edu.lessons import pooling
 from alexnet_edu.model.architecture import output_side
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import laboratory as ablations
-from alexnet_edu.studies.record import (
-    at_rate,
-    find_cell,
-    gap,
-    interval,
-    last,
-    load,
-    load_record,
-    origin,
-    shared_rates,
-    spread,
-    table_by_rate,
-)
+from alexnet_edu.studies import study
+from alexnet_edu.studies.cells import at_rate, find_cell, gap, interval, last, load_record, shared_rates
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load, spread, table_by_rate
 
 record = load_record(results_dir() / "pooling.json", "pooling")
 images = load_cifar10()
@@ -213,15 +204,15 @@ train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop":
 if scale == "quick":
     train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
 keep = None if scale == "quick" else runs_dir() / "ablations"
-lab = ablations.Laboratory(studies.STUDIES["pooling"], train, test, keep)
 rate = min(shared_rates(record))
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-live = ablations.run_live(lab, {"z2": rate, "z3": rate}, epochs, device=device, **changes)
-for name, (run, _) in live.items():
-    errors = {what: run["curve"][what][-1] for what in ("train_error", "test_error")}
+runs = Runs(ImageSet(train, test), keep, device)
+live = study.live(studies.STUDIES["pooling"], {"z2": rate, "z3": rate}, runs, epochs, **changes)
+for name, run in live.items():
+    errors = {what: run.column(what)[-1] for what in ("train_error", "test_error")}
     assert all(0 <= error <= 1 for error in errors.values())
     print(f"{name}, ε = {rate:g}, {epochs} epochs: test error {errors['test_error']:.1%},", end=" ")
-    moved = f"; one pixel changes {run['shifted']['1']:.1%} of the predictions" if "shifted" in run else ""
+    moved = f"; one pixel changes {run.ends['shifted']['1']:.1%} of the predictions" if run.ends else ""
     print(f"training error {errors['train_error']:.1%}{moved}{' (synthetic images)' * train.synthetic}")
 
 # %% [markdown]
@@ -241,9 +232,9 @@ for column, (rate, same) in zip(axes.T, by_rate.items(), strict=True):
 figure.suptitle("After the last epoch: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
-print(origin(record))
+print(load("pooling").origin())
 print()
-print(table_by_rate(record, "z2"))
+print(table_by_rate(load("pooling"), "z2"))
 print("* the rate that the search chose")
 
 # %%

@@ -30,16 +30,18 @@ import torch
 from alexnet_edu import paper
 from alexnet_edu.data.augment import STRENGTHS, TEN_PATCHES, ColorPCA, random_crop_and_flip, ten_crop
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import augmentation as lesson
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.show.photograph import photograph
-from alexnet_edu.studies import augment_trials
-from alexnet_edu.studies import laboratory as ablations
+from alexnet_edu.studies import augment_trials, study
 from alexnet_edu.studies.ablations import STUDIES
-from alexnet_edu.studies.record import find_cell, interval, load_record, origin, paired_gap, table
+from alexnet_edu.studies.cells import find_cell, interval, load_record, paired_gap
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load, table
 from alexnet_edu.training.loop import error_rate
 
 record = load_record(results_dir() / "augmentation.json", "augmentation")  # eight ways, 24 epochs
@@ -225,12 +227,14 @@ train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop":
 if scale == "quick":
     train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
 keep = None if scale == "quick" else runs_dir() / "ablations"
-lab = ablations.Laboratory(STUDIES["augmentation"], train, test, keep)
+ways = STUDIES["augmentation"]
 rate = 0.005
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-live = ablations.run_live(lab, {"none": rate, "crops-flips-colour": rate}, epochs, device=device, **changes)
-for name, (run, _) in live.items():
-    errors = {what: run["curve"][what][-1] for what in ("train_error", "test_error")}
+runs = Runs(ImageSet(train, test), keep, device)
+live = study.live(ways, {"none": rate, "crops-flips-colour": rate}, runs, epochs, **changes)
+prepare = runs.prepare(ways.crop, ways.inputs)
+for name, run in live.items():
+    errors = {what: run.column(what)[-1] for what in ("train_error", "test_error")}
     assert all(0 <= error <= 1 for error in errors.values())
     print(f"{name}, ε = {rate:g}, {epochs} epochs: test error {errors['test_error']:.1%},", end=" ")
     print(f"training error {errors['train_error']:.1%}{' (synthetic images)' * train.synthetic}")
@@ -248,9 +252,9 @@ for ax, what in zip(axes, ("train_error", "test_error"), strict=True):
 figure.suptitle("What is done to 10,000 training images (recorded, real CIFAR-10; band: all three seeds)")
 plt.tight_layout()
 plt.show()
-print(origin(long))
+print(load("augmentation-long").origin())
 print()
-print(table(long))
+print(table(load("augmentation-long")))
 
 # %% [markdown]
 # **How to read it.** Training errors are measured on the images as they are, so the three can be compared. A network overfits
@@ -419,13 +423,13 @@ lesson.crop_explorer(portrait)
 # just trained. Look for an image where the patches disagree.
 
 # %% tags=["nbval-ignore-output"]
-network = live["crops-flips-colour"][1].cpu().eval()
+network = live["crops-flips-colour"].network.cpu().eval()
 
 
 @torch.no_grad()
 def probabilities(patches):
     """patches: uint8 (M, 3, 24, 24) -> (M, 10)."""
-    return network(lab.prepare(patches)).softmax(1)
+    return network(prepare(patches)).softmax(1)
 
 
 chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(1))[:12]
@@ -477,7 +481,7 @@ pick = torch.randperm(len(train), generator=torch.Generator().manual_seed(3))[:1
 batch = train.subset(pick)
 spread_of = {
     shared: augment_trials.gradient_spread(
-        network, batch.pixels, batch.labels, lab.prepare, 24, shared=shared, draws={"quick": 8}.get(scale, 60)
+        network, batch.pixels, batch.labels, prepare, 24, shared=shared, draws={"quick": 8}.get(scale, 60)
     )
     for shared in (1, 32)
 }
@@ -503,7 +507,7 @@ for divisor in (1 / 1.1, 1.0, 1.1):
         network,
         few.pixels,
         few.labels,
-        prepare=lambda x, d=divisor: lab.prepare(x.float()) / d,
+        prepare=lambda x, d=divisor: prepare(x.float()) / d,
         precision="float32",
     )
     print(f"contrast divided by {divisor:.2f}: test error {error:.1%} of {len(few):,} images (your run)")

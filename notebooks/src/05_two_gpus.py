@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from matplotlib.ticker import MaxNLocator
 
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
@@ -37,8 +38,10 @@ from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
 from alexnet_edu.model.architecture import count, narrow, talking, variant
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import laboratory as ablations
-from alexnet_edu.studies import record as records
+from alexnet_edu.studies import cells as records
+from alexnet_edu.studies import record, study
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load
 from alexnet_edu.two_gpus import traffic
 from alexnet_edu.two_gpus.check import compare_devices, in_two_processes, load_record
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
@@ -241,9 +244,9 @@ assert one / processes > 1.3
 # that search would see:
 
 # %%
-print(records.origin(patterns))
+print(load("exchange").origin())
 print()
-print(records.table(patterns))
+print(record.table(load("exchange")))
 chosen = {cell["variant"]: cell["rate"] for cell in patterns["cells"]}
 lost = records.gap(patterns, "nowhere", "conv3")
 print(f"\nnowhere against conv3, each at the rate of its search: {records.interval(lost)} points")
@@ -255,7 +258,7 @@ assert chosen["nowhere"] < chosen["conv3"]
 # rate than conv3. So every pattern was trained at each of three rates, with three seeds:
 
 # %%
-print(records.table_by_rate(patterns, "conv3"))
+print(record.table_by_rate(load("exchange"), "conv3"))
 print("* the rate that the search chose")
 
 # %%
@@ -303,15 +306,12 @@ for same in by_rate.values():
 data = load_cifar10()
 some = slice(None) if scale != "quick" else slice(0, 600)
 train, test = (d.subset(torch.arange(len(d))[some]) for d in (data.train, data.test))
-lab = ablations.Laboratory(
-    studies.STUDIES["exchange"], train, test, None if scale == "quick" else runs_dir() / "ablations"
-)
-best = chosen["conv3"]
-live = ablations.run_live(lab, {"conv3": best, "nowhere": best}, epochs=1 if scale == "quick" else 3)
-for name, (run, _) in live.items():
-    assert run["curve"]["epoch"]
-    epochs, note = run["curve"]["epoch"][-1], f" ({figure_note(train)})" * train.synthetic
-    print(f"{name}: {run['curve']['test_error'][-1]:.1%} test error after epoch {epochs:g}{note}")
+runs = Runs(ImageSet(train, test), None if scale == "quick" else runs_dir() / "ablations")
+rates = dict.fromkeys(("conv3", "nowhere"), chosen["conv3"])
+live = study.live(studies.STUDIES["exchange"], rates, runs, epochs=1 if scale == "quick" else 3)
+for name, run in live.items():
+    epochs, note = run.column("epoch")[-1], f" ({figure_note(train)})" * train.synthetic
+    print(f"{name}: {run.column('test_error')[-1]:.1%} test error after epoch {epochs:g}{note}")
 
 # %% [markdown]
 # ## 5 · Look

@@ -33,6 +33,7 @@ from torch import nn
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012
@@ -41,19 +42,23 @@ from alexnet_edu.lessons import dropout as thinned
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import laboratory as ablations
-from alexnet_edu.studies.convergence import epochs_to, epochs_to_best, ratios
-from alexnet_edu.studies.record import (
+from alexnet_edu.studies import study as running
+from alexnet_edu.studies.cells import (
     at_rate,
+    epochs_to,
+    epochs_to_best,
     find_cell,
     gap,
     interval,
     last,
     load_record,
-    origin,
+    ratios,
     shared_rates,
-    spread,
 )
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load, spread
+from alexnet_edu.studies.run import INITIAL, build
+from alexnet_edu.studies.study import Variant
 
 record = load_record(results_dir() / "dropout.json", "dropout")
 images = load_cifar10()
@@ -203,7 +208,7 @@ print("equal: the layers, the masks, and the geometric mean of all networks to 1
 # %%
 def logits_after_training(step, factor, x, y):
     """factor: of the weights that read dropped units; their rate goes with its square."""
-    net = studies.build(studies.small_alexnet(step), 24, 10, seed=0).double()
+    net = build(studies.small_alexnet(step), 24, 10, INITIAL).double()
     readers = [net.weights(name).weight for name in ("fc5", "fc6")]
     others = [p for p in net.parameters() if all(p is not w for w in readers)]
     for w in readers:
@@ -249,7 +254,7 @@ hidden = [
 ]
 three = replace(plain, layers=(*plain.layers[:3], *hidden, plain.layers[-1]))
 study = studies.STUDIES["dropout"]
-extra = studies.Variant("three", "three layers of 512, 2012", three, 0.005, (), ())
+extra = Variant("three", "three layers of 512, 2012", three, 0.005, (), ())
 study = replace(study, variants=(*study.variants, extra))
 titles = {variant.name: variant.title for variant in study.variants}
 
@@ -259,19 +264,20 @@ train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop":
 if scale == "quick":
     train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
 keep = None if scale == "quick" else runs_dir() / "ablations"
-lab = ablations.Laboratory(study, train, test, keep)
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-live = ablations.run_live(lab, dict.fromkeys(titles, rate), epochs, device=device, **changes)
-for name, (run, network) in live.items():
-    network.cpu().eval()
-    errors = {what: run["curve"][what][-1] for what in ("test_error", "train_error")}
+runs = Runs(ImageSet(train, test), keep, device)
+live = running.live(study, dict.fromkeys(titles, rate), runs, epochs, **changes)
+prepare = runs.prepare(study.crop, study.inputs)
+for name, run in live.items():
+    run.network.cpu().eval()
+    errors = {what: run.column(what)[-1] for what in ("test_error", "train_error")}
     assert all(0 <= error <= 1 for error in errors.values())
     print(f"{titles[name]:27} test error {errors['test_error']:.1%}, training error", end=" ")
     print(f"{errors['train_error']:.1%}{' (synthetic images)' * train.synthetic}")
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
-forms = {titles[name]: live[name][0]["curve"] for name in ("none", "2012", "inverted")}
+forms = {titles[name]: live[name].frame for name in ("none", "2012", "inverted")}
 for ax, what in zip(axes, ("train_error", "test_error"), strict=True):
     words = ablation_plots.WORDS[what]
     thinned.plots.lines(ax, {label: (curve["epoch"], curve[what]) for label, curve in forms.items()})
@@ -300,7 +306,7 @@ for column, r in zip(axes.T, shared, strict=True):
 figure.suptitle("The mean over the seeds, and in the band around it all of them (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
-print(origin(record))
+print(load("dropout").origin())
 
 # %%
 print("recorded        ε   seeds    training error    test error at the end   at its best    in epoch")
@@ -436,7 +442,7 @@ thinned.dropout_explorer()
 # %% tags=["nbval-ignore-output"]
 generator = torch.Generator().manual_seed(0)
 picked = torch.randperm(len(train), generator=generator)[:2000]
-inputs = thinned.read_head(live["2012"][1], lab.prepare(train.pixels[picked]), "fc5")[0].float()
+inputs = thinned.read_head(live["2012"].network, prepare(train.pixels[picked]), "fc5")[0].float()
 labels, unit = train.labels[picked], inputs.std()
 torch.manual_seed(0)
 first = nn.Sequential(nn.Linear(512, 8), nn.ReLU())
@@ -451,7 +457,7 @@ for _ in range(200 if scale == "quick" else 1000):
 # %% tags=["nbval-ignore-output"]
 order = torch.randperm(len(test), generator=generator)
 some = order[: 10 if scale == "quick" else 40]
-inputs = thinned.read_head(live["2012"][1], lab.prepare(test.pixels[some]), "fc5")[0].float()
+inputs = thinned.read_head(live["2012"].network, prepare(test.pixels[some]), "fc5")[0].float()
 labels, h = test.labels[some], first(inputs / unit).detach().double()
 layers = [(layer.weight.detach().double(), layer.bias.detach().double()) for layer in (head[2], head[5])]
 both = thinned.all_masks(16).split([8, 8], dim=1)  # 2¹⁶ networks
@@ -500,8 +506,8 @@ assert nearness["drawn"][-1] <= nearness["drawn"][0] + 1e-12
 
 # %% tags=["nbval-ignore-output"]
 some = order[: 100 if scale == "quick" else 400]
-seen, labels = lab.prepare(test.pixels[some]), test.labels[some]
-heads = {name: thinned.read_head(live[name][1], seen, "fc5") for name in ("none", "2012", "inverted")}
+seen, labels = prepare(test.pixels[some]), test.labels[some]
+heads = {name: thinned.read_head(live[name].network, seen, "fc5") for name in ("none", "2012", "inverted")}
 h, layers = heads["2012"]
 generator = torch.Generator().manual_seed(0)
 sampled = []
@@ -653,7 +659,7 @@ assert of_177.top5 > RUNS_2012["145"].top5
 
 # %% tags=["nbval-ignore-output"]
 for name in ("2012", "three"):
-    curve = live[name][0]["curve"]
+    curve = live[name].frame
     print(
         f"{titles[name]:27} training error {curve['train_error'][-1]:.1%}, test {curve['test_error'][-1]:.1%}",
         end="",

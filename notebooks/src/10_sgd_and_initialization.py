@@ -33,6 +33,7 @@ from matplotlib.ticker import PercentFormatter
 
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
+from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
@@ -40,21 +41,22 @@ from alexnet_edu.lessons import sgd as lesson
 from alexnet_edu.model.architecture import fan_ins, variant
 from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import clinic
-from alexnet_edu.studies import laboratory as ablations
-from alexnet_edu.studies.clinic import Setting
-from alexnet_edu.studies.convergence import crossing
-from alexnet_edu.studies.record import (
+from alexnet_edu.studies import clinic, study
+from alexnet_edu.studies.cells import (
     at_rate,
     find_cell,
     gap,
     interval,
     last,
     load_record,
-    origin,
     paired_gap,
     shared_rates,
 )
+from alexnet_edu.studies.clinic import Setting
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.record import load
+from alexnet_edu.studies.run import INITIAL, build
+from alexnet_edu.studies.statistics import crossing
 from alexnet_edu.training import sgd
 from alexnet_edu.training.loop import TrainConfig, fit
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
@@ -253,7 +255,7 @@ for group in sgd.parameter_groups(thin, 0.01, separate=["stages.conv1"]):
 some = images.train.subset(
     torch.randperm(len(images.train), generator=torch.Generator().manual_seed(0))[:400]
 )
-small = studies.build(studies.small_alexnet(), 32, 10, seed=0)
+small = build(studies.small_alexnet(), 32, 10, INITIAL)
 kept = []
 config = TrainConfig(
     0.005, weight_decay=0.0005, batch_size=50, evals_per_epoch=1, precision="float32",
@@ -289,11 +291,11 @@ assert [name for name, did in moved.items() if not did] == [
 train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop": 2}.get(scale, 3), {}
 if scale == "quick":
     train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
-lab = ablations.Laboratory(studies.STUDIES["start"], train, test, None)
-live = ablations.run_live(lab, {"zeros": 0.005, "ones": 0.005}, epochs, **changes)
-for name, (run, _) in live.items():
-    losses = ", ".join(f"{loss:.2f}" for loss in run["curve"]["loss"])
-    assert all(math.isfinite(loss) for loss in run["curve"]["loss"])
+runs = Runs(ImageSet(train, test), None)
+live = study.live(studies.STUDIES["start"], {"zeros": 0.005, "ones": 0.005}, runs, epochs, **changes)
+for name, run in live.items():
+    losses = ", ".join(f"{loss:.2f}" for loss in run.column("loss"))
+    assert all(math.isfinite(loss) for loss in run.column("loss"))
     print(f"biases at {name}: loss, five times an epoch: {losses}{' (synthetic images)' * train.synthetic}")
 
 # %% [markdown]
@@ -307,7 +309,7 @@ for ax, rate in zip(axes[0], rates, strict=True):
     ablation_plots.draw_curves(ax, same["cells"], "train_error", f"ε = {rate:g} (recorded)")
 plt.tight_layout()
 plt.show()
-print(origin(recorded["start"]))
+print(load("start").origin())
 
 
 # %%
@@ -341,9 +343,9 @@ at_start = {rate: at_rate(recorded["start"], rate) for rate in rates}
 assert all(40 < late < 130 for (rate, _), late in ahead.items() if rate == 0.005)
 assert all(late > 0 for late in ahead.values())
 zeros, ones = (find_cell(at_start[0.005], name) for name in ("zeros", "ones"))
-assert all(run["curve"]["loss"][0] > 2.29 for run in zeros["runs"])  # the first fifth of an epoch: at chance
-assert max(run["curve"]["loss"][1] for run in ones["runs"]) < min(
-    run["curve"]["loss"][1] for run in zeros["runs"]
+assert all(run.column("loss")[0] > 2.29 for run in zeros["runs"])  # the first fifth of an epoch: at chance
+assert max(run.column("loss")[1] for run in ones["runs"]) < min(
+    run.column("loss")[1] for run in zeros["runs"]
 )
 
 # %% [markdown]
@@ -361,7 +363,7 @@ for column, (rate, same) in zip(axes.T, by_rate.items(), strict=True):
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
 plt.tight_layout()
 plt.show()
-print(origin(recorded["decay"]))
+print(load("decay").origin())
 for rate, same in by_rate.items():
     for cell in same["cells"]:
         if cell["variant"] != "0":
@@ -420,7 +422,7 @@ ablation_plots.draw_spread(
 )
 plt.tight_layout()
 plt.show()
-print(origin(recorded["schedule"]))
+print(load("schedule").origin())
 for cell in runs:
     if cell["variant"] != "constant":
         print(
@@ -470,7 +472,7 @@ order = torch.randperm(
 )  # packs may be sorted by class
 pool = images.train.subset(order[:1000])
 x = (pool.pixels.float() - pool.pixels.float().mean(0)) / 64
-network = studies.build(studies.small_alexnet(), 32, 10, seed=0)
+network = build(studies.small_alexnet(), 32, 10, INITIAL)
 
 
 def gradient(index):
@@ -738,7 +740,7 @@ for rate, g in ((0.01, 1.0), (0.0, 1.0), (0.01, 0.0)):
 # %% tags=["nbval-ignore-output"]
 ends = {}
 for name, falls in (("falls with ε", True), ("never falls (2012)", False)):
-    network = studies.build(studies.small_alexnet(), 32, 10, seed=0)
+    network = build(studies.small_alexnet(), 32, 10, INITIAL)
     optimizer = sgd.PaperSGD(sgd.parameter_groups(network, 0.005), lr=0.005)
     for step in range(60):
         for group in optimizer.param_groups:

@@ -36,13 +36,15 @@ from alexnet_edu.ledger.claims import BEFORE_THE_CONTEST, RUNS_2012
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import results as lesson
 from alexnet_edu.model.architecture import count, variant
-from alexnet_edu.studies import ensembles as result_study
-from alexnet_edu.studies import result_records as results
-from alexnet_edu.studies.record import interval, spread
-from alexnet_edu.studies.result_trials import Plan, Trials
+from alexnet_edu.studies import ensemble_record as results
+from alexnet_edu.studies import ensembles
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.ensemble_numbers import VIEWS
+from alexnet_edu.studies.ensembles import Plan
+from alexnet_edu.studies.record import load, spread
 from alexnet_edu.training.predictions import average, contest_lines, log_losses, top_errors
 
-record = results.load_record(results_dir() / "results.json")
+record = load("results")
 images = load_cifar10()
 note = f" ({figure_note(images)})" if images.synthetic else ""
 
@@ -179,23 +181,21 @@ train, test = (
     split.subset(torch.randperm(len(split), generator=drawn)[:size])
     for split, size in zip((images.train, images.test), sizes, strict=True)
 )
-trials = Trials(plan, ImageSet(train, test), None)
-rates = {kind: result_study.best(found) for kind, found in record["search"].items()}
+searches = record.tables["searches"].sort_values("held_out_error", kind="stable")
+rates = {kind: found["rate"].iloc[0] for kind, found in searches.groupby("variant")}
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-live, outcomes = result_study.run_live(trials, rates, device=device)
+live, trained = ensembles.live(plan, rates, Runs(ImageSet(train, test), None, device))
 
-patches, problem = live["members"]["patches"], live["problems"][0]
+patches = {view: results.view_errors(live, view) for view in ("centre", "ten")}
 own_note = f"(your run, {len(test):,} test images{', synthetic' * test.synthetic})"
 print(
     f"all classes {own_note}: one network, centre {spread(patches['centre'])}; ten patches {spread(patches['ten'])};"
 )
-print(
-    f"    {plan.networks} networks averaged, ten patches {live['members']['groups'][0]['ten']['average']:.1%}"
-)
-print(f"{', '.join(problem['target'])}, {plan.few} images each, ten patches:")
+print(f"    {plan.networks} networks averaged, ten patches {results.groups(live, 'ten')[0]['average']:.1%}")
+print(f"{', '.join(live.settings['problems'][0]['target'])}, {plan.few} images each, ten patches:")
 for kind, words in results.KINDS.items():
-    print(f"    {words}: {spread(problem['networks'][kind]['ten'])}")
-print(f"    {plan.plain} from scratch averaged: {problem['mixed']['ten'][f'{plan.plain}+0'][0]:.1%}")
+    print(f"    {words}: {spread(results.network_errors(live, kind, 1))}")
+print(f"    {plan.plain} from scratch averaged: {results.mixed_errors(live, plan.plain, 0)[0][0]:.1%}")
 assert all(0 <= error <= 1 for errors in patches.values() for error in errors)
 
 # %% [markdown]
@@ -204,17 +204,17 @@ assert all(0 <= error <= 1 for errors in patches.values() for error in errors)
 
 # %%
 print(results.origin(record))
-searched = {
-    kind: ", ".join(f"{e:.1%} at ε = {r:g}" for r, e in pairs) for kind, pairs in record["search"].items()
-}
-for kind, text in searched.items():
+for kind, tried in record.tables["searches"].groupby("variant", sort=False):
+    pairs = tried[["rate", "held_out_error"]].to_numpy()
+    text = ", ".join(f"{error:.1%} at ε = {rate:g}" for rate, error in pairs)
     print(f"held-out error, {results.KINDS[kind]}: {text}")
 
 # %% [markdown]
 # **(1) Ten patches.** Each line is one network: what it gains from more patches, without any training.
 
 # %%
-patches = record["members"]["patches"]
+patches = {view: results.view_errors(record, view) for view in VIEWS}
+alone = record.tables["places"].set_index("place")["error"]
 labels_of_views = {
     "centre": "the centre",
     "centre and its reflection": "and its\nreflection",
@@ -225,7 +225,7 @@ figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), gridspec_kw={"width_ratios"
 lesson.draw_paired(axes[0], {labels_of_views[view]: errors for view, errors in patches.items()})
 axes[0].set_ylabel("test error")
 axes[0].set_title("Which patches are averaged (each line a network)")
-axes[1].barh(range(10), record["members"]["places"], color="#56B4E9", edgecolor="#4D4D4D", linewidth=0.6)
+axes[1].barh(range(10), alone, color="#56B4E9", edgecolor="#4D4D4D", linewidth=0.6)
 axes[1].set_yticks(range(10), TEN_PATCHES)
 axes[1].invert_yaxis()
 axes[1].xaxis.set_major_formatter("{x:.0%}")
@@ -235,7 +235,7 @@ figure.suptitle("Ten networks on CIFAR-10 (recorded)")
 plt.tight_layout()
 plt.show()
 for view in list(patches)[1:]:
-    print(f"{view:26} against the centre {interval(results.view_gap(record, view))} points")
+    print(f"{view:26} against the centre {results.view_gap(record, view).signed} points")
 print(
     "the paper: "
     + ", ".join(f"{a - b:+.1f}" for a, b in zip(paper.CNN_2010, paper.WITHOUT_TEN_PATCHES, strict=True))
@@ -253,13 +253,13 @@ print(
 
 # %%
 gaps = {view: results.view_gap(record, view) for view in patches if view != "centre"}
-losses = {view: sum(values) / len(values) for view, values in record["members"]["losses"].items()}
+members = record.tables["errors"][record.tables["errors"]["variant"] == "member"]
+losses = members.groupby("view")["loss"].mean()
 print(f"cross-entropy: the centre {losses['centre']:.3f} nats, ten patches {losses['ten']:.3f}")
 assert all(a < b for a, b in zip(patches["ten"], patches["centre"], strict=True))  # each network gains
 assert -2.6 < gaps["ten"].value < -1.8
 assert 0.4 < gaps["centre and its reflection"].value / gaps["ten"].value < 0.8
-places = dict(zip(TEN_PATCHES, record["members"]["places"], strict=True))
-assert min(places["top left"], places["bottom right"]) - places["centre"] > 0.06
+assert min(alone["top left"], alone["bottom right"]) - alone["centre"] > 0.06
 assert 0 < losses["ten"] - losses["centre"] < 0.05
 
 # %% [markdown]
@@ -273,7 +273,7 @@ lesson.draw_subsets(
     {
         words: {
             size: results.subset_errors(record, size, view)
-            for size in range(1, record["plan"]["networks"] + 1)
+            for size in range(1, record.settings["plan"]["networks"] + 1)
         }
         for view, words in (("centre", "the centre patch: mean"), ("ten", "ten patches: mean"))
     },
@@ -285,19 +285,16 @@ ax.legend(frameon=False)
 plt.tight_layout()
 plt.show()
 for view, words in (("centre", "the centre"), ("ten", "ten patches")):
-    for group, gap in zip(record["members"]["groups"], results.group_gaps(record, view), strict=True):
-        seeds = f"{group['networks'][0]}–{group['networks'][-1]}"
-        print(
-            f"{words:11} seeds {seeds:4}: {group[view]['members']:.2%} -> {group[view]['average']:.2%}",
-            end="  ",
-        )
-        print(f"{interval(gap)} points (interval: other test images)")
-together = record["members"]["agreement"]
+    for group, gap in zip(results.groups(record, view), results.group_gaps(record, view), strict=True):
+        seeds = f"{5 * group['group'] - 4}–{5 * group['group']}"
+        print(f"{words:11} seeds {seeds:4}: {group['members']:.2%} -> {group['average']:.2%}", end="  ")
+        print(f"{gap.signed} points (interval: other test images)")
+together = record.tables["agreement"].set_index("of")["share"]
 print(f"two networks name the same class for {together['networks']:.1%} of the images;", end=" ")
 print(f"two patches of one network for {together['patches']:.1%}")
 for view in ("centre", "ten"):
-    rescued = [round(10_000 * group[view]["rescued"]) for group in record["members"]["groups"]]
-    lost = [round(10_000 * group[view]["lost"]) for group in record["members"]["groups"]]
+    rescued = [round(10_000 * group["rescued"]) for group in results.groups(record, view)]
+    lost = [round(10_000 * group["lost"]) for group in results.groups(record, view)]
     print(
         f"{view}: of 10,000 images right where all five are wrong {rescued}, wrong where all five are right {lost}"
     )
@@ -321,12 +318,10 @@ both = 100 * (sum(fives) / len(fives) - single["centre"])
 print(f"one network and the centre {single['centre']:.1%}; both steps together {both:+.1f} points")
 for view, low, high in (("centre", -3.2, -2.2), ("ten", -2.0, -1.0)):
     assert all(low < gap.value < high and gap.high < 0 for gap in results.group_gaps(record, view))
-ten_of_ten = results.subset_errors(record, record["plan"]["networks"], "ten")[0]
+ten_of_ten = results.subset_errors(record, record.settings["plan"]["networks"], "ten")[0]
 assert abs(sum(fives) / len(fives) - ten_of_ten) < 0.003
 assert both > gaps["ten"].value + results.group_gaps(record, "centre")[0].value + 0.5  # less than the sum
-assert all(
-    group[view]["rescued"] <= 0.0005 for group in record["members"]["groups"] for view in ("centre", "ten")
-)
+assert record.tables["groups"]["rescued"].max() <= 0.0005
 
 # %% [markdown]
 # **(3) Pre-training.** Two problems: one random half of the ten classes, in both directions. That is still one choice of a half, and
@@ -358,7 +353,7 @@ for a, b in (
     ("starred-long", "long"),
 ):
     print(f"{a:12} against {b:6} {results.intervals(results.gaps(record, a, b))} points")
-for one in record["problems"]:
+for one in record.settings["problems"]:
     print(f"{one['problem']}: {', '.join(one['source']):48} -> {', '.join(one['target'])}")
 
 # %% [markdown]
@@ -469,7 +464,7 @@ lesson.results_explorer(record)
 # mean $-\log$ probability: the logarithm of the mean is not the mean of the logarithms. For a network that you trained:
 
 # %% tags=["nbval-ignore-output"]
-said, truth = outcomes["member-1"].probabilities, test.labels  # (10, N, classes)
+said, truth = trained["results-member-1"].ends["probabilities"], test.labels  # (10, N, classes)
 in_2012 = said.sum(0) / 10
 assert torch.allclose(in_2012, average(said), rtol=1e-5, atol=1e-7)
 views = torch.stack([log_losses(patch, truth) for patch in said])  # (10, N)
@@ -500,13 +495,10 @@ assert abs(top_errors(torch.full((3, 1000), 0.001), torch.arange(3), 5).mean() -
 # each five on one half of the test images and judge on the other half.
 
 # %%
-for group in record["members"]["groups"]:
-    for view in ("centre", "ten"):
-        found = group[view]
-        print(
-            f"five networks, {view:6}: probabilities averaged {found['average']:.2%}, logits {found['logits']:.2%}"
-        )
-halves = record["members"]["weights"]
+for _, group in record.tables["groups"].iterrows():
+    print(f"five networks, {group['view']:6}: probabilities averaged {group['average']:.2%}, ", end="")
+    print(f"logits {group['logits']:.2%}")
+halves = record.tables["weights"].to_dict("records")
 for where, words in (("here", "on the half where they were searched"), ("there", "on the other half")):
     change = [100 * (half[f"searched_{where}"] - half[f"equal_{where}"]) for half in halves]
     print(

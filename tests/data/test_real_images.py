@@ -11,7 +11,7 @@ import torch
 
 from alexnet_edu.data.cifar10 import load_cifar10, run_import, status
 from alexnet_edu.data.folders import import_images
-from alexnet_edu.studies.engine import Bench
+from alexnet_edu.studies.engine import Runs
 
 pytestmark = pytest.mark.real_images
 
@@ -37,7 +37,9 @@ def test_cifar10_from_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert images.source == "CIFAR-10, imported from cifar10-images.zip (JPEG)"
     assert not images.synthetic
     assert torch.bincount(images.train.labels).tolist() == [5000] * 10
-    assert 62.5 < Bench(images.train, None).std < 63.5  # the notebooks derive with 63 grey levels
+    assert (
+        62.5 < Runs(images, None).prepare(inputs="population").std < 63.5
+    )  # the notebooks derive with 63 grey levels
     assert status().has_cifar10
     assert "These images are packed already" in run_import(real("cifar10-images.zip"), progress=False)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from alexnet_edu.data.images import Images
+from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import CLASSES, synthetic_images
-from alexnet_edu.studies.engine import Bench, Spec
-from alexnet_edu.studies.figure1 import CONDITIONS
+from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.figure1 import STUDY
 from alexnet_edu.training.loop import TrainConfig, error_rate, fit
 
 
@@ -66,7 +67,7 @@ def linear_error(train: Images, test: Images) -> tuple[float, float]:
     """Training and test error of a linear classifier on standardized pixels."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
-    prepare = Bench(train, None).prepare("standardized")
+    prepare = Runs(ImageSet(train, test), None).prepare(inputs="population")
     config = TrainConfig(learning_rate=0.0005, batch_size=64, evals_per_epoch=1)
     run = fit(net, train.pixels, train.labels, config, prepare=prepare, max_epochs=15)
     assert run.last is not None
@@ -86,16 +87,14 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.usefixtures("one_thread")
 def test_a_linear_classifier_is_lost_and_relu_is_ahead_of_tanh() -> None:
     images = synthetic_images(2_000, 500)
-    bench = Bench(images.train, None)
+    runs = Runs(images, None)
     errors, unseen = {}, {}
     for activation, rate in (("relu", 0.0005), ("tanh", 0.002)):  # about the best for each at this batch size
-        spec = Spec(activation, rate, 1, CONDITIONS["2012"], batch_size=16, evals_per_epoch=1)
-        net, prepare = bench.network(spec), bench.prepare("raw")
-        pixels, labels = images.train.pixels, images.train.labels
-        run = fit(net, pixels, labels, spec.train(), prepare=prepare, max_epochs=6)
-        assert run.last is not None
-        errors[activation] = run.last.train_error
-        unseen[activation] = error_rate(net, images.test.pixels, images.test.labels, prepare=prepare)
+        variant = STUDY.variant(f"2012 {activation}")
+        run = STUDY.run(variant, rate, 1, epochs=6, batch_size=16, evals_per_epoch=1)
+        result = runs.train(replace(run, target_error=None, measured=("test_error",)))
+        errors[activation] = result.column("train_error")[-1]
+        unseen[activation] = result.column("test_error")[-1]
     assert errors["relu"] < 0.4
     assert errors["tanh"] > errors["relu"] + 0.15
     linear, linear_unseen = linear_error(images.train, images.test)

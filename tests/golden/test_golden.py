@@ -117,8 +117,9 @@ def explorers() -> Found:
     from alexnet_edu.lessons.sgd import clinic_explorer, schedule_explorer
     from alexnet_edu.lessons.training_widgets import dashboard
     from alexnet_edu.show.network import architecture_explorer
-    from alexnet_edu.studies import clinic, result_records
-    from alexnet_edu.studies.record import load_record
+    from alexnet_edu.studies import clinic
+    from alexnet_edu.studies.cells import as_cells
+    from alexnet_edu.studies.record import load
 
     judged: dict[str, Any] = {"top1": 0.75, "top5": 0.25, "loss": 2.1, "images": 12, "patches": 1}
     step = {"top1": 0.9, "top5": 0.5, "loss": 2.2, "rate": 0.01, "images_per_s": 30.0, "waited": 0.1}
@@ -144,9 +145,9 @@ def explorers() -> Found:
         cost=cost_explorer(),
         dashboard=training,
         dropout=dropout_explorer(),
-        schedule=schedule_explorer(load_record(results_dir() / "schedule.json", "schedule")["cells"]),
+        schedule=schedule_explorer(as_cells(load("schedule"))["cells"]),
         clinic=clinic_explorer(clinic.load_record(results_dir() / "clinic.json")),
-        results=results_explorer(result_records.load_record(results_dir() / "results.json")),
+        results=results_explorer(load("results")),
     )
 
 
@@ -186,18 +187,17 @@ def explorers_of_networks() -> Found:
 
 @rounded
 def weights_figure1() -> Found:
-    from alexnet_edu.studies.engine import Bench, Spec
-    from alexnet_edu.studies.figure1 import CONDITIONS, STUDIES
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.figure1 import STUDY
 
     found = {}
     with TemporaryDirectory() as folder:
-        bench = Bench(synthetic_images(90, 20).train, Path(folder))
-        for study in STUDIES:
-            condition = CONDITIONS[study.condition]
-            spec = Spec(study.activation, study.start_rate, 1, condition, "float32", batch_size=32)
-            run = bench.run(spec, 1.5).run
-            kept = load_file(bench.path(spec).with_suffix(".safetensors"))  # velocities, too
-            found[f"{study.condition} {study.activation}"] = trained(kept, [p.loss for p in run.points])
+        runs = Runs(synthetic_images(90, 20), Path(folder))
+        for variant in STUDY.variants:
+            run = STUDY.run(variant, variant.start_rate, 1, epochs=1.5, precision="float32", batch_size=32)
+            result = runs.train(run)
+            kept = load_file(runs.path(run).with_suffix(".safetensors"))  # velocities, too
+            found[variant.name] = trained(kept, result.column("loss"))
     return found
 
 
@@ -205,30 +205,33 @@ def weights_figure1() -> Found:
 def weights_studies() -> Found:
     """Every variant of every study: norms, pooling, columns, augmentation, dropout, the paper's rule."""
     from alexnet_edu.studies.ablations import STUDIES
-    from alexnet_edu.studies.laboratory import Laboratory
+    from alexnet_edu.studies.engine import Runs
 
-    images, found = synthetic_images(48, 12), {}
+    runs, found = Runs(synthetic_images(48, 12), None), {}
     for study in STUDIES.values():
-        lab = Laboratory(study, images.train, images.test, None)
         for variant in study.variants:
-            record, model = lab.run(variant, variant.start_rate, 1, epochs=1.5, batch_size=16)
-            found[f"{study.name} {variant.name}"] = trained(model.state_dict(), record["curve"]["loss"])
+            run = study.run(variant, variant.start_rate, 1, epochs=1.5, batch_size=16)
+            result = runs.train(run)
+            found[f"{study.name} {variant.name}"] = trained(
+                result.network.state_dict(), result.column("loss")
+            )
     return found
 
 
 @rounded
 def weights_results() -> Found:
     """§6: members, networks from scratch, pre-trained and fine-tuned ones; and their ten patches."""
-    from alexnet_edu.studies.ensembles import all_tasks
-    from alexnet_edu.studies.result_trials import KINDS, Plan, Trials
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.ensembles import SEARCHED, Plan, all_runs
 
     plan = Plan(networks=2, epochs=2, problems=1, few=5, source_epochs=3, few_epochs=3, plain=2, starred=1)
     images, found = synthetic_images(160, 30), {}
-    trials = Trials(plan, images, None)
-    for task in all_tasks(trials, dict.fromkeys(KINDS, 0.02)):
-        run, model = trials.trained(task)
-        said = trials.probabilities(model, trials.judged_on(task).pixels)
-        found[task.name] = trained(model.state_dict() | {"said": said}, [p.loss for p in run.points])
+    runs = Runs(images, None)
+    for run in all_runs(plan, dict.fromkeys(SEARCHED, 0.02), images):
+        result = runs.train(run)
+        said = result.ends["probabilities"]
+        weights = result.network.state_dict() | {"said": said}
+        found[run.name.removeprefix("results-")] = trained(weights, result.column("loss"))
     return found
 
 
@@ -354,11 +357,12 @@ def shipped() -> Found:
 def records() -> Found:
     """The numbers that readers give of each recorded study, and a digest of everything in it."""
     from alexnet_edu.studies import augment_trials, clinic, figure1
-    from alexnet_edu.studies import record as ablations
-    from alexnet_edu.studies import result_records as results
+    from alexnet_edu.studies import ensemble_record as results
     from alexnet_edu.studies import retrieval_records as retrieval
     from alexnet_edu.studies import specialization_records as specialization
     from alexnet_edu.studies.ablations import STUDIES
+    from alexnet_edu.studies.ensemble_numbers import VIEWS
+    from alexnet_edu.studies.record import load
     from alexnet_edu.two_gpus import check as column_trials
 
     folder = results_dir()
@@ -369,43 +373,50 @@ def records() -> Found:
         text = json.dumps(plain(record, lambda x: int(x) if x == int(x) else f"{x:.10g}"), sort_keys=True)
         found[name] = {"digest": hashlib.sha256(text.encode()).hexdigest()[:16], **numbers}
 
+    def file(name: str) -> Any:
+        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
     def of_study(record: Any) -> Found:
-        first, parts = record["cells"][0]["variant"], {}
-        for cell in record["cells"]:
-            found = {what: ablations.last(cell, what) for what in ("test_error", "train_error", "gap")}
-            gaps = [gap(record, cell["variant"], first) for gap in (ablations.gap, ablations.paired_gap)]
-            parts[cell["variant"]] = {
-                "rate, seeds, parameters": [cell["rate"], len(cell["runs"]), cell["parameters"]],
-                "means": [fmean(values) for values in found.values()],
+        first, parts = record.variants[0], {}
+        for name in record.variants:
+            runs = record.of(variant=name, chosen=True).runs
+            gaps = [gap(name, first) for gap in (record.gap, record.paired_gap)]
+            columns = ("test_error", "train_error", "gap")
+            parts[name] = {
+                "rate, seeds, parameters": [record.rate(name), len(runs), int(runs["parameters"].iloc[0])],
+                "means": [fmean(record.values(name, what)) for what in columns],
                 f"against {first}": [astuple(gap) for gap in gaps],
             }
         return parts
 
     for name in STUDIES:
-        record = ablations.load_record(folder / f"{name}.json", name)
-        same = {f"{r:g}": of_study(ablations.at_rate(record, r)) for r in ablations.shared_rates(record)}
-        keep(name, record, chosen=of_study(record), at_one_rate=same)
+        record = load(name)
+        same = {f"{rate:g}": of_study(record.at_rate(rate)) for rate in record.shared_rates()}
+        keep(name, file(name), chosen=of_study(record), at_one_rate=same)
 
-    record = figure1.load_record(folder / "figure1.json")
+    record = load("figure1")
     reached = {
-        f"{cell['condition']} {cell['activation']}": [cell["rate"], len(cell["runs"])]
-        + [figure1.mean_crossing(cell, axis) for axis in ("epoch", "iteration", "cpu_seconds")]
-        for cell in record["cells"]
+        name: [record.rate(name), len(record.of(variant=name).runs)]
+        + [figure1.mean_crossing(record, name, axis) for axis in ("epoch", "iteration", "cpu_seconds")]
+        for name in record.variants
     }
-    keep("figure1", record, reached=reached, ratios=record["summary"])
+    ratios = [{k: v for k, v in row.items() if v == v} for row in figure1.ratios(record).to_dict("records")]
+    keep("figure1", file("figure1"), reached=reached, ratios=ratios)
 
-    record = results.load_record(folder / "results.json")
-    sizes = range(1, record["plan"]["networks"] + 1)
-    pairs = [pair.split(" - ") for pair in record["problems"][0]["differences"]["ten"]]
+    record = load("results")
+    sizes = range(1, record.settings["plan"]["networks"] + 1)
+    pairs = record.tables["differences"].query("problem == 1 and view == 'ten'")[["name", "baseline"]]
     keep(
         "results",
-        record,
-        views={view: astuple(results.view_gap(record, view)) for view in record["members"]["patches"]},
+        file("results"),
+        views={view: astuple(results.view_gap(record, view)) for view in VIEWS},
         subsets=[fmean(results.subset_errors(record, size)) for size in sizes],
         groups=[astuple(gap) for gap in results.group_gaps(record)],
         rows={row: results.row_errors(record, row) for row in results.ROWS},
         kinds={kind: results.kind_errors(record, kind) for kind in results.KINDS},
-        gaps={f"{a} - {b}": [astuple(gap) for gap in results.gaps(record, a, b)] for a, b in pairs},
+        gaps={
+            f"{a} - {b}": [astuple(gap) for gap in results.gaps(record, a, b)] for a, b in pairs.to_numpy()
+        },
         shortfalls=results.shortfalls(record),
     )
 

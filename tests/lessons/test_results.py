@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from alexnet_edu import paper
 from alexnet_edu.lessons import results as lesson
 from alexnet_edu.show.explorer import PictureWidget
-from alexnet_edu.studies import result_records as results
-from alexnet_edu.studies.result_trials import Plan
+from alexnet_edu.studies import ensemble_record as results
+from alexnet_edu.studies.ensembles import Plan
+from alexnet_edu.studies.record import Record
 from tests.results_sample import sample_record
 
 
@@ -60,12 +61,12 @@ def test_published_rows_are_bars_of_two_kinds(ax: Axes, chosen: str | None) -> N
 
 
 @pytest.fixture(scope="module")
-def record() -> dict[str, Any]:
+def record() -> Record:
     return sample_record(images=100)
 
 
 @pytest.fixture(scope="module")
-def explorer(record: dict[str, Any]) -> PictureWidget:
+def explorer(record: Record) -> PictureWidget:
     return lesson.results_explorer(record)
 
 
@@ -80,7 +81,7 @@ def put(explorer: PictureWidget, **values: Any) -> str:
     ("plain", "starred", "row"), [(1, 0, "1 CNN"), (5, 0, "5 CNNs"), (0, 1, "1 CNN*"), (5, 2, "7 CNNs*")]
 )
 def test_the_rows_of_table_2_stand_beside_the_record(
-    explorer: PictureWidget, record: dict[str, Any], plain: int, starred: int, row: str
+    explorer: PictureWidget, record: Record, plain: int, starred: int, row: str
 ) -> None:
     alt = put(explorer, plain=plain, starred=starred, view="ten")
     assert alt.startswith(f"{plain} from scratch, {starred} pre-trained, ten patches")
@@ -89,7 +90,7 @@ def test_the_rows_of_table_2_stand_beside_the_record(
     assert f"{len(record['problems'])} problems of five classes {mean:.1%} on the mean" in alt
 
 
-def test_other_choices_have_no_row_in_the_paper(explorer: PictureWidget, record: dict[str, Any]) -> None:
+def test_other_choices_have_no_row_in_the_paper(explorer: PictureWidget, record: Record) -> None:
     alt = put(explorer, plain=3, starred=1, view="centre")
     assert "the centre alone" in alt
     assert "the paper has no such row" in alt
@@ -101,7 +102,7 @@ def test_other_choices_have_no_row_in_the_paper(explorer: PictureWidget, record:
 
 
 @pytest.mark.parametrize("start", [{"plain": 6}, {"view": "nine"}])
-def test_where_it_starts_is_checked(record: dict[str, Any], start: dict[str, Any]) -> None:
+def test_where_it_starts_is_checked(record: Record, start: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=str(*start.values())):
         lesson.results_explorer(record, **start)
 

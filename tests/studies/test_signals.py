@@ -1,4 +1,4 @@
-"""Crossings, intervals and layer statistics against values worked out by hand."""
+"""What flows through layers, against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,30 +9,6 @@ import torch
 from torch import nn
 
 from alexnet_edu.studies.signals import capture, layer_statistics, slope
-from alexnet_edu.studies.statistics import bootstrap_ratio
-
-
-def test_bootstrap_ratio_of_constant_runs_has_no_width() -> None:
-    interval = bootstrap_ratio([12, 12, 12], [2, 2, 2])
-    assert (interval.value, interval.low, interval.high) == (6, 6, 6)
-    assert str(interval) == "6.0 [6.0, 6.0]"
-
-
-def test_bootstrap_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
-    """200 repetitions of ten runs a side; percentile intervals are a little too narrow."""
-    generator = torch.Generator().manual_seed(0)
-    hits = 0
-    for i in range(200):
-        slow = 30 + 3 * torch.randn(10, generator=generator)
-        fast = 5 + 0.5 * torch.randn(10, generator=generator)
-        interval = bootstrap_ratio(slow.tolist(), fast.tolist(), resamples=500, seed=i)
-        hits += interval.low <= 6 <= interval.high
-    assert 0.82 <= hits / 200 <= 0.99
-
-
-def test_bootstrap_needs_two_runs_a_side() -> None:
-    with pytest.raises(ValueError, match="two runs on each side, got 1 and 3"):
-        bootstrap_ratio([1.0], [1.0, 2.0, 3.0])
 
 
 def test_slope_is_the_derivative() -> None:

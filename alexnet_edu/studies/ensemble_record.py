@@ -1,0 +1,193 @@
+"""The recorded study of §6 read: the rows of Table 2 in a small version, and what each step gains.
+
+Errors are shares (0–1), gains are points: negative is better.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from alexnet_edu import paper
+from alexnet_edu.studies.record import Record, spread
+from alexnet_edu.studies.statistics import Interval, paired
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXPERIMENT = "results"
+ROWS = {  # Table 2's networks: how many trained on the problem alone, how many pre-trained as well
+    "1 CNN": (1, 0),
+    "5 CNNs": (5, 0),
+    "1 CNN*": (0, 1),
+    "7 CNNs*": (5, 2),
+}
+PUBLISHED = {  # on the validation images
+    "1 CNN": paper.CNN_2012_VALIDATION,
+    "5 CNNs": paper.FIVE_CNNS_VALIDATION,
+    "1 CNN*": paper.PRETRAINED_CNN_VALIDATION,
+    "7 CNNs*": paper.SEVEN_CNNS_VALIDATION,
+}
+KINDS = {
+    "plain": "from scratch",
+    "sixth": "from scratch, sixth convolution",
+    "long": "the same, as long as pre-training and fine-tuning",
+    "starred": "sixth convolution, pre-trained (*)",
+    "starred-long": "pre-trained, and fine-tuned as long",
+}
+
+
+def _rows(record: Record, table: str, **wanted: Any) -> pd.DataFrame:
+    """The rows of a table with these values. Raises ValueError, with what there is, where there are none."""
+    rows = record.tables[table]
+    for name, value in wanted.items():
+        left = rows[rows[name] == value]
+        if left.empty:
+            known = ", ".join(map(str, rows[name].unique()))
+            raise ValueError(f"the record has no {table} of {name} {value!r}; it has {known}")
+        rows = left
+    return rows
+
+
+def _problems(record: Record) -> range:
+    return range(1, record.settings["plan"]["problems"] + 1)
+
+
+# --- networks on all classes --------------------------------------------------------------------
+
+
+def view_errors(record: Record, view: str) -> list[float]:
+    """The error of each member for a view of the test images."""
+    return list(_rows(record, "errors", variant="member", view=view)["error"])
+
+
+def view_gap(record: Record, view: str, baseline: str = "centre") -> Interval:
+    """What a view of the test images gains over another, network by network, in points."""
+    return paired(*([100 * x for x in view_errors(record, one)] for one in (view, baseline)))
+
+
+def subset_errors(record: Record, size: int, view: str = "ten") -> list[float]:
+    """Errors of the averages of all subsets of `size` networks."""
+    return list(_rows(record, "subsets", view=view, size=size)["error"])
+
+
+def groups(record: Record, view: str = "ten") -> list[dict[str, Any]]:
+    """Each group of networks that shares none: as `ensemble_numbers.gain` gives it."""
+    return _rows(record, "groups", view=view).to_dict("records")  # type: ignore[return-value]
+
+
+def group_gaps(record: Record, view: str = "ten") -> list[Interval]:
+    """For each group of networks that shares none: its average against the mean of its members.
+
+    Points; the interval is that of other test images, not of other networks.
+    """
+    return [_of_images(g["average"] - g["members"], g["standard_error"]) for g in groups(record, view)]
+
+
+def _of_images(difference: float, standard_error: float) -> Interval:
+    """A difference of shares as points, with the interval that many test images give."""
+    value, reach = 100 * difference, 196 * standard_error
+    return Interval(value, value - reach, value + reach)
+
+
+# --- Table 2 ------------------------------------------------------------------------------------
+
+
+def mixed_errors(record: Record, plain: int, starred: int, view: str = "ten") -> list[list[float]]:
+    """Averages of so many networks of each kind: for each problem one error for each choice of them."""
+    some = _rows(record, "mixed", view=view, plain=plain, starred=starred)
+    return [list(some[some["problem"] == problem]["error"]) for problem in _problems(record)]
+
+
+def row_errors(record: Record, row: str, view: str = "ten") -> list[float]:
+    """The error of a row of `ROWS` for each problem: the mean over the choices of its networks."""
+    return [statistics.fmean(errors) for errors in mixed_errors(record, *ROWS[row], view)]
+
+
+def network_errors(record: Record, kind: str, problem: int, view: str = "ten") -> list[float]:
+    """The errors of all networks of one of `KINDS` on a problem."""
+    return list(_rows(record, "errors", variant=kind, view=view, problem=problem)["error"])
+
+
+def kind_errors(record: Record, kind: str, view: str = "ten") -> list[float]:
+    """The error of one of `KINDS` for each problem: the mean over its networks."""
+    return [statistics.fmean(network_errors(record, kind, number, view)) for number in _problems(record)]
+
+
+def gaps(record: Record, name: str, baseline: str, view: str = "ten") -> list[Interval]:
+    """For each problem what one network, or average, gains over another, in points.
+
+    name, baseline: one of `KINDS`, a single network; or "five", all from scratch averaged, or "seven",
+    the pre-trained ones with them. The interval is that of other test images.
+    """
+    rows = _rows(record, "differences", view=view, name=name, baseline=baseline)
+    return [_of_images(*pair) for pair in zip(rows["difference"], rows["standard_error"], strict=True)]
+
+
+def shortfalls(record: Record, view: str = "ten") -> list[float]:
+    """For each problem by how much the seven gain less than the five and one pre-trained gain together.
+
+    Points; 0 where the two gains add up.
+    """
+    parts = [[gap.value for gap in gaps(record, n, "plain", view)] for n in ("seven", "five", "starred")]
+    return [seven - five - star for seven, five, star in zip(*parts, strict=True)]
+
+
+def intervals(several: Sequence[Interval]) -> str:
+    """Several differences with their intervals: "-2.10 [-3.00, -1.20]; -1.90 [-2.80, -1.00]"."""
+    return "; ".join(gap.signed for gap in several)
+
+
+# --- as text ------------------------------------------------------------------------------------
+
+
+def table(record: Record, view: str = "ten") -> str:
+    """The four rows: the error in each problem, and what is gained over one network; as text."""
+    head = f"{'averaged':<10}{_heads(record)}   against 1 CNN, points"
+    lines = [head, "-" * (len(head) + 26)]
+    for row, name in zip(ROWS, (None, "five", "starred", "seven"), strict=True):
+        errors = "".join(f"{error:>12.2%}" for error in row_errors(record, row, view))
+        gain = "" if name is None else "   " + intervals(gaps(record, name, "plain", view))
+        lines.append(f"{row:<10}{errors}{gain}")
+    return "\n".join(lines)
+
+
+def kinds_table(record: Record, view: str = "ten") -> str:
+    """Single networks by how they were trained, and how long training took; as text."""
+    width = max(map(len, KINDS.values())) + 2
+    head = f"{'one network':<{width}}{'ε':>6}{_heads(record)}{'training error':>18}{'seconds':>9}"
+    lines = [head, "-" * len(head)]
+    for kind, words in KINDS.items():
+        runs = record.of(variant=kind).runs
+        rates = ", ".join(f"{rate:g}" for rate in sorted(runs["rate"].unique()))
+        lines.append(
+            f"{words:<{width}}{rates:>6}"
+            + "".join(f"{error:>12.2%}" for error in kind_errors(record, kind, view))
+            + f"{spread(list(runs['train_error'])):>18}{statistics.fmean(_seconds(record, kind)):>9.0f}"
+        )
+    return "\n".join(lines)
+
+
+def _seconds(record: Record, kind: str) -> list[float]:
+    """Processor seconds of each network of a kind; with those of the pre-trained one that it starts from."""
+    seconds = []
+    for problem in _problems(record):
+        runs = record.of(problem=problem)
+        own = list(runs.of(variant=kind).runs["cpu_seconds"])
+        before = list(runs.of(variant="source").runs["cpu_seconds"]) if kind.startswith("starred") else None
+        seconds += own if before is None else [a + b for a, b in zip(own, before, strict=False)]
+    return seconds
+
+
+def _heads(record: Record) -> str:
+    return "".join(f"   problem {problem}" for problem in _problems(record))
+
+
+def origin(record: Record) -> str:
+    """One sentence: when, where, on what the record was made."""
+    plan, images = record.settings["plan"], record.provenance["data"]["images"]
+    return record.origin(
+        f"{plan['networks']} networks for {plan['epochs']:g} epochs of {images:,} images; {plan['problems']} "
+        f"problems of {5 * plan['few']:,} images for {plan['few_epochs']:g} epochs"
+    )

@@ -192,7 +192,9 @@ print(f"equal, rounded up and down; the networks have {sizes[2]:,} and {sizes[3]
 # %%
 for name in ("z2", "z3"):
     cell = find_cell(record, name)
-    tried = ", ".join(f"{x['rate']:g}: {x['held_out_error']:.1%}" for x in cell["search"])
+    searches = load("pooling").tables["searches"]
+    pairs = searches[searches["variant"] == name][["rate", "held_out_error"]].to_numpy()
+    tried = ", ".join(f"{rate:g}: {error:.1%}" for rate, error in pairs)
     print(f"{cell['title']:27} chose ε = {cell['rate']:g}; held-out error by ε: {tried}")
 
 # %% [markdown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def published(name: str, **changed: Any) -> str:
         lambda name: published(name)[:1000],
         lambda name: "[1, 2]",
         lambda name: published(name, experiment="figure4"),
-        lambda name: published(name, cells=None, summary=None),
+        lambda name: published(name, tables={"runs": {}}),
         lambda name: published(name, provenance={}),
     ],
     ids=["empty", "cut", "list", "another study", "nothing in it", "no provenance"],
@@ -182,9 +183,14 @@ def test_half_a_comparison_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def ratio(condition: str, low: float | None, at_least: float | None = None, runs: int = 5) -> dict[str, Any]:
-    epochs = None if low is None else {"value": low + 0.5, "low": low, "high": low + 1}
+    epochs = (math.nan,) * 3 if low is None else (low + 0.5, low, low + 1)
     names = {"condition": condition, "title": condition, "numerator": "tanh", "denominator": "relu"}
-    return names | {"runs": [5, runs], "epochs": epochs, "at_least": at_least}
+    numbers = dict(zip(("epochs", "epochs_low", "epochs_high"), epochs, strict=True))
+    return names | numbers | {"runs": 5, "relu_runs": runs, "at_least": at_least or math.nan}
+
+
+def figure1(target: float, *rows: dict[str, Any], **tables: pd.DataFrame) -> Record:
+    return Record("figure1", "", {"target_error": target}, {}, {"ratios": pd.DataFrame(list(rows)), **tables})
 
 
 @pytest.mark.parametrize(
@@ -198,27 +204,33 @@ def ratio(condition: str, low: float | None, at_least: float | None = None, runs
     ],
 )
 def test_six_times(row: dict[str, Any], words: str, verdict: str) -> None:
-    figures = READERS["relu-6x"]({"target_error": 0.25, "summary": [row]})
+    figures = READERS["relu-6x"](figure1(0.25, row))
     assert figures is not None
     assert (figures["times"], figures["verdict"]) == (words, verdict)
 
 
 def test_unequal_numbers_of_seeds_are_named() -> None:
-    figures = READERS["relu-6x"]({"target_error": 0.25, "summary": [ratio("2012", 5.5, runs=3)]})
+    figures = READERS["relu-6x"](figure1(0.25, ratio("2012", 5.5, runs=3)))
     assert figures is not None
     assert figures["seeds"] == "5 tanh and 3 ReLU seeds"
 
 
 def test_another_target_and_a_single_network_say_nothing() -> None:
-    assert READERS["relu-6x"]({"target_error": 0.4, "summary": [ratio("2012", 5.5)]}) is None
-    assert READERS["relu-several"]({"target_error": 0.25, "summary": [ratio("2012", 5.5)]}) is None
+    assert READERS["relu-6x"](figure1(0.4, ratio("2012", 5.5))) is None
+    assert READERS["relu-several"](figure1(0.25, ratio("2012", 5.5))) is None
 
 
-def cell(condition: str, activation: str, *epochs: float) -> dict[str, Any]:
+def reaching(**epochs: tuple[float, ...]) -> Record:
     """Runs whose training error falls from 0.9 to 0.25 at these epochs; 0: it never gets there."""
-    ends = [(at or 9.0, 0.25 if at else 0.3) for at in epochs]
-    runs = [{"curve": {"epoch": [0.0, at], "train_error": [0.9, error]}} for at, error in ends]
-    return {"condition": condition, "activation": activation, "runs": runs}
+    runs: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    for name, seeds in epochs.items():
+        for at in seeds:
+            run = {"run": len(runs), "variant": name.replace("_", " ").strip()}
+            curves += [run | {"epoch": 0.0, "train_error": 0.9}]
+            curves += [run | {"epoch": at or 9.0, "train_error": 0.25 if at else 0.3}]
+            runs.append(run)
+    return figure1(0.25, runs=pd.DataFrame(runs), curves=pd.DataFrame(curves))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +242,6 @@ def cell(condition: str, activation: str, *epochs: float) -> dict[str, Any]:
     ],
 )
 def test_inputs_that_relu_needs_not(raw: tuple[float, float], words: str, verdict: str) -> None:
-    cells = [cell("2012", "relu", *raw), cell("standardized", "relu", 5.0, 6.0)]
-    cells += [cell("2012", "tanh", 33.0), cell("standardized", "tanh", 9.0)]
-    figures = READERS["relu-saturate"]({"target_error": 0.25, "cells": cells})
+    others = {"standardized_relu": (5.0, 6.0), "_2012_tanh": (33.0,), "standardized_tanh": (9.0,)}
+    figures = READERS["relu-saturate"](reaching(_2012_relu=raw, **others))
     assert figures == {"relu": [words, "5.5"], "tanh": ["33.0", "9.0"], "verdict": verdict}

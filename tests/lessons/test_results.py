@@ -87,7 +87,7 @@ def test_the_rows_of_table_2_stand_beside_the_record(
     assert alt.startswith(f"{plain} from scratch, {starred} pre-trained, ten patches")
     assert f"the paper has {row}: {results.PUBLISHED[row]}" in alt
     mean = statistics.fmean(results.row_errors(record, row))
-    assert f"{len(record['problems'])} problems of five classes {mean:.1%} on the mean" in alt
+    assert f"{len(record.settings['problems'])} problems of five classes {mean:.1%} on the mean" in alt
 
 
 def test_other_choices_have_no_row_in_the_paper(explorer: PictureWidget, record: Record) -> None:

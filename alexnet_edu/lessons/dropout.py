@@ -63,6 +63,11 @@ def draw_masks(count: int, n: int, keep: float, generator: torch.Generator) -> T
     return (torch.rand(count, n, dtype=torch.float64, generator=generator) < keep).double()
 
 
+def _check_keep(keep: float) -> None:
+    if not 0 < keep <= 1:
+        raise ValueError(f"the share that is kept must lie above 0 and up to 1, got {keep!r}")
+
+
 def probabilities(masks: Tensor, keep: float = 0.5) -> Tensor:
     """(M,): how probable each mask (M, n) is; over all masks they sum to 1."""
     _check_keep(keep)
@@ -79,22 +84,14 @@ def thinned_logits(x: Tensor, layers: Layers, masks: Sequence[Tensor]) -> Tensor
     x: (N, n) what the first of `layers` reads. masks: for each layer (M, inputs), what is left
     of its inputs; a number other than 0 and 1 multiplies them.
     """
-    _check_sizes(x, layers)
-    if len(masks) != len(layers):
-        raise ValueError(f"{len(layers)} layers need as many masks, got {len(masks)}")
     h = x[None]
     for place, ((weight, bias), mask) in enumerate(zip(layers, masks, strict=True)):
-        if mask.shape[1] != weight.shape[1]:
-            raise ValueError(
-                f"layer {place + 1} reads {weight.shape[1]} inputs, its masks have {mask.shape[1]}"
-            )
         h = (h.relu() if place else h) * mask[:, None, :] @ weight.T + bias
     return h
 
 
 def whole_logits(x: Tensor, layers: Layers, keep: float = 0.5) -> Tensor:
     """(N, K): the network of the test, with all units and what each layer reads times `keep`."""
-    _check_keep(keep)
     masks = [torch.full_like(weight[:1], keep) for weight, _ in layers]
     return thinned_logits(x, layers, masks)[0]
 
@@ -161,8 +158,6 @@ def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
 
 def without_each(x: Tensor, layers: Layers, keep: float = 0.5) -> Tensor:
     """(n, N, K): the logits in test when one of the n units of x (N, n) gives 0, each in turn."""
-    _check_sizes(x, layers)
-    _check_keep(keep)
     (weight, bias), rest = layers[0], layers[1:]
     z = keep * x @ weight.T + bias
     without = (z - keep * x[:, unit, None] * weight[:, unit] for unit in range(x.shape[1]))
@@ -205,21 +200,6 @@ def errors_with_masks(
         return (predicted != labels).double().mean().item()
 
     return {share: [error(share) for _ in range(draws)] for share in kept}
-
-
-def _check_keep(keep: float) -> None:
-    if not 0 < keep <= 1:
-        raise ValueError(f"the share that is kept must lie above 0 and up to 1, got {keep!r}")
-
-
-def _check_sizes(x: Tensor, layers: Layers) -> None:
-    if not layers:
-        raise ValueError("a network needs at least one layer, got none")
-    width = x.shape[-1]
-    for place, (weight, _) in enumerate(layers):
-        if weight.shape[1] != width:
-            raise ValueError(f"layer {place + 1} reads {weight.shape[1]} inputs, but gets {width}")
-        width = weight.shape[0]
 
 
 # --- pictures --------------------------------------------------------------------------------------

@@ -179,25 +179,21 @@ def _activation(start: str) -> Any:
     return choice("Activation f", options, start, "the function that every neuron applies")
 
 
-def function_explorer(activation: str = "tanh", std: float = 1.0) -> PictureWidget:
+def function_explorer(**start: Any) -> PictureWidget:
     """One neuron: its function, its slope over the inputs, and what is left of a gradient.
 
-    activation: a key of `ACTIVATIONS`; std: standard deviation of the inputs z, which are normally
-    distributed around 0, from 0.1 to 100. Both are where the controls start.
+    start: where the controls start: activation, a key of `ACTIVATIONS`; std, the standard deviation of
+    the inputs z, which are normally distributed around 0, from 0.1 to 100.
     """
-
-    def draw(
-        activation: str = _activation("tanh"),
-        std: float = log_slider(
-            "Standard deviation of the inputs", EXPONENTS, 1.0, "standard deviation of the inputs z"
-        ),
-    ) -> Drawing:
-        return _draw_function(activation, std)
-
-    return explorer(draw, activation=activation, std=std)
+    return explorer(_draw_function, **start)
 
 
-def _draw_function(activation: str, std: float) -> Drawing:
+def _draw_function(
+    activation: str = _activation("tanh"),
+    std: float = log_slider(
+        "Standard deviation of the inputs", EXPONENTS, 1.0, "standard deviation of the inputs z"
+    ),
+) -> Drawing:
     f, style = ACTIVATIONS[activation], STYLES[activation]
     z = torch.linspace(-1, 1, 801) * max(4.0, 3 * std)
     (share,) = mean_slope(activation, [std])

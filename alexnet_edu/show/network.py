@@ -18,7 +18,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from alexnet_edu import paper
 from alexnet_edu.model import architecture
-from alexnet_edu.model.architecture import VARIANTS, Architecture, Count, Layer
+from alexnet_edu.model.architecture import Architecture, Count, Layer
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL
@@ -42,26 +42,21 @@ SMALL = FONT_SIZE - 1  # points
 WIDEST_TEXT = 36  # characters of a fact in one line
 
 
-def architecture_explorer(variant: str = "paper", layer: str = "conv2") -> PictureWidget:
+LAYERS = [layer.name for layer in paper.LAYERS]
+
+
+def architecture_explorer(**start: Any) -> PictureWidget:
     """The network as blocks, the shares of its layers, and everything about one of them.
 
-    variant: one of `architecture.VARIANTS`; layer: its name, "conv1" to "fc8". Both are where
-    the controls start.
+    start: where the controls start: variant, one of `architecture.VARIANTS`; layer, "conv1" to "fc8".
     """
-    names = [row.name for row in architecture.variant("paper").layers]
-
-    def draw(
-        variant: str = choice(
-            "Network", {v: VARIANT_LABELS[v] for v in VARIANTS}, "paper", "which table of layers"
-        ),
-        layer: str = slider("Layer", names, "conv2", "the layer that is described"),
-    ) -> Drawing:
-        return _draw(variant, layer)
-
-    return explorer(draw, variant=variant, layer=layer)
+    return explorer(_draw, **start)
 
 
-def _draw(variant: str, layer: str) -> Drawing:
+def _draw(
+    variant: str = choice("Network", VARIANT_LABELS, "paper", "which table of layers"),
+    layer: str = slider("Layer", LAYERS, "conv2", "the layer that is described"),
+) -> Drawing:
     table = architecture.variant(variant)
     counts = architecture.count(table)
     described, shares = facts(table, layer), _shares(counts)

@@ -156,7 +156,7 @@ for layer in paper.LAYERS:
 # you see one setting.)
 
 # %%
-architecture_explorer("paper", "conv2")
+architecture_explorer()
 
 # %% [markdown]
 # **How to read it.** Two rows are two columns. A layer with straight lines reads its own column, a layer with crossing

@@ -6,11 +6,9 @@ import time
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 
 from alexnet_edu.data.images import Images
-from alexnet_edu.lessons import lrn
 from alexnet_edu.lessons.lrn import (
     SHOWN,
     Constants,
@@ -20,7 +18,6 @@ from alexnet_edu.lessons.lrn import (
     moved_bytes,
     seconds_in_turn,
     shrinking,
-    window_rms,
 )
 from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
 from alexnet_edu.model.layers import (
@@ -28,7 +25,7 @@ from alexnet_edu.model.layers import (
     MapResponseNorm,
     local_response_norm,
 )
-from alexnet_edu.studies.probe import LayerProbe, Settings
+from alexnet_edu.studies.probe import LayerProbe
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +70,6 @@ def test_the_factor_is_that_of_equal_neighbours(reading: str) -> None:
     assert torch.isclose(middle, constants.factor(a[0, 3, 3, 3]))
 
 
-def test_window_rms_is_what_the_base_holds() -> None:
-    a = activities(2, 8, 3, 3)
-    base = 2 + 1e-4 * 5 * window_rms(a) ** 2
-    assert torch.allclose(a / base**0.75, local_response_norm(a))
-
-
 def test_responses_are_those_of_the_networks_first_layer(images: Images, responses: Responses) -> None:
     net = FourLayerNet(
         CifarNetConfig(image_size=16, classes=3), torch.Generator().manual_seed(1_000_003)
@@ -93,14 +84,6 @@ def test_responses_are_those_of_the_networks_first_layer(images: Images, respons
     assert (responses.activities("raw") != responses.activities("raw", 0)).any()
     with pytest.raises(ValueError, match="unknown input scale 'grey'"):
         responses.before_relu("grey", 0)
-
-
-def test_looking_at_responses_does_not_disturb_the_views(images: Images) -> None:
-    settings = Settings("relu", 0.002, "gaussian-0.01", "raw")
-    plain, mixed = LayerProbe(images), LayerProbe(images)
-    mixed.first_responses(settings, 3)
-    mixed.first_responses(settings, 0)
-    assert mixed.view(settings, 10).loss == plain.view(settings, 10).loss
 
 
 def test_shrinking_in_a_network() -> None:
@@ -144,17 +127,6 @@ def test_they_take_turns() -> None:
 
 
 # --- drawings --------------------------------------------------------------------------------
-
-
-def test_marks_lie_on_the_curve() -> None:
-    ax = Figure().subplots()
-    rms = torch.logspace(-1, 3, 100)
-    factors = Constants().factor(rms)
-    lrn.draw_factors(ax, rms, {"paper": factors}, {"raw": (10.0, 100.0)}, on=factors)
-    filled, opened = ax.lines[1:]
-    assert filled.get_xydata()[0].tolist() == pytest.approx([10, 2.05**-0.75], rel=1e-3)
-    assert opened.get_xydata()[0].tolist() == pytest.approx([100, 7**-0.75], rel=1e-2)
-    assert opened.get_markerfacecolor() == "white"
 
 
 # --- the explorer ----------------------------------------------------------------------------

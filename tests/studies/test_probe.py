@@ -52,12 +52,6 @@ def test_it_trains_like_sgd_with_momentum(images: Images) -> None:
         torch.testing.assert_close(mine, theirs)
 
 
-def test_training_lowers_the_loss(images: Images) -> None:
-    probe = LayerProbe(images)
-    settings = Settings("relu", 0.005, "scaled", "standardized")
-    assert probe.view(settings, 30).loss < probe.view(settings, 0).loss - 0.2
-
-
 def test_a_diverged_network_is_measured_as_it_was_before(images: Images) -> None:
     view = LayerProbe(images).view(Settings("relu", 0.1, "scaled", "raw"), 30)
     assert view.diverged
@@ -73,13 +67,6 @@ def test_raw_pixels_saturate_tanh_and_standardized_ones_do_not(images: Images) -
     assert raw.statistics.saturated > 0.3
     assert standardized.statistics.saturated == 0
     assert raw.passed < 0.6 < 0.95 < standardized.passed <= 1
-
-
-def test_relu_lets_through_what_is_on(images: Images) -> None:
-    layer = LayerProbe(images).view(Settings("relu", 0.01, "scaled", "standardized"), 0).layers[1]
-    assert layer.off == pytest.approx(layer.statistics.saturated, abs=1e-6)
-    assert layer.leaving.counts.sum() < layer.arriving.counts.sum()
-    assert (layer.leaving.counts <= layer.arriving.counts).all()  # each gradient is kept or dropped whole
 
 
 @pytest.mark.parametrize(("count", "size", "value"), [(131, (16, 16), "131"), (140, (16, 20), r"\(16, 20\)")])

@@ -172,6 +172,19 @@ def per_seed(frame: Any, x: str, y: str, by: str = "title") -> dict[str, tuple[A
     return {name: (table.columns.to_numpy(), table.to_numpy(float)) for name, table in tables.items()}
 
 
+def learning_curves(ax: Axes, curves: Any, what: str, title: str = "") -> None:
+    """One column of a record's table "curves", the mean over seeds, with their span as a band."""
+    lines(ax, per_seed(curves, "epoch", what))
+    words = WORDS.get(what, what)
+    frame(ax, title, "epochs", words, percent="y", grid="xy", legend="best")
+
+
+def last_errors(ax: Axes, runs: Any, what: str, title: str = "") -> None:
+    """One column of a record's table "runs": a mark for each seed, a bar at the mean."""
+    strip(ax, {name: part[what] for name, part in runs.groupby("title", sort=False)})
+    frame(ax, title, WORDS.get(what, what), percent="x")
+
+
 def lines(
     ax: Axes,
     series: Mapping[str, tuple[ArrayLike, ArrayLike]],

@@ -28,23 +28,13 @@ from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.files import DataError, replacing
 from alexnet_edu.paper import IMAGE_SIDE
 
-CIFAR10_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR10_COUNTS = (50_000, 10_000)
 TEST_SHARE = 1 / 6  # what CIFAR-10 has
 MAX_PACK_BYTES = 16_000_000_000
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("test", "testing", "val", "valid", "validation")  # the first that is there counts
+SPLIT_NAMES = TRAIN_NAMES + TEST_NAMES
 
 Classes = dict[str, list[File]]  # sorted; a class without files has an empty list
 
@@ -77,10 +67,10 @@ def find_layout(files: Files) -> Layout:
     its images directly, and then has no classes. Raises DataError for a test split alone.
     """
     around = _enclosing(files)
-    tops = {part for f in files.files if len(parts := _below(around, f.name)) > 1 for part in parts[:1]}
-    splits = {top.lower(): _split(files, f"{around}{top}/") for top in sorted(tops) if _is_split(top)}
-    train = next((splits[n] for n in TRAIN_NAMES if n in splits and any(splits[n].classes.values())), None)
-    test = next((splits[n] for n in TEST_NAMES if n in splits and any(splits[n].classes.values())), None)
+    tops = sorted({parts[0] for f in files.files if len(parts := _below(around, f.name)) > 1})
+    splits = {t.lower(): _split(files, f"{around}{t}/") for t in tops if t.lower() in SPLIT_NAMES}
+    with_classes = {name: split for name, split in splits.items() if any(split.classes.values())}
+    train, test = _first(with_classes, TRAIN_NAMES), _first(with_classes, TEST_NAMES)
     if train is None and test is not None:
         raise DataError(
             f"{files.label} holds {test.name} but no train/: there is nothing to train on. Add "
@@ -88,18 +78,14 @@ def find_layout(files: Files) -> Layout:
         )
     if train is None:
         return Layout(_split(files, around), None, {})
-    test = test or next((splits[n] for n in TEST_NAMES if n in splits), None)
+    test = test or _first(splits, TEST_NAMES)
     used = {split.name for split in (train, test) if split is not None}
-    rest = [top for top in sorted(tops) if f"{around}{top}/" not in used]
-    return Layout(train, test, {top: len(_inside(files, f"{around}{top}/")) for top in rest})
+    others = sorted({f"{around}{top}/" for top in tops} - used)
+    return Layout(train, test, {name: sum(f.name.startswith(name) for f in files.files) for name in others})
 
 
-def _is_split(top: str) -> bool:
-    return top.lower() in TRAIN_NAMES + TEST_NAMES
-
-
-def _inside(files: Files, folder: str) -> list[File]:
-    return [file for file in files.files if file.name.startswith(folder)]
+def _first(splits: dict[str, Split], names: Sequence[str]) -> Split | None:
+    return next((splits[name] for name in names if name in splits), None)
 
 
 def _below(folder: str, name: str) -> list[str]:
@@ -114,7 +100,7 @@ def _enclosing(files: Files) -> str:
         parts = [_below(around, file.name) for file in files.files]
         tops = {p[0] for p in parts if len(p) > 1}
         top = next(iter(tops)) if len(tops) == 1 else ""
-        if not top or _is_split(top) or any(len(p) == 2 for p in parts):
+        if not top or top.lower() in SPLIT_NAMES or any(len(p) == 2 for p in parts):
             return around
         around += f"{top}/"
 
@@ -234,29 +220,23 @@ def import_images(path: Path, *, size: int | None = 32, seed: int = 0, progress:
 def _splits(files: Files, notes: list[str]) -> tuple[Classes, Classes | None]:
     """The classes to train on and those to test on; what is not read goes into the notes."""
     layout = find_layout(files)
-    splits = [layout.train] + ([layout.test] if layout.test and any(layout.test.classes.values()) else [])
-    if not any(layout.train.classes.values()):
-        inside = f"{len(layout.train.loose):,} files directly in it" if layout.train.loose else "no files"
+    train, test = layout.train, layout.test
+    if not any(train.classes.values()):
         text = (
-            f"There are no class folders with images in {files.label}: it holds {inside} and "
-            f"{len(layout.train.classes):,} empty folders. Expected is one folder per class: train/<class>/… "
-            "and test/<class>/…, or just <class>/…"
+            f"There are no class folders with images in {files.label}: it holds {len(train.loose):,} files "
+            f"directly in it and {len(train.classes):,} empty folders. Expected is one folder per class: "
+            "train/<class>/… and test/<class>/…, or just <class>/…"
         )
         raise DataError(_listing(f"{text} Left out:", files.problems) if files.problems else text)
-    for split in splits:
-        if split.loose:
-            names = some([file.name for file in split.loose])
-            notes.append(f"Files outside the class folders are not read: {names}.")
-    unused = dict(layout.unused)
-    if layout.test and layout.test not in splits:
-        unused[layout.test.name.rstrip("/")] = len(layout.test.loose)
-    for top, count in unused.items():
-        used = " and ".join(split.name for split in splits)
-        notes.append(f"{files.label}: {top}/ ({count:,} files) is not read, only {used}.")
-    if len(splits) == 1:
-        return layout.train.classes, None
-    check_same_classes(files.label, splits[0].classes, splits[1].classes)
-    return splits[0].classes, splits[1].classes
+    loose = [file.name for split in (train, test) if split is not None for file in split.loose]
+    if loose:
+        notes.append(f"Files outside the class folders are not read: {some(loose)}.")
+    for folder, count in layout.unused.items():
+        notes.append(f"{files.label}: {folder} ({count:,} files) is not read.")
+    if test is None or not any(test.classes.values()):
+        return train.classes, None
+    check_same_classes(files.label, train.classes, test.classes)
+    return train.classes, test.classes
 
 
 class _Reader:

@@ -9,18 +9,9 @@ As in photographs, most of the variance is brightness that says nothing about th
 Everything is drawn and computed in integers (the few tables come from correctly rounded
 or rounded-off functions), so the same arguments give the same bytes on every machine.
 
-What was measured, 10,000 training and 2,000 test images, seed 0, one thread of a CPU with
-bfloat16, momentum 0.9, nothing regularized, seeds of the network in brackets:
-- A linear classifier on standardized pixels, batch 128, 30 epochs: test error 89% at rates
-  0.001 and 0.0001 (chance is 90%), training error 58% and 78% (it learns images by heart).
-- `cifar_net.FourLayerNet` under the condition "2012" (raw pixels minus the mean image,
-  N(0, 0.01)), batch 128, epochs to 25% training error: ReLU at 0.001 3.4–4.3 (1–4), at
-  0.0005 5.4 (1), at 0.002 5.7 and 7.9 (1, 2); tanh at 0.01 7.0–9.8 (1–4), at 0.005 9.3
-  and 7.5 (1, 2), at 0.02 9.3 (1). So tanh takes about twice as long. The test error there
-  is 14–28%: what the network learns carries over.
-- 2,000 images, batch 16: ReLU 5 to 7 epochs at 0.0005 (1–3); tanh 18 at 0.002 (3), not
-  reached after 20 with two other seeds, nor at 0.001 or 0.005 (1). After 6 epochs:
-  20–31% against 59–60%.
+Measured on 10,000 images: a linear classifier errs on 89% of the test images (chance is 90%);
+the network of Figure 1 reaches 25% training error in about 4 epochs with ReLU and 8 with tanh,
+each at its best rate, and then errs on 14–28% of the test images.
 """
 
 from __future__ import annotations

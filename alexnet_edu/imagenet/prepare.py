@@ -134,8 +134,14 @@ def _opened(target: Path, source: Source, quality: int, shard_images: int) -> It
     }
     with locked(target):
         others = sorted(p.name for p in target.iterdir() if p.name != LOCK and PARTIAL not in p.name)
-        if (target / SETTINGS).exists():
-            _check_settings(target, settings)
+        there = read_json(target / SETTINGS) if (target / SETTINGS).exists() else None
+        if there is not None:
+            differ = [f"{k} {there.get(k)!r} and not {v!r}" for k, v in settings.items() if there.get(k) != v]
+            if differ:
+                raise DataError(
+                    f"{target} holds another preparation: {', '.join(differ)} (fingerprint: of the source's "
+                    "files). Choose another folder, or delete this one to prepare anew."
+                )
         elif others:
             raise DataError(
                 f"{target} holds other things ({some(others)}) and no preparation. Choose an empty or a new "
@@ -145,16 +151,6 @@ def _opened(target: Path, source: Source, quality: int, shard_images: int) -> It
             write_json(target / SETTINGS, settings)
         remove_partials(target)
         yield
-
-
-def _check_settings(target: Path, settings: dict[str, Any]) -> None:
-    there = read_json(target / SETTINGS)
-    differ = [f"{k} {there.get(k)!r} and not {v!r}" for k, v in settings.items() if there.get(k) != v]
-    if differ:
-        raise DataError(
-            f"{target} holds another preparation: {', '.join(differ)} (fingerprint: of the source's files). "
-            "Choose another folder, or delete this one to prepare anew."
-        )
 
 
 def _jobs(source: Source, target: Path, quality: int, shard_images: int) -> list[Job]:
@@ -213,14 +209,19 @@ def _make_all(jobs: Sequence[Job], workers: int, bar: tqdm[Any]) -> list[Shard]:
     Raises the error of a job, and DataError where a process is killed; no process is left behind.
     """
     if workers == 1 or len(jobs) <= 1:
-        return [_counted(make_shard(job), job, bar) for job in jobs]
+        shards = []
+        for job in jobs:
+            shards.append(make_shard(job))
+            bar.update(len(job.entries))
+        return shards
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_begin_worker)
     try:
         running = {pool.submit(make_shard, job): job for job in jobs}
         for done in as_completed(running):
-            _counted(done.result(), running[done], bar)
+            done.result()  # raises what went wrong
+            bar.update(len(running[done].entries))
         return [done.result() for done in running]
     except BrokenProcessPool as error:
         raise DataError(
@@ -232,11 +233,6 @@ def _make_all(jobs: Sequence[Job], workers: int, bar: tqdm[Any]) -> list[Shard]:
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()  # after an error they would first finish their shards
             process.join()
-
-
-def _counted(shard: Shard, job: Job, bar: tqdm[Any]) -> Shard:
-    bar.update(len(job.entries))
-    return shard
 
 
 def _begin_worker() -> None:

@@ -150,7 +150,7 @@ def test_what_is_not_read_is_named(build: Builder) -> None:
 def test_a_test_folder_without_classes_is_named(tmp_path: Path) -> None:
     report = run(folder(tmp_path, good("train", each=6) | {"test/1.jpg": jpeg()}))
     assert (len(report.images.train), len(report.images.test)) == (10, 2)
-    assert "test/ (1 files) is not read" in report.text()
+    assert "not read: test/1.jpg" in report.text()
 
 
 def test_the_source_names_cifar10_only_where_it_is_whole(
@@ -166,7 +166,7 @@ def test_the_source_names_cifar10_only_where_it_is_whole(
 # --- bad input as a whole ----------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
-    "nothing": ({}, "holds no files and 0 empty folders"),
+    "nothing": ({}, "0 files directly in it and 0 empty folders"),
     "no class folders": ({"1.jpg": jpeg(), "2.jpg": jpeg()}, "2 files directly in it"),
     "empty class folders": ({"cat/": b"", "dog/": b""}, "2 empty folders"),
     "one class": (good(classes=("cat",)), "one class only ('cat')"),

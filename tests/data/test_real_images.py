@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -18,17 +17,9 @@ pytestmark = pytest.mark.real_images
 CIFAR10_FINGERPRINTS = ("1b85ea14a6ec6155", "56408e16fefefc2d")  # what recorded runs were made on
 
 
-def real(name: str) -> Path:
-    folder = os.environ.get("ALEXNET_EDU_REAL_IMAGES", "")
-    path = Path(folder) / name
-    if not folder or not path.exists():
-        pytest.skip(f"ALEXNET_EDU_REAL_IMAGES does not name a folder with {name}")
-    return path
-
-
-def test_cifar10_from_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar10_from_a_zip(tmp_path: Path, real_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALEXNET_EDU_DATA", str(tmp_path))
-    text = run_import(real("cifar10-images.zip"), progress=False)
+    text = run_import(real_images / "cifar10-images.zip", progress=False)
     assert text.startswith("60,000 images in 10 classes, 32 × 32 pixels: 50,000 to train, 10,000 to test")
     assert "Left out" not in text
     assert "Converted" not in text
@@ -41,11 +32,11 @@ def test_cifar10_from_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         62.5 < Runs(images, None).prepare(inputs="population").std < 63.5
     )  # the notebooks derive with 63 grey levels
     assert status().has_cifar10
-    assert "These images are packed already" in run_import(real("cifar10-images.zip"), progress=False)
+    assert "These images are packed already" in run_import(real_images / "cifar10-images.zip", progress=False)
 
 
-def test_a_folder_gives_what_its_zip_gives(tmp_path: Path) -> None:
-    path = real("tiny-imagenet-20.zip")
+def test_a_folder_gives_what_its_zip_gives(tmp_path: Path, real_images: Path) -> None:
+    path = real_images / "tiny-imagenet-20.zip"
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "tiny")
     a, b = import_images(path, progress=False), import_images(tmp_path / "tiny", progress=False)
@@ -55,10 +46,3 @@ def test_a_folder_gives_what_its_zip_gives(tmp_path: Path) -> None:
     assert a.changes["greyscale"] > 0
     kept = import_images(path, size=None, progress=False).images
     assert tuple(kept.train.pixels.shape) == (4000, 3, 64, 64)
-
-
-def test_photographs_of_mixed_sizes(tmp_path: Path) -> None:
-    report = import_images(real("imagenet-samples.zip"), size=64, progress=False)
-    assert (report.kept, report.skipped) == (250, 0)
-    assert tuple(report.images.train.pixels.shape) == (250, 3, 64, 64)
-    assert "Classes without a usable test image" in report.text()

@@ -100,9 +100,9 @@ def check_same(saved: Checkpoint, recipe: Recipe, prepared: PreparedSet) -> None
 
 
 def starting_weights(path: Path, table: Architecture, seed: int) -> tuple[dict[str, Tensor], str, str]:
-    """Weights to begin fine-tuning with (§6), a fingerprint of them, and a sentence on what was taken.
+    """Weights to begin fine-tuning with (§6), a fingerprint of them, and a sentence that says which are new.
 
-    A layer whose weights fit is taken over. The classifier is drawn anew where the classes differ, and
+    Layers whose weights fit keep them. The classifier is drawn anew where the classes differ, and
     so is a sixth convolution that the other network did not have.
 
     path: a checkpoint of `alexnet-edu train`. seed: of what is drawn anew.

@@ -105,9 +105,9 @@ class _Several(Single):
         self.main = dist.get_rank() == 0
 
     def any(self, flag: bool) -> bool:
-        told = torch.tensor(int(flag))
-        dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._gloo)
-        return bool(told)
+        largest = torch.tensor(int(flag))
+        dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=self._gloo)
+        return bool(largest)
 
     def collect(self, value: Any) -> list[Any]:
         values: list[Any] = [None] * self.processes

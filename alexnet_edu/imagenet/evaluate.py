@@ -87,7 +87,7 @@ def sums_over(
     feed: Feed,
     predict: Callable[[Tensor], Tensor],
     *,
-    each_batch: Callable[[Batch, Tensor], bool] = lambda batch, found: False,
+    each_batch: Callable[[Batch, Tensor], bool] = lambda batch, probabilities: False,
 ) -> Tensor | None:
     """(4,): `sums_of` all images of a feed, added up; None where `each_batch` said to stop.
 

@@ -164,24 +164,15 @@ def optimizer_of(model: nn.Module, recipe: Recipe) -> PaperSGD:
         recipe.weight_decay,
         bias_rate=recipe.bias_rate,
         decay_biases=recipe.decay_biases,
-        separate=[_conv1(model)],
+        separate=[CONV1],
     )
     for group in groups:
         group["biases"] = all(p.dim() == 1 for p in group["params"])
     return PaperSGD(groups, lr=recipe.rate, momentum=recipe.momentum)
 
 
-def _conv1(model: nn.Module) -> str:
-    """The beginning of conv1's parameters' names, also where the network is wrapped."""
-    for name, _ in model.named_parameters():
-        before, found, _ = name.partition(CONV1)
-        if found:
-            return before + CONV1
-    raise ValueError("the network has no layer conv1")
-
-
 def set_rates(optimizer: PaperSGD, rates: Rates) -> None:
     """Writes the rates into the optimizer's groups. A frozen conv1 keeps its biases, too."""
     for group in optimizer.param_groups:
-        own = rates.conv1 if group["apart"] else rates.weights
-        group["lr"] = (rates.biases if own > 0 else 0.0) if group["biases"] else own
+        rate = rates.conv1 if group["apart"] else rates.weights
+        group["lr"] = (rates.biases if rate > 0 else 0.0) if group["biases"] else rate

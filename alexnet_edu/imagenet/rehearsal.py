@@ -199,6 +199,6 @@ def _judging(training: Training) -> float:
 
 
 def _finish(device: torch.device) -> None:
-    """Waits until the device has done all that it was told."""
+    """Waits until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

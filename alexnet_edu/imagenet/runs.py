@@ -4,7 +4,7 @@ Closing the notebook, or its kernel, does not end it. All that is known about a 
 folder, so anything that knows the folder can find it again:
 
     process.json     which process trains here, and the command that started it
-    metrics.jsonl    what it said so far (`log`)
+    metrics.jsonl    its log so far (`log`)
     output.log       what it printed
     stop             is there once someone asked it to stop
     .lock            held while it trains
@@ -12,8 +12,8 @@ folder, so anything that knows the folder can find it again:
 A stop is asked for by a file and not by a signal: a training saves before it ends, however long
 that takes, on every system, and torchrun kills what has not ended 30 seconds after its signal.
 
-Whether a run lives, this machine's own list of processes says. Of another machine only the age of
-process.json is known, which a training touches every 20 seconds.
+On this machine, psutil says whether a run is alive. On another machine that shares the folder, only the
+age of process.json is known, which a training touches every 20 seconds.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Process:
         return f"process {self.pid}" + (f" on {self.host}" if self.elsewhere else "")
 
     def lives(self, folder: Path) -> bool:
-        """Whether it still runs; on another machine, whether it was heard of lately."""
+        """Whether it is alive; on another machine, whether it gave a sign of life lately."""
         if self.elsewhere:
             return time.time() - (folder / PROCESS).stat().st_mtime < SILENT_S
         born = _born(self.pid)

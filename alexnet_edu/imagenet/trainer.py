@@ -77,12 +77,12 @@ def train(
             say = lambda line: None  # noqa: E731
         elif not running.rehearse_only:
             asked = stack.enter_context(announced(folder, arguments, running.force))
-            told = should_stop
-            should_stop = lambda: told() or asked()  # noqa: E731
+            signalled = should_stop
+            should_stop = lambda: signalled() or asked()  # noqa: E731
         if start_from is not None:
-            start, mark, taken = checkpoints.starting_weights(start_from, table, recipe.seed)
-            recipe = replace(recipe, start=mark)
-            say(taken)
+            start, fingerprint, sentence = checkpoints.starting_weights(start_from, table, recipe.seed)
+            recipe = replace(recipe, start=fingerprint)
+            say(sentence)
 
         def training(running: Running, folder: Path) -> Training:
             dtype = torch.float64 if running.precision == "float64" else torch.float32
@@ -99,7 +99,7 @@ def train(
             if main:
                 append(folder / METRICS, "rehearsal", **vars(measured))
             if running.rehearse_only:
-                return "rehearsed"  # told to stop or not: the other processes may not know it yet
+                return "rehearsed"  # even if asked to stop: the other processes may not know it yet
         return training(running, folder).run()
 
 
@@ -159,7 +159,7 @@ class Training:
         self.optimizer = optimizer_of(group.network, recipe)
         self.step, self.seconds = 0, 0.0
         self.evaluations: list[Evaluation] = []
-        self._unread: set[str] = set()  # by this process, and not told to the others yet
+        self._unread: set[str] = set()  # images, of which the other processes do not know yet
         self.log = Log(folder, group.main, say, self.running.tensorboard)
         self._resume()
         if self.running.compile is not None:
@@ -210,7 +210,7 @@ class Training:
         self._end_if_not(saved)
         done = self.step >= self.steps and not self._evaluation_due()
         if done:
-            self._judge_at_last()
+            self._evaluate_at_last()
         status = "finished" if done else "stopped"
         self.log.write("stop", step=self.step, status=status)
         self.log.close()
@@ -231,30 +231,30 @@ class Training:
             )
 
     def _evaluation_due(self) -> bool:
-        """Whether the weights of this step are to be judged and have not been."""
+        """Whether an evaluation of these weights is due and has not been made."""
         if self.step == 0 or (self.evaluations and self.evaluations[-1].step == self.step):
             return False
         due = next_evaluation(self.step - 1, self.feed.steps_per_epoch, self.recipe.evaluations)
         return self.step in (due, self.steps)
 
     def _train_to(self, target: int) -> bool:
-        """Steps up to `target`; True if it was told to stop before."""
-        sums, told = self._fresh(), False
+        """Steps up to `target`; True if it was asked to stop before."""
+        sums, stop = self._fresh(), False
         with closing(self.feed.batches(self.step, target)) as batches:
-            while self.step < target and not told:
+            while self.step < target and not stop:
                 before = time.perf_counter()
                 batch = next(batches)
                 sums.waited += time.perf_counter() - before
                 self._update(batch, sums)
-                told = self.group.any(self._should_stop())
-                to_save = self.step % self.running.save_every == 0 and self.step < target and not told
-                to_report = self.step % self.running.log_every == 0 or self.step == target or told
+                stop = self.group.any(self._should_stop())
+                to_save = self.step % self.running.save_every == 0 and self.step < target and not stop
+                to_report = self.step % self.running.log_every == 0 or self.step == target or stop
                 if to_report or to_save:  # never save what has not been looked at
                     self._report(sums, batch)
                     if to_save:
                         self._save()
                     sums = self._fresh()
-        return told
+        return stop
 
     def one_step(self, batch: Batch) -> None:
         """One update of the weights that is not reported: for rehearsals and benchmarks."""
@@ -318,7 +318,7 @@ class Training:
     # --- evaluating -------------------------------------------------------------------------
 
     def _evaluate_now(self) -> bool:
-        """Judges the weights and keeps the errors; False if it was told to stop meanwhile."""
+        """Measures the errors and keeps them; False if it was asked to stop meanwhile."""
         errors = self.evaluate()
         if errors is None:
             return False
@@ -327,7 +327,7 @@ class Training:
         self.log.speak(f"epoch {errors.epoch:.2f}: {_in_words(errors)}, loss {errors.loss:.3f}")
         return True
 
-    def _judge_at_last(self) -> None:
+    def _evaluate_at_last(self) -> None:
         """By ten patches, too, as Tables 1 and 2 count."""
         errors = self.evaluate(patches=10)
         if errors is not None:
@@ -337,15 +337,17 @@ class Training:
     def evaluate(self, patches: int = 1) -> Evaluation | None:
         """The errors on the validation images, by the middle patch or by ten (§4.1).
 
-        None if it was told to stop before the end.
+        None if it was asked to stop before the end.
         """
         self.group.network.eval()
 
-        def told(batch: Batch, _: Tensor) -> bool:
+        def asked_to_stop(batch: Batch, _: Tensor) -> bool:
             self._unread.update(batch.unreadable)
             return self.group.any(self._should_stop())
 
-        sums = sums_over(self.validation, lambda pixels: self.probabilities(pixels, patches), each_batch=told)
+        sums = sums_over(
+            self.validation, lambda pixels: self.probabilities(pixels, patches), each_batch=asked_to_stop
+        )
         if sums is None:
             return None
         self._name_unreadable()
@@ -370,7 +372,7 @@ class Training:
         }
 
     def _save(self) -> bool:
-        """A checkpoint of now, and the best one. A full disk is said and does not end the run: False."""
+        """A checkpoint of now, and the best one; False where the disk is full, which does not end the run."""
         tensors = tensors_of(self.group.network, self.optimizer, self.group.gather)
         written = self._write(tensors) if self.group.main else True
         return not self.group.any(not written)
@@ -424,8 +426,8 @@ class Training:
 
     def _name_unreadable(self) -> None:
         """What any process could not read; all must call it."""
-        told = {sentence for each in self.group.collect(sorted(self._unread)) for sentence in each}
-        self.log.name_unreadable(told, self.step)
+        sentences = {sentence for each in self.group.collect(sorted(self._unread)) for sentence in each}
+        self.log.name_unreadable(sentences, self.step)
         self._unread.clear()
 
 

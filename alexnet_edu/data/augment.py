@@ -1,10 +1,11 @@
 """More images out of the same ones (§4.1): a batch of images in, a batch out.
 
-Every function draws each image's fate on its own, from a generator that the caller passes, and
-works where the images are. On a processor large crops are copied one by one, which is many times
-quicker there than one indexed gather; small ones, of which a single call takes longer than
-the copy, and all on an accelerator are gathered in one go. The draws are made on the generator's device: a
-generator on the CPU gives the same crops everywhere.
+Crops and reflections, the ten patches of a test, colour PCA; then what the paper did not use, several
+steps as one, and what a network finally reads. Every image gets a draw to itself, from a generator that
+the caller passes: a generator on the CPU draws the same crops for images on any device.
+
+On a CPU, large crops are copied one by one, which is many times faster there than one indexed gather.
+Small crops, and all crops on an accelerator, are gathered in one step.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 from alexnet_edu.data.images import Images
 
 PATCHES = ("top left", "top right", "centre", "bottom left", "bottom right")
-SMALL = 4_096  # values of a crop; up to so many, gathering is quicker than a loop on a processor
+SMALL = 4_096  # values of a crop; up to here, gathering is faster than a loop on a CPU
 TEN_PATCHES = (*PATCHES, *(f"{name}, mirrored" for name in PATCHES))
 
 
@@ -50,19 +51,19 @@ class Crops(NamedTuple):
 def draw_crops(
     count: int, border: tuple[int, int], generator: torch.Generator, *, shared: int = 1, flip: bool = True
 ) -> Crops:
-    """Places for `count` crops, drawn alike; on the generator's device.
+    """Places for `count` crops, all equally likely; on the generator's device.
 
     border: (down, right), by how many pixels the images are higher and wider than the crops.
     shared, flip: as in `random_crop_and_flip`.
     """
     if shared < 1:
         raise ValueError(f"at least one image shares a draw, got shared={shared!r}")
-    draws, device = (math.ceil(count / shared),), generator.device
-    tops = torch.randint(border[0] + 1, draws, generator=generator, device=device)
-    lefts = torch.randint(border[1] + 1, draws, generator=generator, device=device)
-    mirrored = torch.randint(2, draws, generator=generator, device=device) * flip
-    found = (tops, lefts, mirrored)
-    return Crops(*(t.repeat_interleave(shared)[:count] if shared > 1 else t for t in found))
+    shape, device = (math.ceil(count / shared),), generator.device
+    tops = torch.randint(border[0] + 1, shape, generator=generator, device=device)
+    lefts = torch.randint(border[1] + 1, shape, generator=generator, device=device)
+    mirrored = torch.randint(2, shape, generator=generator, device=device) * flip
+    draws = (tops, lefts, mirrored)
+    return Crops(*(t.repeat_interleave(shared)[:count] if shared > 1 else t for t in draws))
 
 
 def crop_and_flip(images: Tensor, size: int, crops: Crops) -> Tensor:
@@ -74,9 +75,9 @@ def crop_and_flip(images: Tensor, size: int, crops: Crops) -> Tensor:
     _check(images, size)
     if len(crops.tops) != len(images):
         raise ValueError(f"there are {len(images)} images, but {len(crops.tops)} places to crop them")
-    fates = [t.to(images.device) for t in crops]
+    draws = [t.to(images.device) for t in crops]
     together = images.device.type != "cpu" or images.shape[1] * size**2 <= SMALL
-    return (_gather if together else _copy)(images, size, *fates)
+    return (_gather if together else _copy)(images, size, *draws)
 
 
 def random_crop_and_flip(
@@ -143,7 +144,7 @@ def _check(images: Tensor, size: int) -> None:
 # --- colour -------------------------------------------------------------------------------
 
 STRENGTHS = ("stdevs", "eigenvalues", "eigenvalues of 0–1")
-CACHED = 2**18  # values of 4 bytes that stay in a processor's own cache, so that they are written once
+CACHED = 2**18  # values of 4 bytes that fit into a CPU's cache
 
 
 @dataclass(frozen=True)
@@ -285,14 +286,13 @@ def random_affine(
     tall = images.shape[2] / images.shape[3]  # the grid's unit is half a side, which may differ
     theta = torch.stack([cos, -sin * tall, zero, sin / tall, cos, zero], dim=1).view(count, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    return moved
+    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
 def random_vertical_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, C, H, W) -> the same type: every image stands on its head with probability 1/2."""
-    upset = torch.randint(2, (len(images),), generator=generator, device=generator.device) == 1
-    return torch.where(upset.to(images.device)[:, None, None, None], images.flip(2), images)
+    """(N, C, H, W) -> the same type: every image is turned upside down with probability 1/2."""
+    flipped = torch.randint(2, (len(images),), generator=generator, device=generator.device) == 1
+    return torch.where(flipped.to(images.device)[:, None, None, None], images.flip(2), images)
 
 
 def add_noise(images: Tensor, generator: torch.Generator, *, std: float) -> Tensor:
@@ -314,7 +314,7 @@ NOISE = 10.0  # grey levels
 def composed(
     steps: Sequence[str], size: int, colors: ColorPCA | None = None
 ) -> Callable[[Tensor, torch.Generator], Tensor]:
-    """A function that does these steps, always in the order of `STEPS`, and gives size × size pixels.
+    """A function that does these steps, always in the order of `STEPS`, down to size × size pixels.
 
     What moves pixels comes first, on the whole image; then the crop, the middle one unless
     "crop" is a step; then what changes values. colors: for "colour", with std 0.1 and standard
@@ -322,7 +322,7 @@ def composed(
     """
     if unknown := [step for step in steps if step not in STEPS]:
         raise ValueError(f"unknown augmentation {unknown[0]!r}; there are {', '.join(STEPS)}")
-    steps = tuple(steps)  # whatever becomes of the caller's list
+    steps = tuple(steps)  # the caller's list may change
     if "colour" in steps and colors is None:
         raise ValueError("the step 'colour' needs the principal directions: ColorPCA.fit(images)")
 

@@ -236,7 +236,7 @@ def _make_all(jobs: Sequence[Job], workers: int, bar: tqdm[Any]) -> list[Shard]:
 
 
 def _begin_worker() -> None:
-    """One thread, no Ctrl-C of its own (the parent ends it), and no life after the parent's."""
+    """One thread; Ctrl-C is left to the parent; it ends when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

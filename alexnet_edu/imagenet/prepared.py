@@ -82,7 +82,7 @@ class Split:
         except JPEG_ERRORS as error:  # a wrong size, too
             raise DataError(
                 f"image {place} of {shard.path} ({shard.name_of(place)}) is damaged: {error}. "
-                "`alexnet-edu data imagenet --verify --to FOLDER` looks for more."
+                "`alexnet-edu data imagenet --verify --to FOLDER` checks all files."
             ) from error
 
     def decode(self, index: int) -> Tensor:

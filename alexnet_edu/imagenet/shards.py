@@ -40,8 +40,7 @@ class Job:
 
     def key(self) -> str:
         """A digest of what the shard is made from: files, labels, and how they are stored."""
-        stored = f"Recipe(codec='jpeg', quality={self.quality}) {self.split == 'train'}"
-        digest = hashlib.sha256(f"{stored}\n".encode())
+        digest = hashlib.sha256(f"{self.split} {self.quality}\n".encode())
         for name, label, file in self.entries:
             digest.update(f"{name}\0{label} {file.size}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 Either the official tars, read in place, or class folders that someone has unpacked. Both give the same
 list in the same order, so both give the same prepared files. Where all validation images lie in one
-folder or tar, their classes stand in the development kit, in the table that Kaggle gives along, or in a
+folder or tar, their classes stand in the development kit, in Kaggle's table, or in a
 text file of `name class` lines. Listing opens no image.
 """
 
@@ -178,7 +178,7 @@ def _unusual_counts(wnids: Sequence[str], splits: dict[str, list[Entry]]) -> lis
     ]
 
 
-# --- validation images in one heap ----------------------------------------------------------
+# --- validation images in one folder ----------------------------------------------------------
 
 
 def _by_truth(source: Source, split: Split, path: Path | None, wnids: Sequence[str]) -> Classes:

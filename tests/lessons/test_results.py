@@ -43,12 +43,6 @@ def test_pairs_are_joined_and_means_named(ax: Axes) -> None:
     assert texts(ax) == ["15.0%", "20.0%"]
 
 
-def test_choices_stand_beside_their_baseline(ax: Axes) -> None:
-    lesson.draw_choices(ax, [[0.2, 0.4], [0.1]], [0.5, 0.3])
-    assert [list(line.get_ydata()) for line in ax.lines if line.get_marker() == "D"] == [[0.5, 0.3]]
-    assert texts(ax) == ["30.0%", "10.0%"]
-
-
 @pytest.mark.parametrize("chosen", [None, "second"])
 def test_published_rows_are_bars_of_two_kinds(ax: Axes, chosen: str | None) -> None:
     lesson.draw_published(ax, {"first": (40.0, 18.0), "second": (38.0, 16.0)}, chosen)
@@ -99,12 +93,6 @@ def test_other_choices_have_no_row_in_the_paper(explorer: PictureWidget, record:
     alt = put(explorer, plain=0, starred=0)
     assert "on the problems no network is chosen" in alt
     assert "on all ten classes nothing is averaged" in alt
-
-
-@pytest.mark.parametrize("start", [{"plain": 6}, {"view": "nine"}])
-def test_where_it_starts_is_checked(record: Record, start: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=str(*start.values())):
-        lesson.results_explorer(record, **start)
 
 
 def test_the_stand_in_is_named() -> None:

@@ -208,8 +208,8 @@ def fit(
     DataError where the checkpoint is damaged, of another run, or cannot be written.
     """
     keep_freed_memory()
-    trainer = _Trainer(model, pixels, labels, config, prepare, torch.device(device), augment, measure)
-    trainer.choose(evaluate_on)
+    here = torch.device(device)
+    trainer = _Trainer(model, pixels, labels, config, here, prepare, augment, measure, evaluate_on)
     if checkpoint is not None and checkpoint.exists():
         trainer.resume(checkpoint)
     run = trainer.run
@@ -268,10 +268,11 @@ class _Trainer:
         pixels: Tensor,
         labels: Tensor,
         config: TrainConfig,
-        prepare: Prepare,
         device: torch.device,
+        prepare: Prepare,
         augment: Augment | None,
         measure: Measure | None,
+        evaluate_on: Tensor | None,
     ) -> None:
         if len(pixels) == 0:
             raise ValueError("there are no images to train on")
@@ -283,18 +284,15 @@ class _Trainer:
         # Stored as (N, H, W, 3): a batch of it, seen as (B, 3, H, W), is channels-last for free.
         self.images = pixels.to(device).permute(0, 2, 3, 1).contiguous()
         self.labels = labels.to(device)
+        chosen = torch.arange(len(labels)) if evaluate_on is None else evaluate_on
+        self.eval_pixels = self.images[chosen.to(device)].permute(0, 3, 1, 2)
+        self.eval_labels = self.labels[chosen.to(device)]
         self.optimizer = _optimizer(model, config)
         self.random_layers = [m for m in model.modules() if isinstance(m, Reseeded)]
         self.steps_per_epoch = math.ceil(len(pixels) / config.batch_size)
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.run = Run()
         self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
-
-    def choose(self, evaluate_on: Tensor | None) -> None:
-        """Takes the images on which the error is measured."""
-        chosen = torch.arange(len(self.labels)) if evaluate_on is None else evaluate_on
-        self.eval_pixels = self.images[chosen.to(self.device)].permute(0, 3, 1, 2)
-        self.eval_labels = self.labels[chosen.to(self.device)]
 
     def batch(self, step: int) -> Tensor:
         """(B,) int64: which images a step uses."""

@@ -33,7 +33,7 @@ from alexnet_edu.data.images import ImageSet
 from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
+from alexnet_edu.lessons.two_gpus import exchange_explorer, memory_explorer
 from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
 from alexnet_edu.model.architecture import count, narrow, talking, variant
 from alexnet_edu.show import ablation_plots

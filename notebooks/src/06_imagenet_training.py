@@ -47,10 +47,7 @@ from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.imagenet.rehearsal import duration
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import imagenet as training_cost
-from alexnet_edu.lessons import training_plots
-from alexnet_edu.lessons.cost_widgets import cost_explorer
-from alexnet_edu.lessons.run_report import report
-from alexnet_edu.lessons.training_widgets import dashboard
+from alexnet_edu.lessons.imagenet import cost_explorer, dashboard, report
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import variant
 from alexnet_edu.training.loop import autocast, keep_freed_memory
@@ -395,7 +392,7 @@ assert PlateauSchedule(2).falls(errors) == list(LOGGED["145"].drops)
 figure, axes = plt.subplots(1, 2, figsize=(12, 4), sharey=True)
 for ax, rates, title in zip(axes, (by_rule, by_hand), ("the rule of §5", "run 145, as noted"), strict=True):
     series = {name: [getattr(r, name) for r in rates] for name in ("weights", "conv1", "biases")}
-    training_plots.draw_rates(ax, epochs, series, title)
+    training_cost.draw_rates(ax, epochs, series, title)
 plt.tight_layout()
 plt.show()
 frozen = next(e for e, r in zip(epochs, by_hand, strict=True) if r.conv1 == 0)

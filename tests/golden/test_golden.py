@@ -108,14 +108,13 @@ def explorers() -> Found:
     """Those that show arithmetic and recorded values."""
     from alexnet_edu.imagenet.log import METRICS
     from alexnet_edu.lessons.augmentation import crop_explorer
-    from alexnet_edu.lessons.cost_widgets import cost_explorer
     from alexnet_edu.lessons.dropout import dropout_explorer
-    from alexnet_edu.lessons.exchange_widgets import exchange_explorer, memory_explorer
+    from alexnet_edu.lessons.imagenet import cost_explorer, dashboard
     from alexnet_edu.lessons.pooling import pooling_explorer
     from alexnet_edu.lessons.relu import function_explorer
     from alexnet_edu.lessons.results import results_explorer
     from alexnet_edu.lessons.sgd import clinic_explorer, schedule_explorer
-    from alexnet_edu.lessons.training_widgets import dashboard
+    from alexnet_edu.lessons.two_gpus import exchange_explorer, memory_explorer
     from alexnet_edu.show.network import architecture_explorer
     from alexnet_edu.studies import clinic
     from alexnet_edu.studies.cells import as_cells

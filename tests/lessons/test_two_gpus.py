@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
-from alexnet_edu.lessons.exchange_widgets import BATCHES, PAPERS_PLACES, exchange_explorer, memory_explorer
-from alexnet_edu.model.architecture import TALKERS, count, talking
+from alexnet_edu.lessons.two_gpus import BATCHES, exchange_explorer, memory_explorer
+from alexnet_edu.model.architecture import PAPERS_TALK, TALKERS, count, talking
 from alexnet_edu.two_gpus.traffic import sent_per_step, step_time
 
 
 def test_it_starts_at_the_papers_pattern() -> None:
     widget = exchange_explorer()
-    ticked = tuple(name for name in TALKERS if widget.controls[name].value)
-    assert ticked == PAPERS_PLACES
-    assert widget.png
+    assert tuple(name for name in TALKERS if widget.controls[name].value) == PAPERS_TALK
     assert "parameters: 60.97 M, the paper's pattern 60.97 M" in widget.alt
     assert "sent per step: 60.0 MB" in widget.alt
     assert "conv3 11.08 MB, fc6 2.36 MB, fc7 1.05 MB, fc8 1.05 MB" in widget.alt
+    half = exchange_explorer(batch=64)
+    assert "batches of 64 images" in half.alt
+    assert "sent per step: 30.0 MB" in half.alt
 
 
 @pytest.mark.parametrize("talk", [(), ("conv2",), ("conv4", "conv5"), TALKERS])
@@ -34,12 +36,6 @@ def test_any_pattern_is_drawn_with_its_numbers(talk: tuple[str, ...]) -> None:
     assert f"{1e3 * step_time(table).total:.0f} ms" in widget.alt
 
 
-def test_the_batch_scales_what_is_sent() -> None:
-    widget = exchange_explorer(batch=64)
-    assert "batches of 64 images" in widget.alt
-    assert "sent per step: 30.0 MB" in widget.alt
-
-
 def test_memory_at_every_batch_size() -> None:
     widget = memory_explorer()
     assert "GPU 0 of two 1,723 MiB" in widget.alt
@@ -52,13 +48,14 @@ def test_memory_at_every_batch_size() -> None:
     assert all(a < b for a, b in itertools.pairwise(alone))
 
 
-@pytest.mark.parametrize("explorer", [exchange_explorer, memory_explorer])
-def test_a_batch_that_is_not_offered_is_refused(explorer: object) -> None:
-    assert callable(explorer)
-    with pytest.raises(ValueError, match="got 100"):
-        explorer(batch=100)
-
-
-def test_a_place_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="columns cannot talk at 'conv1'"):
-        exchange_explorer(("conv1",))
+@pytest.mark.parametrize(
+    ("start", "quoted"),
+    [
+        (lambda: exchange_explorer(batch=100), "100"),
+        (lambda: memory_explorer(batch=100), "100"),
+        (lambda: exchange_explorer(("conv1",)), "'conv1'"),
+    ],
+)
+def test_a_start_that_is_not_offered_is_quoted(start: Any, quoted: str) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        start()

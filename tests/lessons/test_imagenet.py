@@ -1,4 +1,4 @@
-"""The dashboard: what it shows, when it looks, and what its buttons do."""
+"""Notebook 06: the arithmetic of the full training, its dashboard, and the table of a run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,121 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from alexnet_edu import paper
 from alexnet_edu.imagenet import log as run_log
 from alexnet_edu.imagenet import runs as run_control
 from alexnet_edu.imagenet.runs import RunError
-from alexnet_edu.lessons import training_plots
-from alexnet_edu.lessons.training_widgets import dashboard
+from alexnet_edu.lessons import imagenet
+from alexnet_edu.lessons.imagenet import (
+    DAY,
+    DEVICES,
+    FEEDS,
+    KINDS,
+    OTHER_IMAGES,
+    SHARES,
+    SMALLER,
+    cost_explorer,
+    dashboard,
+    in_words,
+    report,
+)
+from alexnet_edu.model.architecture import count, variant
 from alexnet_edu.show.explorer import LiveWidget
+
+TABLE = variant("paper")
+
+# --- operations and days --------------------------------------------------------------------------
+
+
+def test_operations_layer_by_layer_and_of_the_whole_training() -> None:
+    forwards = backwards = 0
+    for number, size in enumerate(count(TABLE)):
+        forwards += 2 * size.multiply_adds
+        backwards += 2 * size.multiply_adds * (1 if number == 0 else 2)
+    assert imagenet.operations_per_image(TABLE) == forwards + backwards == 4_135_610_496
+    assert imagenet.operations(TABLE) == pytest.approx(0.477e18, rel=1e-3)
+    assert imagenet.operations(TABLE, epochs=1) * 90 == imagenet.operations(TABLE)
+    assert imagenet.steps() == 900_900
+    assert imagenet.steps(2, images=10, batch=4) == 6
+
+
+@pytest.mark.parametrize(
+    ("days", "share"), [(paper.TRAINING_DAYS[0], 0.349), (paper.TRAINING_DAYS[1], 0.291)]
+)
+def test_the_papers_days_say_what_share_of_the_peak_was_reached(days: float, share: float) -> None:
+    wanted, peak = imagenet.operations(TABLE), DEVICES[paper.GPU_NAME].float32
+    reached = imagenet.share_reached(wanted, peak, days * DAY, paper.GPUS)
+    assert reached == pytest.approx(share, abs=5e-4)
+    assert imagenet.seconds(wanted, peak, reached, paper.GPUS) == pytest.approx(days * DAY)
+
+
+def test_devices_have_the_type_that_is_asked_for_or_float32() -> None:
+    assert DEVICES["GTX 580"].peak("bfloat16") == DEVICES["GTX 580"].float32
+    assert DEVICES["A100"].peak("bfloat16") == 312e12
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01])
+def test_impossible_shares_are_quoted(share: float) -> None:
+    with pytest.raises(ValueError, match=str(share)):
+        imagenet.seconds(1.0, 1.0, share)
+
+
+@pytest.mark.parametrize(("days", "words"), [(5.53, "5.5 days"), (0.25, "6.0 h"), (1 / 48, "30 min")])
+def test_days_in_words(days: float, words: str) -> None:
+    assert in_words(days) == words
+
+
+def test_both_ends_of_every_control_are_drawn() -> None:
+    widget = cost_explorer()
+    assert "at 35% of the peak: 2 × GTX 580 (2010) 5.0 days" in widget.alt
+    assert "sets the pace" not in widget.alt
+    for name, values in (("share", SHARES), ("feed", FEEDS), ("kind", KINDS)):
+        for value in (*list(values)[:1], *list(values)[-1:]):
+            widget.controls[name].value = value
+            assert widget.error is None
+
+
+def test_a_slow_feed_is_named_with_those_that_wait_for_it() -> None:
+    widget = cost_explorer(feed=5000)
+    days = paper.EPOCHS * imagenet.TRAINING_IMAGES / 5000 / DAY
+    assert widget.alt.count(in_words(days)) == 3
+    assert widget.alt.endswith("sets the pace for RTX 4090 (2022), A100 (2020), H100 SXM (2022)")
+    assert "GTX 580 (2010) 5.0 days" in widget.alt
+
+
+@pytest.mark.parametrize(("kind", "days"), [("bfloat16", "23 min"), ("float32", "5.6 h")])
+def test_another_type_of_numbers_changes_the_new_gpus_alone(kind: str, days: str) -> None:
+    words = cost_explorer(kind=kind).alt
+    assert "2 × GTX 580 (2010) 5.0 days" in words
+    assert f"H100 SXM (2022) {days}" in words
+
+
+@pytest.mark.parametrize("wrong", [{"share": 0.33}, {"feed": 3}, {"kind": "float16"}])
+def test_a_value_that_is_no_option_is_quoted(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        cost_explorer(**wrong)
+
+
+def test_a_rate_of_zero_ends_the_line() -> None:
+    ax = Figure().subplots()
+    imagenet.draw_rates(ax, [0, 1, 2], {"weights": [0.1, 0.01, 0.001], "conv1": [0.1, 0.01, 0]}, "t")
+    shown = {str(drawn.get_label()): np.asarray(drawn.get_ydata()) for drawn in ax.lines}
+    assert np.isnan(shown["weights of conv1"][-1])
+    assert shown["weights"][-1] == 0.001
+
+
+def test_days_begin_at_the_axis_and_carry_their_words() -> None:
+    ax = Figure().subplots()
+    imagenet.draw_days(ax, {"a": 5.0, "b": 0.1}, 0.5, (5, 6))
+    assert [bar.get_width() for bar in ax.patches[:2]] == [5.0, 0.1]
+    assert [t.get_text() for t in ax.texts] == ["5.0 days", "12.0 h"]
+
+
+# --- the dashboard: what it shows -------------------------------------------------------------------
 
 Row = dict[str, Any]
 START = {"kind": "start", "time": 1.0, "step": 0, "steps": 8, "classes": 10, "steps_per_epoch": 4}
@@ -81,9 +186,6 @@ class Pretended:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
     return Pretended(tmp_path / "first", monkeypatch)
-
-
-# --- what it shows ----------------------------------------------------------------------------
 
 
 def test_a_finished_run_is_shown_from_its_folder_alone(tmp_path: Path) -> None:
@@ -205,34 +307,60 @@ def test_a_picture_is_drawn_only_when_something_is_new(
     widget.close()
 
 
-# --- the drawings ----------------------------------------------------------------------------------
+def test_a_single_point_is_seen(tmp_path: Path) -> None:
+    add(tmp_path, START, line(1), judged(1))
+    figure, _ = imagenet.draw_run(run_control.status(tmp_path))
+    for ax in figure.axes:
+        assert any(drawn.get_marker() not in ("None", "") for drawn in ax.lines)
 
 
-def test_a_rate_of_zero_ends_the_line() -> None:
-    _, ax = plt.subplots()
-    training_plots.draw_rates(ax, [0, 1, 2], {"weights": [0.1, 0.01, 0.001], "conv1": [0.1, 0.01, 0]}, "t")
-    shown = {str(drawn.get_label()): np.asarray(drawn.get_ydata()) for drawn in ax.lines}
-    assert np.isnan(shown["weights of conv1"][-1])
-    assert shown["weights"][-1] == 0.001
-    assert ax.get_yscale() == "log"
-    plt.close("all")
+# --- the table of a run -------------------------------------------------------------------------------
+
+RECIPE = {
+    "variant": "paper",
+    "narrow": 1,
+    "batch_size": 128,
+    "epochs": 90.0,
+    "rate": 0.01,
+    "schedule": "plateau",
+}
+IMAGENET = {"recipe": RECIPE, "classes": 1000, "images": {"train": 1_281_167, "val": 50_000}}
 
 
-def test_days_begin_at_the_axis_and_carry_their_words() -> None:
-    _, ax = plt.subplots()
-    training_plots.draw_days(ax, {"a": 5.0, "b": 0.1}, 0.5, (5, 6))
-    assert [bar.get_width() for bar in ax.patches[:2]] == [5.0, 0.1]
-    assert [t.get_text() for t in ax.texts] == ["5.0 days", "12.0 h"]
-    plt.close("all")
+def write(folder: Path, **start: Any) -> Path:
+    path = folder / run_log.METRICS
+    first = {"step": 0, "steps": 20, "processes": 2, "device_name": "GPU X", "parallel": "columns"}
+    run_log.append(path, "start", **{**first, **IMAGENET, **start})
+    for step, rate in ((10, 0.01), (20, 0.001)):
+        run_log.append(path, "step", step=step, epoch=step / 10, rate=rate, seconds=60.0 * step)
+        run_log.append(path, "evaluation", step=step, epoch=step / 10, top1=0.42, top5=0.1957)
+    return folder
 
 
-def test_a_single_point_is_seen() -> None:
-    _, axes = plt.subplots(1, 4)
-    one = ([0.5], [0.01])
-    training_plots.draw_loss(axes[0], one, ([], []), None)
-    training_plots.draw_errors(axes[1], one, one, one)
-    training_plots.draw_rate(axes[2], one)
-    training_plots.draw_speed(axes[3], one)
-    for ax in axes:
-        assert any(drawn.get_marker() != "None" and drawn.get_marker() for drawn in ax.lines)
-    plt.close("all")
+def test_a_run_on_imagenet_stands_beside_the_paper(tmp_path: Path) -> None:
+    run_log.append(write(tmp_path) / run_log.METRICS, "final", step=20, top1=0.4071, top5=0.1822)
+    ten, middle, rate, length, time = report(tmp_path).rows
+    assert (ten.paper, ten.ours, ten.why) == ("40.7% / 18.2% (validation)", "40.7% / 18.2%", "")
+    assert "0.406640 / 0.182100" in ten.log
+    assert middle.ours == "42.0% / 19.6%"
+    assert rate.ours == "0.01, fell after epoch 2 (plateau)"
+    assert "25, 51, 79" in rate.log
+    assert length.ours == "2 of 90 epochs, 20 updates with batches of 128"
+    assert time.ours == "20 min, columns, 2 × GPU X"
+    assert "5–6 days on two GTX 580 3 GB" in time.paper
+
+
+def test_other_images_and_smaller_networks_say_that_they_cannot_be_compared(tmp_path: Path) -> None:
+    few = write(tmp_path / "few", classes=10, images={"train": 60, "val": 20})
+    row = report(few, "stand-in").rows[0]
+    assert row.why == OTHER_IMAGES
+    assert row.ours == "not reached yet"
+    assert row.provenance.startswith("stand-in: 60 training and 20 validation images in 10 classes; ")
+    thin = write(tmp_path / "thin", recipe={**RECIPE, "narrow": 8})
+    assert report(thin).rows[0].why == SMALLER
+    assert "8 times narrower" in report(thin).rows[0].provenance
+
+
+def test_no_run_has_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=tmp_path.name):
+        report(tmp_path)

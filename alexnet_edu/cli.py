@@ -238,18 +238,13 @@ def _augmenting(options: argparse.Namespace) -> int:
 
 def _clinic(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
-    from alexnet_edu.environment import results_dir
-    from alexnet_edu.files import write_json
     from alexnet_edu.studies import clinic
+    from alexnet_edu.studies.record import publish
 
     images = data.load_cifar10(options.scale).train
     runs = data.runs_dir() / ("clinic-synthetic" if images.synthetic else "clinic")
     record = clinic.record(clinic.batch_of(images), runs, say=lambda line: print(line, flush=True))
-    path = options.output or (
-        runs.with_suffix(".json") if images.synthetic else results_dir() / "clinic.json"
-    )
-    write_json(path, record)
-    print(f"{len(record['full']['cells'])} settings of the paper's network: {path}")
+    print(f"{len(record.runs)} cells: {publish(record, runs, options.output)}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from functools import lru_cache
 from pathlib import Path
@@ -59,31 +58,26 @@ def _list(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
     from alexnet_edu.studies import networks as weights
-    from alexnet_edu.studies import weight_recipes
+    from alexnet_edu.studies import shipped
+    from alexnet_edu.studies.engine import Runs
 
     path = weights.weights_path(options.name)  # of an unknown name there is none
     check_device(options.device)
     if options.ship and options.seed is not None:
         raise ValueError("--ship trains the seeds of the recipe; leave --seed away")
     stated = None if options.ship else weights.load_weights(options.name)  # before minutes are spent
-    images = weight_recipes.stand_in() if options.name == "stand-in" else data.load_images(options.name)
+    images = shipped.stand_in() if options.name == "stand-in" else data.load_images(options.name)
     if stated is not None and stated.facts.get("fingerprint") != images.train.fingerprint():
         _say(f"The images are not those of {path}: another error would say nothing of the recipe.")
-    asked = weight_recipes.SEEDS[0] if options.seed is None else options.seed
-    found = weight_recipes.train_seeds(
-        options.name,
-        images,
-        data.runs_dir() / "weights",
-        seeds=weight_recipes.SEEDS if options.ship else (asked,),
-        workers=options.jobs or os.cpu_count() or 1,
-        device=options.device,
-        say=_say,
-    )
+    asked = shipped.SEEDS[0] if options.seed is None else options.seed
+    seeds = shipped.SEEDS if options.ship else (asked,)
+    runs = Runs(images, data.runs_dir() / "weights", options.device)
+    trained = shipped.train_seeds(options.name, runs, seeds=seeds, workers=options.jobs, say=_say)
     if options.ship:
-        weight_recipes.ship(options.name, images, found, path)
+        shipped.ship(options.name, runs, trained, path)
         _say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
         return 0
-    retrained = weight_recipes.compared(options.name, found[asked].test_error)
+    retrained = shipped.compared(options.name, trained[asked].test_error)
     _say(retrained.text())
     return 0 if retrained.as_stated else 1
 
@@ -109,41 +103,23 @@ def add_specialization(commands: Any) -> None:
 def _specialization(options: argparse.Namespace) -> int:
     from alexnet_edu.data import cifar10 as data
     from alexnet_edu.environment import results_dir, weights_dir
-    from alexnet_edu.files import write_json
     from alexnet_edu.studies import specialization
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.record import publish
 
     every = specialization.conditions()
     check_names("condition", options.condition, set(every))
     check_device(options.device)
     chosen = [c for name, c in every.items() if not options.condition or name in options.condition]
-    folder = data.runs_dir() / specialization.EXPERIMENT
-    images = lru_cache(data.load_images)
+    folder = data.runs_dir() / "specialization"
+    runs = lru_cache(lambda pack: Runs(data.load_images(pack), folder, options.device))
     if not options.assemble:
-        workers = options.jobs or os.cpu_count() or 1
-        specialization.train_all(chosen, images, folder, workers=workers, device=options.device, say=_say)
-    kernels = folder.with_name(specialization.KERNELS_FILE)
-    path = folder.with_name(f"{specialization.EXPERIMENT}.json")
-    record = specialization.assemble(tuple(every.values()), images, folder, kernels)
-    published = results_dir() / path.name
-    if lost := _lost(published, record):
-        _say(f"{published} is left as it is: it holds more, {', '.join(lost)}.")
-    else:
-        path = published
+        specialization.train_all(chosen, runs, workers=options.jobs, say=_say)
+    kernels = folder / specialization.KERNELS_FILE
+    record = specialization.assemble(tuple(every.values()), runs, kernels)
+    path = publish(record, folder)
+    if path.parent == results_dir():
         weights_dir().mkdir(parents=True, exist_ok=True)
         kernels = Path(shutil.move(kernels, weights_dir() / kernels.name))
-    write_json(path, record)
-    count = sum(len(condition["runs"]) for condition in record["conditions"])
-    _say(f"{count} networks under {len(record['conditions'])} conditions: {path}, {kernels}")
+    _say(f"{len(record.runs)} networks under {len(record.variants)} conditions: {path}, {kernels}")
     return 0
-
-
-def _lost(published: Path, record: dict[str, Any]) -> list[str]:
-    """What a published record has and a new one has not: "condition (so many seeds)"."""
-    from alexnet_edu.files import read_json
-
-    def seeds(of: dict[str, Any]) -> dict[str, set[int]]:
-        return {part["name"]: {run["seed"] for run in part["runs"]} for part in of["conditions"]}
-
-    there, here = (seeds(read_json(published)) if published.exists() else {}), seeds(record)
-    lost = {name: each - here.get(name, set()) for name, each in there.items()}
-    return [f"{name} ({len(each)} seeds)" for name, each in lost.items() if each]

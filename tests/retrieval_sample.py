@@ -6,15 +6,16 @@ import copy
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies.codes import CodeSettings
-from alexnet_edu.studies.kernel_training import Recipe, train_network
+from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.networks import Network
+from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.retrieval import Plan, record
+from alexnet_edu.studies.shipped import as_network, kernel_run, seeded, train_with_snapshots
 
 TINY = Plan(
     bits=(8, 16),
@@ -36,21 +37,20 @@ def tiny_images() -> ImageSet:
 @cache
 def tiny_network(seed: int = 1) -> Network:
     """Hardly trained: enough for shapes and for its layers to differ."""
-    images = tiny_images()
-    trained = train_network(Recipe(kernel_net(kernels=8, side=30), 0.01, 1), images, seed)
-    stages = trained.model.eval().requires_grad_(False).stages
-    return Network("tiny", "a tiny network", stages, trained.prepare, images.train.classes)
+    runs = Runs(tiny_images(), None)
+    run = seeded(kernel_run("tiny", kernel_net(kernels=8, side=30), 0.01, 1), seed)
+    return as_network("tiny", runs, train_with_snapshots(runs, run))
 
 
 @cache
-def _made() -> dict[str, Any]:
+def _made() -> Record:
     with tempfile.TemporaryDirectory() as folder:
         networks = {seed: tiny_network(seed) for seed in (1, 2)}
         return record(networks, tiny_images(), TINY, Path(folder), workers=2, say=lambda _: None)
 
 
-def sample_record(*, synthetic: bool = True) -> dict[str, Any]:
+def sample_record(*, synthetic: bool = True) -> Record:
     """A record that a test may change. synthetic: what it says of its images."""
     made = copy.deepcopy(_made())
-    made["provenance"]["data"]["synthetic"] = synthetic
+    made.provenance["data"]["synthetic"] = synthetic
     return made

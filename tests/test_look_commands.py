@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ from alexnet_edu import cli
 from alexnet_edu.data import cifar10 as data
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.files import read_json, write_json
+from alexnet_edu.files import read_json
 from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import networks as weights
-from alexnet_edu.studies import specialization, weight_recipes
-from alexnet_edu.studies.kernel_training import Recipe
+from alexnet_edu.studies import shipped, specialization
 from alexnet_edu.studies.networks import SHIPPED, load_weights
+from alexnet_edu.studies.shipped import kernel_run
 from tests import kernels_sample
 
-TINY = Recipe(kernel_net(kernels=8, side=16), rate=0.02, epochs=2)
+TINY = kernel_run("stand-in", kernel_net(kernels=8, side=16), rate=0.02, epochs=2)
 IMAGES = synthetic_images(300, 60, size=16)
 Capture = pytest.CaptureFixture[str]
 
@@ -40,9 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Empty folders of this test's own, and a stand-in that is learned in a second."""
     for name in ("DATA", "RUNS", "RESULTS", "WEIGHTS"):
         monkeypatch.setenv(f"ALEXNET_EDU_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setitem(weight_recipes.RECIPES, "stand-in", TINY)
-    monkeypatch.setattr(weight_recipes, "stand_in", lambda: IMAGES)
-    monkeypatch.setattr(weight_recipes, "SEEDS", (1, 2))
+    monkeypatch.setitem(shipped.RECIPES, "stand-in", TINY)
+    monkeypatch.setattr(shipped, "stand_in", lambda: IMAGES)
+    monkeypatch.setattr(shipped, "SEEDS", (1, 2))
     return tmp_path
 
 
@@ -96,7 +97,7 @@ def test_numbers_that_are_none_and_missing_words_are_told(
 def test_what_cannot_be_trained_is_told_before_anything_runs(
     arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(weight_recipes, "train_seeds", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(shipped, "train_seeds", lambda *_, **__: pytest.fail("it was trained"))
     assert cli.main(["weights", "train", *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -128,10 +129,6 @@ def test_a_network_is_trained_shipped_and_trained_again(
     assert out.splitlines()[-1].startswith(f"{folder / 'weights' / 'stand-in.safetensors'}: 0.")
     facts = load_weights("stand-in").facts
     assert facts["seeds"] == [1, 2]
-    assert (
-        sorted(p.suffix for p in (folder / "runs" / "weights").iterdir())
-        == [".json"] * 2 + [".safetensors"] * 2
-    )
 
     assert cli.main(["weights", "train", "stand-in"]) == 0
     out = capsys.readouterr().out
@@ -140,8 +137,7 @@ def test_a_network_is_trained_shipped_and_trained_again(
     assert cli.main(["weights", "train", "stand-in", "--seed", "0"]) in (0, 1)
     assert capsys.readouterr().out.startswith("stand-in, seed 0:")  # and not the first of the recipe
 
-    (best,) = (folder / "runs" / "weights").glob("stand-in-seed1-*.json")
-    write_json(best, {**read_json(best), "test_error": 0.0})
+    monkeypatch.setattr(shipped.Trained, "test_error", 0.0)
     assert cli.main(["weights", "train", "stand-in"]) == 1
     assert capsys.readouterr().out.endswith(": NOT as stated\n")
 
@@ -150,7 +146,7 @@ def test_other_images_are_told(monkeypatch: pytest.MonkeyPatch, capsys: Capture)
     assert cli.main(["weights", "train", "stand-in", "--ship"]) == 0
     assert "not those of" not in capsys.readouterr().out
     other = synthetic_images(300, 60, seed=1, size=16)
-    monkeypatch.setattr(weight_recipes, "stand_in", lambda: other)
+    monkeypatch.setattr(shipped, "stand_in", lambda: other)
     assert cli.main(["weights", "train", "stand-in"]) in (0, 1)
     assert "The images are not those of" in capsys.readouterr().out
 
@@ -164,16 +160,21 @@ def small_study(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     every = {c.name: c for c in kernels_sample.conditions(seeds=2)}
     monkeypatch.setattr(specialization, "conditions", lambda: every)
 
+    images = kernels_sample.IMAGES
+
     def load(name: str) -> ImageSet:
         assert name == "cifar10"
-        return kernels_sample.IMAGES
+        real = (replace(part, synthetic=False) for part in (images.train, images.test))
+        return ImageSet(*real)
 
     monkeypatch.setattr(data, "load_images", load)
     return every
 
 
-def seeds_of(path: Path) -> dict[str, list[int]]:
-    return {p["name"]: [run["seed"] for run in p["runs"]] for p in read_json(path)["conditions"]}
+def seeds_of(folder: Path, name: str = "specialization") -> dict[str, list[int]]:
+    tables = read_json(folder / f"{name}.json")["tables"]["runs"]
+    return {v: [s for w, s in zip(tables["variant"], tables["seed"], strict=True) if v == w]
+            for v in dict.fromkeys(tables["variant"])}  # fmt: skip
 
 
 @pytest.mark.usefixtures("small_study")
@@ -184,21 +185,21 @@ def test_a_study_never_takes_the_place_of_more(folder: Path, capsys: Capture) ->
         folder / "weights" / "specialization.safetensors",
     )
     assert cli.main([*command, "--condition", "joint"]) == 0
-    assert seeds_of(published) == {"joint": [1, 2]}  # nothing was there before
+    assert seeds_of(published.parent) == {"joint": [1, 2]}  # nothing was there before
     assert cli.main(command) == 0
-    assert seeds_of(published) == {"paper": [1, 2], "joint": [1, 2]}
+    assert seeds_of(published.parent) == {"paper": [1, 2], "joint": [1, 2]}
     assert specialization.load_kernels(kernels).keys() == {"paper", "joint"}
     assert f"4 networks under 2 conditions: {published}, {kernels}" in capsys.readouterr().out
 
     before = kernels.read_bytes()
-    for path in (folder / "runs" / "specialization").glob("specialization-paper-*"):
+    for path in (folder / "runs" / "specialization").glob("s-paper-*"):
         path.unlink()
     assert cli.main([*command, "--condition", "joint"]) == 0
-    assert "is left as it is: it holds more, paper (2 seeds)." in capsys.readouterr().out
-    assert seeds_of(published).keys() == {"paper", "joint"}
+    assert "is left as it is: it holds more, paper (2 runs)." in capsys.readouterr().out
+    assert seeds_of(published.parent).keys() == {"paper", "joint"}
     assert kernels.read_bytes() == before
-    assert seeds_of(folder / "runs" / "specialization.json") == {"joint": [1, 2]}
-    own = specialization.load_kernels(folder / "runs" / "specialization.safetensors")
+    assert seeds_of(folder / "runs", "specialization-specialization") == {"joint": [1, 2]}
+    own = specialization.load_kernels(folder / "runs" / "specialization" / "specialization.safetensors")
     assert own.keys() == {"joint"}
 
 
@@ -208,7 +209,7 @@ def test_a_study_never_takes_the_place_of_more(folder: Path, capsys: Capture) ->
     [
         (["--condition", "gpu"], "there is no condition 'gpu'; choose from joint, paper"),
         (["--device", "abacus"], "the device 'abacus' cannot be used here"),
-        (["--assemble"], "no network of the study is finished in"),
+        (["--assemble"], "no network of the study is finished"),
     ],
 )
 def test_what_the_study_cannot_do_is_told(arguments: list[str], said: str, capsys: Capture) -> None:

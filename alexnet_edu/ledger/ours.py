@@ -23,10 +23,10 @@ from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies import figure1
 from alexnet_edu.studies import record as studies
-from alexnet_edu.studies import retrieval_records as retrieval
-from alexnet_edu.studies import specialization_records as specialization
+from alexnet_edu.studies import retrieval_record as retrieval
+from alexnet_edu.studies import specialization_record as specialization
 from alexnet_edu.studies.record import Record
-from alexnet_edu.studies.statistics import Interval, crossing
+from alexnet_edu.studies.statistics import Interval, crossing, p_text
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class Ours:
     verdict: str | None
 
 
+TIDY = (
+    figure1.STUDY.name,
+    results.EXPERIMENT,
+    specialization.EXPERIMENT,
+    retrieval.EXPERIMENT,
+)  # records of tables that have readers of their own
 Reader = Callable[[Any], Figures | None]
 READERS: dict[str, Reader] = {}  # claim -> its figures, from the record
 
@@ -78,7 +84,7 @@ def _recorded(claim: Claim, path: Path) -> Ours | None:
         record = studies.load(path.stem)
         made, whole = record.provenance, set(claim.ours["variants"]) <= set(record.runs["variant"])
         figures = of_study(claim, record) if whole else None
-    elif path.stem in (figure1.STUDY.name, results.EXPERIMENT):
+    elif path.stem in TIDY:
         record = studies.load(path.stem)
         made, figures = record.provenance, READERS[claim.id](record)
     else:
@@ -348,19 +354,20 @@ def _seven(record: Record) -> Figures:
 
 
 @reader("kernels")
-def _kernels(record: Mapping[str, Any]) -> Figures:
-    part = specialization.condition(record, "paper")
-    there = [part["kinds"][kind] >= 0.1 for kind in ("striped", "blobs")]
-    about = {"side": part["kernel"], "networks": len(part["runs"]), "verdict": judged(all(there), any(there))}
-    return dict(part["kinds"]) | about
+def _kernels(record: Record) -> Figures:
+    paper = record.of(variant="paper")
+    part: Figures = {str(key): value for key, value in paper.tables["conditions"].iloc[0].items()}
+    there = [part[kind] >= 0.1 for kind in ("striped", "blobs")]
+    about = {"networks": len(paper.runs), "verdict": judged(all(there), any(there))}
+    return part | about | {"side": part["kernel"]}
 
 
 @reader("specialization")
-def _specialization(record: Mapping[str, Any]) -> Figures:
+def _specialization(record: Record) -> Figures:
     figures: Figures = {}
     tests = {name: specialization.pooled_test(record, name) for name in ("paper", "joint", "apart")}
     for name, test in tests.items():
-        chance = specialization.p_text(test.p, record["deals"])
+        chance = p_text(test.p, record.settings["permutations"])
         chance = chance if chance.startswith("<") else f"= {chance}"
         times = f"{test.mean / test.chance:.1f} times chance (p {chance})"
         figures[name] = f"clear in {test.clear} of {test.networks}, {times}"
@@ -368,23 +375,24 @@ def _specialization(record: Mapping[str, Any]) -> Figures:
     return figures | {"verdict": judged(columns.clear == columns.networks, columns.p < 0.05)}
 
 
-def _searched(record: Mapping[str, Any]) -> str:
-    images, networks = record["provenance"]["data"]["test"], len(record["networks"])
-    return f"CIFAR-10, {images:,} test images, {networks} networks{_stand_in(record['provenance'])}"
+def _searched(record: Record) -> str:
+    images, networks = record.provenance["data"]["test_images"], len(retrieval.by_angle(record))
+    return f"CIFAR-10, {images:,} test images, {networks} networks{_stand_in(record.provenance)}"
 
 
 @reader("top5-panel")
-def _panel(record: Mapping[str, Any]) -> Figures:
-    first, five = (fmean(1 - net[f"top{n}_error"] for net in record["networks"]) for n in (1, 5))
+def _panel(record: Record) -> Figures:
+    runs = record.of(variant=retrieval.FEATURES).runs
+    first, five = (fmean(1 - error for error in runs[f"top{n}_error"]) for n in (1, 5))
     return {"first": first, "five": five, "networks": _searched(record)}
 
 
 @reader("neighbours")
-def _neighbours(record: Mapping[str, Any]) -> Figures:
+def _neighbours(record: Record) -> Figures:
     features = retrieval.precisions(record, retrieval.hidden(record))
     pixels = retrieval.precisions(record, retrieval.PIXELS)
     return {
-        "k": record["plan"]["k"],
+        "k": record.settings["plan"]["k"],
         "features": fmean(features),
         "pixels": fmean(pixels),
         "nearer": retrieval.closeness(record),
@@ -394,16 +402,16 @@ def _neighbours(record: Mapping[str, Any]) -> Figures:
 
 
 @reader("binary-codes")
-def _codes(record: Mapping[str, Any]) -> Figures:
+def _codes(record: Record) -> Figures:
     texts, leads = [], []
     sorts = (("features", "auto-encoder"), ("features", "random"), (retrieval.PIXELS, "auto-encoder"))
-    for bits in record["plan"]["bits"]:
+    for bits in record.settings["plan"]["bits"]:
         learned, planes, pixels = (fmean(retrieval.code_values(record, *sort, bits)) for sort in sorts)
         others = f"random planes {planes:.1%}, auto-encoder on pixels {pixels:.1%}"
         texts.append(f"{bits} bits {learned:.1%} ({others})")
         leads.append(learned > pixels)
     return {
-        "k": record["plan"]["k"],
+        "k": record.settings["plan"]["k"],
         "codes": "; ".join(texts),
         "exact": fmean(retrieval.precisions(record, retrieval.hidden(record))),
         "networks": _searched(record),

@@ -21,7 +21,7 @@ from alexnet_edu.data.images import Images
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, frame, heading
-from alexnet_edu.studies import specialization_records as records
+from alexnet_edu.studies import specialization_record as records
 from alexnet_edu.studies.kernels import (
     SCALES,
     Field,
@@ -33,7 +33,9 @@ from alexnet_edu.studies.kernels import (
     tuning,
 )
 from alexnet_edu.studies.networks import Network
+from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.specialization import Kernels
+from alexnet_edu.studies.statistics import p_text
 
 PER_ROW = 16  # kernels in a row, as in Figure 3 and shownet.py
 COLUMN_WORDS = ("first column", "second column")
@@ -141,22 +143,22 @@ def draw_over_training(ax: Axes, ratios: Mapping[str, tuple[ArrayLike, ArrayLike
 def training_explorer(network: Network, **start: Any) -> PictureWidget:
     """The first kernels at several steps of the training, each column by itself.
 
-    start: step, one of `network.looks`, the one in their middle if not given; scale, a key of
+    start: step, one of `network.snapshots`, the one in their middle if not given; scale, a key of
     `kernels.SCALES`; order, one of `ORDERS`, by the kernels after training, so that a kernel keeps its
     place. Raises ValueError for another of these, and for a network that kept no earlier kernels.
     """
-    if len(network.looks) < 2:
+    if len(network.snapshots) < 2:
         raise ValueError(f"{network.name!r} has no kernels from the time of its training")
-    steps = {step: f"{step:,}" for step, _ in network.looks}
-    middle = network.looks[len(network.looks) // 2][0]
-    last = tuning(network.looks[-1][1])
+    steps = {step: f"{step:,}" for step in network.snapshots}
+    middle = list(steps)[len(steps) // 2]
+    last = tuning(network.snapshots[max(steps)])
 
     def draw(
         step: int = slider("Step", steps, middle, "updates of the weights so far"),
         scale: str = choice("Scale", SCALES, "each", "what black and white mean"),
         order: str = choice("Order", ORDERS, "learned", "of the kernels"),
     ) -> Drawing:
-        kernels = dict(network.looks)[step]
+        kernels = network.snapshots[step]
         places = torch.arange(len(kernels)) if order == "learned" else getattr(last, order).argsort()
         return _draw_columns(kernels, network.columns, places, scale, step)
 
@@ -186,13 +188,14 @@ def column_slices(kernels: int, columns: int) -> list[slice]:
 # --- do columns divide colour between them? -------------------------------------------------------
 
 
-def specialization_explorer(record: Mapping[str, Any], kernels: Kernels, **start: Any) -> PictureWidget:
+def specialization_explorer(record: Record, kernels: Kernels, **start: Any) -> PictureWidget:
     """The two columns of any network of the recorded study, and how they would differ by chance.
 
     start: condition, by its name, and seed. A seed that the condition does not have counts as its last one.
     Raises ValueError for a condition that is not in the record.
     """
-    titles = {part["name"]: part["title"] for part in record["conditions"]}
+    conditions = record.tables["conditions"]
+    titles = dict(zip(conditions["variant"], conditions["title"], strict=True))
     seeds = range(1, max(max(kernels[name]) for name in titles) + 1)
 
     def draw(
@@ -200,27 +203,29 @@ def specialization_explorer(record: Mapping[str, Any], kernels: Kernels, **start
         seed: int = slider("Seed", seeds, 1, "which network; each was drawn and trained anew"),
     ) -> Drawing:
         seed = min(seed, max(kernels[condition]))
-        part = records.condition(record, condition)
-        return _draw_network(part, kernels[condition][seed], seed, record["deals"])
+        return _draw_network(record.of(variant=condition, seed=seed), kernels[condition][seed])
 
     return explorer(draw, **start)
 
 
-def _draw_network(part: Mapping[str, Any], kernels: Tensor, seed: int, permutations: int) -> Drawing:
-    run = next(run for run in part["runs"] if run["seed"] == seed)
-    *shares, p = run["columns"]["colour"]
-    own, null = column_differences(colour_share(kernels), None, permutations, seed)
+def _draw_network(record: Record, kernels: Tensor) -> Drawing:
+    """record: of this network alone."""
+    run, permutations = record.runs.iloc[0], record.settings["permutations"]
+    seed = int(run["seed"])
+    test = records.columns_of(record, run["variant"]).iloc[0]
+    shares = (test["first"], test["second"])
+    actual, null = column_differences(colour_share(kernels), None, permutations, seed)
     figure, ((*sheets, right),) = plots.panels(1, 3, 3.5, width_ratios=[1, 1, 1.15])
     colours = pictures(kernels, "each")
     for ax, where, mean, words in zip(
         sheets, column_slices(len(kernels), 2), shares, COLUMN_WORDS, strict=True
     ):
         draw_sheet(ax, colours[where], f"{words}: colour share {mean:.2f}", columns=6)
-    shown = records.p_text(p, permutations)
+    shown = p_text(test["p"], permutations)
     shown = shown if shown.startswith("<") else f"= {shown}"
-    draw_null(right, null, own, f"this network: {own:.3f} (p {shown})")
+    draw_null(right, null, actual, f"this network: {actual:.3f} (p {shown})")
     frame(right, "difference of the columns by chance", "|difference of the mean colour shares|")
-    title = f"{part['title']}, seed {seed}: test error {run['test_error']:.1%} (recorded)"
+    title = f"{run['title']}, seed {seed}: test error {run['test_error']:.1%} (recorded)"
     heading(figure, title)
     return figure, f"{title}: colour shares {shares[0]:.2f} and {shares[1]:.2f}, p {shown}."
 

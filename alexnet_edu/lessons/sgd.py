@@ -229,7 +229,7 @@ def _draw_curve(ax: Axes, cell: Mapping[str, Any], kind: str) -> None:
 def clinic_explorer(record: clinic.Clinic, **start: Any) -> PictureWidget:
     """One setting of the recorded clinic: the scale in every layer, the losses, and the reason.
 
-    record: as `clinic.load_record` gives it. start: fields of `clinic.Setting`; the paper's if not given.
+    record: as `clinic.load` gives it. start: fields of `clinic.Setting`; the paper's if not given.
     """
 
     def draw(

@@ -26,15 +26,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu import files
 from alexnet_edu.data.images import Images
 from alexnet_edu.environment import joint_provenance, provenance
 from alexnet_edu.files import read_json, write_json
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer, fan_ins, narrow, variant
+from alexnet_edu.studies.record import Record, of_rows
+from alexnet_edu.studies.record import load as load_record
 from alexnet_edu.training.loop import keep_freed_memory
 
 EXPERIMENT = "clinic"
+TITLE = "Inputs, weights, biases and rules: which let the paper's network learn?"
 INPUTS = {"raw": "0–255 minus the mean", "unit": "0–1 minus the mean", "standardized": "standardized"}
 INITS = {"paper": "N(0, 0.01²)", "run145": "N(0, 0.01²), conv3–5 N(0, 0.03²)", "he": "N(0, 2/fan-in)"}
 BIASES = {"ones": "1 (§5)", "zeros": "0"}
@@ -294,30 +296,25 @@ def trial(
 # --- the record ------------------------------------------------------------------------------
 
 
-def record(batch: Batch, runs_dir: Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
+def record(batch: Batch, runs_dir: Path, *, say: Callable[[str], None] = print) -> Record:
     """All SETTINGS, narrow and at the paper's size, as one record for `data/results`.
 
     Each is kept in runs_dir once it is done: killed and called again, this goes on.
     """
-    parts: dict[str, Any] = {}
+    rows: dict[str, list[dict[str, Any]]] = {"runs": [], "layers": [], "losses": []}
     origins = []
     for size, divisor, steps in (("narrow", DIVISOR, STEPS), ("full", 1, FULL_STEPS)):
-        cells = [_kept(setting, batch, runs_dir, steps, divisor, say) for setting in SETTINGS]
-        origins += [cell.pop("provenance") for cell in cells]
-        parts[size] = {"divisor": divisor, "steps": steps, "cells": cells}
-    return {
-        "experiment": EXPERIMENT,
-        **parts,
-        "provenance": {
-            **joint_provenance(origins),
-            "precision": ["float32"],
-            "data": {
-                "source": f"one image of each class, enlarged to 224 × 224; {batch.source}",
-                "synthetic": batch.synthetic,
-                "fingerprint": batch.fingerprint,
-            },
-        },
-    }
+        for setting in SETTINGS:
+            kept = _kept(setting, batch, runs_dir, steps, divisor, say)
+            number = {"run": len(rows["runs"])}
+            rows["runs"].append({"variant": size, "divisor": divisor, **asdict(setting)})
+            rows["layers"] += [number | layer for layer in kept["layers"]]
+            rows["losses"] += [number | {"step": i, "loss": loss} for i, loss in enumerate(kept["losses"])]
+            origins.append(kept["provenance"])
+    source = f"one image of each class, enlarged to 224 × 224; {batch.source}"
+    data = {"source": source, "synthetic": batch.synthetic, "fingerprint": batch.fingerprint}
+    made = joint_provenance(origins) | {"precision": ["float32"], "data": data}
+    return of_rows(EXPERIMENT, TITLE, {}, made, rows)
 
 
 def _kept(
@@ -329,8 +326,7 @@ def _kept(
         origin, cell = provenance(), trial(setting, batch, steps=steps, divisor=divisor)
         losses = [loss if math.isfinite(loss) else None for loss in cell.losses]  # JSON has no infinity
         layers = [asdict(layer) for layer in cell.layers]
-        made = {**asdict(setting), "layers": layers, "losses": losses, "fate": cell.fate}
-        write_json(path, {**made, "provenance": origin})
+        write_json(path, {"layers": layers, "losses": losses, "provenance": origin})
         say(f"{divisor} times narrower, {steps} steps: {setting.words()}: {cell.fate}")
     return read_json(path)
 
@@ -348,17 +344,18 @@ class Clinic:
     provenance: dict[str, Any]
 
 
-def load_record(path: Path) -> Clinic:
-    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
-    made = files.load_record(path, EXPERIMENT, {"narrow", "full", "provenance"})
-    narrow, full = ({_setting(c): _cell(c) for c in made[size]["cells"]} for size in ("narrow", "full"))
-    return Clinic(narrow, full, made["narrow"]["divisor"], made["provenance"])
+def load(folder: Path | None = None) -> Clinic:
+    """The recorded clinic. Raises DataError, with advice, where there is none or it is damaged.
 
-
-def _setting(cell: dict[str, Any]) -> Setting:
-    return Setting(**{name: cell[name] for name in WORDS})
-
-
-def _cell(cell: dict[str, Any]) -> Cell:
-    losses = (math.inf if loss is None else loss for loss in cell["losses"])
-    return Cell(tuple(LayerScale(**layer) for layer in cell["layers"]), tuple(losses))
+    folder: other than that of the results.
+    """
+    made = load_record(EXPERIMENT, folder)
+    layers, losses = made.tables["layers"].groupby("run"), made.tables["losses"].groupby("run")
+    cells: dict[str, dict[Setting, Cell]] = {"narrow": {}, "full": {}}
+    for number, run in made.runs.iterrows():
+        scales = layers.get_group(number)[["name", "output", "signal", "gradient", "weight"]]
+        levels = losses.get_group(number)["loss"].fillna(math.inf)
+        cell = Cell(tuple(LayerScale(*row) for row in scales.itertuples(index=False)), tuple(levels))
+        cells[run["variant"]][Setting(*run[list(WORDS)])] = cell
+    divisor = int(made.of(variant="narrow").runs["divisor"].iloc[0])
+    return Clinic(cells["narrow"], cells["full"], divisor, made.provenance)

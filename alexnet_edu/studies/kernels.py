@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from alexnet_edu.studies.column_tests import ColumnTest, PooledTest
 from alexnet_edu.studies.networks import Network
+from alexnet_edu.studies.statistics import ColumnTest, PooledTest
 
 GRID = 64  # points a side of the transform: kernels are padded with zeros to it
 CHANCE_COLOUR = 2 / 3  # of a kernel whose weights are drawn independently: two axes of three

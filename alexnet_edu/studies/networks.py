@@ -38,6 +38,7 @@ from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer
 
 FORMAT = "alexnet-edu-weights-1"
+SNAPSHOT = "look."  # begins the names of the snapshots in a file
 FACTS = {  # what a shipped file says of its network
     "seed", "seeds", "errors", "test_error", "epochs", "images", "test_images", "commit", "date", "hardware",
     "command", "fingerprint",
@@ -58,7 +59,7 @@ class Network:
     stages: its layers in their order, each with what follows it (ReLU, pooling, …): applied one after the
         other to what `prepare` makes of uint8 images (N, 3, H, W) they give logits (N, classes).
     columns: 2 where the first kernels fall into two halves that differ in whom they talk to; else 1.
-    looks: (step, first kernels before that step, (K, 3, h, w)) from random to learned; may be empty.
+    snapshots: step -> first kernels before that step, (K, 3, h, w), from random to learned; may be empty.
     facts: how it was made and what it is worth, in words and numbers, as the file has it.
     """
 
@@ -68,7 +69,7 @@ class Network:
     prepare: Callable[[Tensor], Tensor]
     classes: tuple[str, ...]
     columns: int = 2
-    looks: tuple[tuple[int, Tensor], ...] = ()
+    snapshots: Mapping[int, Tensor] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -183,7 +184,7 @@ def save_weights(
     name: str,
     title: str,
     classes: tuple[str, ...],
-    looks: list[tuple[int, Tensor]],
+    snapshots: Mapping[int, Tensor],
     facts: Mapping[str, Any],
 ) -> None:
     """Writes a network to a file that `load_weights` reads. Raises DataError where it cannot be written."""
@@ -191,7 +192,7 @@ def save_weights(
     tensors = {f"weight.{key}": value.cpu().contiguous().numpy() for key, value in model.state_dict().items()}
     tensors["mean"] = prepare.mean.cpu().contiguous().numpy()
     # Eleven bits are more than an eye sees, and half the size.
-    tensors |= {f"look.{step}": kernels.half().numpy() for step, kernels in looks}
+    tensors |= {f"{SNAPSHOT}{step}": kernels.half().numpy() for step, kernels in snapshots.items()}
     head = {
         "format": FORMAT,
         "name": name,
@@ -230,12 +231,13 @@ def _network(tensors: Mapping[str, Tensor], head: Mapping[str, str]) -> Network:
     model = AlexNet(table, classes=table.layers[-1].outputs)
     model.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("weight.")})
     prepare = Preparation(tensors["mean"], float(json.loads(head["std"])), table.side)
-    looks = sorted((int(k[5:]), v.float()) for k, v in tensors.items() if k.startswith("look."))
+    steps = sorted(int(name.removeprefix(SNAPSHOT)) for name in tensors if name.startswith(SNAPSHOT))
+    snapshots = {step: tensors[f"{SNAPSHOT}{step}"].float() for step in steps}
     classes, facts = tuple(json.loads(head["classes"])), dict(json.loads(head["facts"]))
     if len(classes) != table.layers[-1].outputs:
         raise ValueError(f"{len(classes)} classes are named for {table.layers[-1].outputs} outputs")
     stages = model.eval().requires_grad_(False).stages
-    return Network(head["name"], head["title"], stages, prepare, classes, table.columns, tuple(looks), facts)
+    return Network(head["name"], head["title"], stages, prepare, classes, table.columns, snapshots, facts)
 
 
 def _back(path: Path) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,9 @@ from alexnet_edu.studies.neighbours import (
     share_found,
 )
 from alexnet_edu.studies.networks import Network
-from alexnet_edu.studies.retrieval_records import EXPERIMENT, PIXELS
+from alexnet_edu.studies.record import Record, of_rows
+from alexnet_edu.studies.retrieval_record import EXPERIMENT, FEATURES, PIXELS
+from alexnet_edu.studies.study import together
 from alexnet_edu.training.predictions import top_errors
 
 TITLE = "Neighbours by features, by pixels, by short binary codes"
@@ -91,34 +93,37 @@ class Searched:
 
 # --- the parts ---------------------------------------------------------------------------------
 
+Rows = dict[str, list[dict[str, Any]]]  # table of the record -> its rows
 
-def network_part(network: Network, seed: int, searched: Searched, plan: Plan) -> dict[str, Any]:
+
+def network_part(network: Network, seed: int, searched: Searched, plan: Plan) -> Rows:
     """One network: its errors, exact search in every layer, codes of the last hidden one."""
-    made = provenance()  # before, not after: what the part is measured with
     gallery, queries = (_every_layer(network, each) for each in (searched.train, searched.test))
     probabilities, labels = queries[network.layers[-1]].softmax(1), searched.test.labels
-    layers, dimensions = {}, {name: x.shape[1] for name, x in queries.items()}
     features = (gallery[network.hidden], queries[network.hidden])
+    layers, by_class = [], []
+    true = torch.empty(0)
     for name in network.layers:
         x, y = queries.pop(name), gallery.pop(name)
         if name == network.hidden:
             true = nearest(x, y, plan.k).index
-            layers[name] = searched.precision(true)
+            precision = searched.precision(true)
+            by_class = _by_class(precision, searched.test)
         else:
-            layers[name] = _of_sample(nearest(x[searched.sample], y, plan.k).index, searched)
-    return {
+            precision = _of_sample(nearest(x[searched.sample], y, plan.k).index, searched)
+        layers.append({"layer": name, "dimensions": y.shape[1], "precision": precision.mean().item()})
+    run = {
+        "variant": FEATURES,
+        "title": network.title,
         "seed": seed,
         "top1_error": top_errors(probabilities, labels, 1).mean().item(),
         "top5_error": top_errors(probabilities, labels, paper.FIGURE4_LABELS).mean().item(),
-        "layers": {name: each.mean().item() for name, each in layers.items()},
-        "dimensions": dimensions,
-        "classes": _by_class(layers[network.hidden], searched.test),
         "by_angle": _by_angle(*features, searched, plan),
-        "pixel_ranks": _pixel_ranks(true, searched),
-        "codes": code_rows(*features, true, searched, plan, plan.code_seeds),
-        "batches": batch_rows(*features, searched, plan),
-        "provenance": made,
+        **_pixel_ranks(true, searched),
     }
+    codes = code_rows(*features, true, searched, plan, plan.code_seeds)
+    batches = batch_rows(*features, searched, plan)
+    return {"runs": [run], "layers": layers, "classes": by_class, "codes": codes, "batches": batches}
 
 
 def _every_layer(network: Network, images: Images) -> dict[str, Tensor]:
@@ -127,19 +132,18 @@ def _every_layer(network: Network, images: Images) -> dict[str, Tensor]:
     return {name: maps.flatten(1) for name, maps in answers.items()}
 
 
-def pixels_part(searched: Searched, plan: Plan) -> dict[str, Any]:
+def pixels_part(searched: Searched, plan: Plan) -> Rows:
     """The same for pixels."""
-    made = provenance()
     gallery, queries = as_vectors(searched.train.pixels), as_vectors(searched.test.pixels)
     true = nearest(queries, gallery, plan.k).index
     precision = searched.precision(true)
+    layer = {"layer": PIXELS, "dimensions": gallery.shape[1], "precision": precision.mean().item()}
+    angle = _by_angle(gallery, queries, searched, plan)
     return {
-        "precision": precision.mean().item(),
-        "dimensions": gallery.shape[1],
+        "runs": [{"variant": PIXELS, "title": PIXELS, "by_angle": angle}],
+        "layers": [layer],
         "classes": _by_class(precision, searched.test),
-        "by_angle": _by_angle(gallery, queries, searched, plan),
         "codes": code_rows(gallery, queries, true, searched, plan, plan.pixel_seeds),
-        "provenance": made,
     }
 
 
@@ -158,7 +162,7 @@ def code_rows(
             "recall": share_found(found[:, : plan.shortlist], true).mean().item(),
         }
         learned = {} if kind == "random" else {"error": coder.error}
-        return {"kind": kind, "bits": coder.bits, "seed": seed, **measured, **learned}
+        return {"kind": kind, "bits": coder.bits, "coder": seed, **measured, **learned}
 
     rows = []
     for bits in plan.bits:
@@ -188,8 +192,9 @@ def batch_rows(gallery: Tensor, queries: Tensor, searched: Searched, plan: Plan)
     return rows
 
 
-def _by_class(precision: Tensor, test: Images) -> list[float]:
-    return [precision[test.labels == label].mean().item() for label in range(len(test.classes))]
+def _by_class(precision: Tensor, test: Images) -> list[dict[str, Any]]:
+    means = [precision[test.labels == label].mean().item() for label in range(len(test.classes))]
+    return [{"class": name, "precision": mean} for name, mean in zip(test.classes, means, strict=True)]
 
 
 def _of_sample(index: Tensor, searched: Searched) -> Tensor:
@@ -208,7 +213,7 @@ def _pixel_ranks(true: Tensor, searched: Searched) -> dict[str, float]:
     queries = as_vectors(searched.test.pixels[searched.sample])
     shares = ranks(queries, as_vectors(searched.train.pixels), true[searched.sample])
     low, median, high = shares.flatten().quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-    return {"low": low, "median": median, "high": high}
+    return {"nearer_low": low, "nearer_median": median, "nearer_high": high}
 
 
 # --- the whole ---------------------------------------------------------------------------------
@@ -220,44 +225,35 @@ def record(
     plan: Plan,
     folder: Path,
     *,
-    workers: int = 2,
+    workers: int | None = None,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> Record:
     """Measures all parts, `workers` at a time, each on one thread; one record of all.
 
     networks: by their seeds. folder: where finished parts are kept; what is there is not measured again.
+    Raises ValueError where there is no network.
     """
+    if not networks:
+        raise ValueError("the study needs at least one network, got none")
     searched = Searched.of(images, plan.sample)
     prints = {name: part.fingerprint() for name, part in (("train", images.train), ("test", images.test))}
+    parts: dict[str, Any] = {}
 
-    def kept(name: str, what: list[Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        torch.set_num_threads(1)  # of this worker
+    def kept(name: str, what: list[Any], measure: Callable[[], Rows]) -> None:
         digest = hashlib.sha256(json.dumps([what, asdict(plan), prints]).encode()).hexdigest()[:10]
         path = folder / f"{name}-{digest}.json"
         if not path.exists():
-            write_json(path, measure())
+            origin = provenance()  # before, not after: what the part is measured with
+            write_json(path, {"tables": measure(), "provenance": origin})
             say(f"finished {name}")
-        return read_json(path)
+        parts[name] = read_json(path)
 
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        by_pixels = pool.submit(kept, PIXELS, [], partial(pixels_part, searched, plan))
-        by_network = {
-            seed: pool.submit(
-                kept,
-                f"network-seed{seed}",
-                _weights_digest(network),
-                partial(network_part, network, seed, searched, plan),
-            )
-            for seed, network in networks.items()
-        }
-        try:
-            pixels, parts = by_pixels.result(), [by_network[seed].result() for seed in sorted(by_network)]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    torch.set_num_threads(threads)
-    return assembled(pixels, parts, images, plan)
+    work = [partial(kept, PIXELS, [], partial(pixels_part, searched, plan))]
+    for seed, network in sorted(networks.items()):
+        measure = partial(network_part, network, seed, searched, plan)
+        work.append(partial(kept, f"network-seed{seed}", _weights_digest(network), measure))
+    together(work, workers, threading.Event())
+    return _assembled([parts[name] for name in sorted(parts)], images, plan)
 
 
 def _weights_digest(network: Network) -> list[Any]:
@@ -265,30 +261,19 @@ def _weights_digest(network: Network) -> list[Any]:
     return [(name, round(value.double().abs().sum().item(), 4)) for name, value in state.items()]
 
 
-def assembled(
-    pixels: dict[str, Any], parts: list[dict[str, Any]], images: ImageSet, plan: Plan
-) -> dict[str, Any]:
-    """The parts as one record. Raises ValueError where there is no network."""
-    if not parts:
-        raise ValueError("the study needs at least one network, got none")
-    made = [part.pop("provenance") for part in (pixels, *parts)]
-    rows = [part.pop("batches") for part in parts]
-    return {
-        "experiment": EXPERIMENT,
-        "title": TITLE,
-        "plan": asdict(plan),
-        "pixels": pixels,
-        "networks": parts,
-        "batches": rows[0],
-        "provenance": {
-            **joint_provenance(made),
-            "precision": [f"auto-encoders {plan.codes.precision}"],
-            "data": {
-                "images": len(images.train),
-                "test": len(images.test),
-                "source": images.source,
-                "synthetic": images.synthetic,
-                "fingerprint": images.train.fingerprint(),
-            },
-        },
+def _assembled(parts: list[dict[str, Any]], images: ImageSet, plan: Plan) -> Record:
+    tables: Rows = {}
+    for number, part in enumerate(parts):
+        for name, rows in part["tables"].items():
+            numbered = rows if name == "runs" else [{"run": number, **row} for row in rows]
+            tables.setdefault(name, []).extend(numbered)
+    data = {
+        "images": len(images.train),
+        "test_images": len(images.test),
+        "source": images.source,
+        "synthetic": images.synthetic,
+        "fingerprint": images.train.fingerprint(),
     }
+    made: dict[str, Any] = {**joint_provenance(part["provenance"] for part in parts), "data": data}
+    made["precision"] = [f"auto-encoders {plan.codes.precision}"]
+    return of_rows(EXPERIMENT, TITLE, {"plan": asdict(plan)}, made, tables)

@@ -2,34 +2,50 @@
 
 Each condition is one recipe, trained with many seeds. Kept are the first kernels themselves, after each
 doubling of the training, so that any measure can be taken of them later, and the test of a column's
-colour against kernels that are dealt to the columns at random be made again by the reader.
+colour against permuted kernels be made again by the reader.
 """
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from alexnet_edu.data.images import ImageSet
-from alexnet_edu.environment import joint_provenance
 from alexnet_edu.files import DataError, checked, write_tensors
-from alexnet_edu.model.architecture import kernel_net
-from alexnet_edu.studies.kernel_training import Recipe, Trained, finished_networks, train_network
-from alexnet_edu.studies.kernels import PERMUTATIONS, compare_columns, hue_share, kinds, pooled, tuning
-from alexnet_edu.studies.weight_recipes import RECIPES, SEEDS
-from alexnet_edu.training.loop import resolve_precision
+from alexnet_edu.model.architecture import Architecture, kernel_net
+from alexnet_edu.studies.engine import Result, Runs
+from alexnet_edu.studies.kernels import (
+    PERMUTATIONS,
+    compare_columns,
+    hue_share,
+    kinds,
+    pooled,
+    tuning,
+)
+from alexnet_edu.studies.record import Record, of_rows
+from alexnet_edu.studies.run import Run
+from alexnet_edu.studies.shipped import (
+    RECIPES,
+    SEEDS,
+    Trained,
+    finished,
+    kernel_run,
+    seeded,
+    steps_an_epoch,
+    train_with_snapshots,
+)
+from alexnet_edu.studies.specialization_record import EXPERIMENT
+from alexnet_edu.studies.study import joint, together
 
-EXPERIMENT = "specialization"
+TITLE = "Do the two columns divide colour between them?"
 CIFAR10 = "cifar10"
 RATE = 0.01
 EPOCHS = 6
@@ -42,13 +58,13 @@ KERNELS_FILE = "specialization.safetensors"  # beside the trained networks
 class Condition:
     """One setting of the study.
 
-    title: for a table. recipe: how each network is made. seeds: 1 to so many. pack: the images, by the
-    name of their pack. differs: what sets it apart from the first condition.
+    title: for a table. run: how each network is made, of the seed 0. seeds: 1 to so many. pack: the images,
+    by the name of their pack. differs: what sets it apart from the first condition.
     """
 
     name: str
     title: str
-    recipe: Recipe
+    run: Run
     seeds: int
     differs: str
     pack: str = CIFAR10
@@ -66,13 +82,14 @@ def conditions() -> dict[str, Condition]:
         rate: float = RATE,
         epochs: float = EPOCHS,
         pack: str = CIFAR10,
-        standardized: bool = True,
+        inputs: str = "standardized",
         **net: Any,
     ) -> Condition:
-        recipe = Recipe(kernel_net(**net), rate, epochs, standardized=standardized)
-        return Condition(name, title, recipe, seeds, differs, pack)
+        run = kernel_run(f"{EXPERIMENT}-{name}", kernel_net(**net), rate, epochs, inputs=inputs)
+        return Condition(name, title, run, seeds, differs, pack)
 
-    found = (
+    shipped = replace(RECIPES[CIFAR10], name=f"{EXPERIMENT}-shipped")
+    every = (
         of("paper", "as in the paper", "conv2 and conv4 read their own column", 20),
         of("joint", "nothing restricted", "every layer reads both: no columns at all", 20, connect="joint"),
         of("apart", "no exchange", "no layer before the classifier reads both", 20, connect="apart"),
@@ -95,7 +112,7 @@ def conditions() -> dict[str, Condition]:
         Condition(
             "shipped",
             "96 kernels, 16 epochs",
-            RECIPES["cifar10"],
+            shipped,
             len(SEEDS),
             "the shipped network; crops and reflections too",
         ),
@@ -105,18 +122,20 @@ def conditions() -> dict[str, Condition]:
             "LRN, raw pixels, N(0, 0.01), biases 1",
             4,
             rate=0.005,
-            standardized=False,
+            inputs="raw",
             norm=True,
             start="2012",
         ),
     )
-    return {condition.name: condition for condition in found}
+    return {condition.name: condition for condition in every}
 
 
-def looks_of(recipe: Recipe, images: int) -> tuple[int, ...]:
-    """Steps at which the kernels are kept: after 1, 2, 4, … epochs, as far as the recipe goes."""
-    steps = math.ceil(images / recipe.config(0).batch_size)
-    return tuple(steps * 2**i for i in range(20) if 2**i < recipe.epochs)
+# --- training ---------------------------------------------------------------------------------
+
+
+def snapshot_steps(run: Run, an_epoch: int) -> tuple[int, ...]:
+    """Steps at which the kernels are kept: after 1, 2, 4, … epochs, as far as the run goes."""
+    return tuple(an_epoch * 2**i for i in range(20) if 2**i < run.epochs)
 
 
 def in_rounds(chosen: Iterable[Condition]) -> list[tuple[Condition, int]]:
@@ -128,42 +147,25 @@ def in_rounds(chosen: Iterable[Condition]) -> list[tuple[Condition, int]]:
 
 def train_all(
     chosen: Sequence[Condition],
-    images: Callable[[str], ImageSet],
-    folder: Path,
+    runs: Callable[[str], Runs],
     *,
-    workers: int = 2,
-    device: str = "cpu",
+    workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Trains the networks of these conditions, `workers` at a time, each on one thread.
 
-    images: of a pack, by its name. Whatever is done already is taken from `folder`; killing it loses at most
-    an epoch of each worker.
+    runs: those on a pack, by its name. Whatever is done already is taken from their folder; killing it
+    loses at most an epoch of each worker.
     """
-    stop = Event()
+    stop = threading.Event()
 
     def one(condition: Condition, seed: int) -> None:
-        torch.set_num_threads(1)
-        found = run(condition, images(condition.pack), seed, folder, device=device, stop=stop.is_set)
-        say(f"{condition.name}, seed {seed}: test error {found.test_error:.1%}, {found.seconds:.0f} s")
+        on_pack, run = runs(condition.pack), seeded(condition.run, seed)
+        steps = snapshot_steps(run, steps_an_epoch(on_pack, run))
+        trained = train_with_snapshots(on_pack, run, steps, stop=stop.is_set)
+        say(f"{condition.name}, seed {seed}: test error {trained.test_error:.1%}")
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting = [pool.submit(one, condition, seed) for condition, seed in in_rounds(chosen)]
-        try:
-            for future in as_completed(waiting):
-                future.result()
-        except BaseException:
-            stop.set()
-            for future in waiting:
-                future.cancel()
-            raise
-
-
-def run(condition: Condition, images: ImageSet, seed: int, folder: Path | None, **options: Any) -> Trained:
-    """One network of the study, trained or taken from `folder`. options: of `train_network`."""
-    looks = looks_of(condition.recipe, len(images.train))
-    name = f"{EXPERIMENT}-{condition.name}"
-    return train_network(condition.recipe, images, seed, folder=folder, name=name, looks=looks, **options)
+    together([partial(one, condition, seed) for condition, seed in in_rounds(chosen)], workers, stop)
 
 
 # --- one record of what was run ---------------------------------------------------------------
@@ -176,104 +178,73 @@ def measures(kernels: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:
     whole energy, in which a kernel that learned little counts little. "hue": the share of magenta against
     green in a column's colour energy, see `hue_share`. "frequency": of the Fourier peak.
     """
-    found = tuning(kernels)
+    each = tuning(kernels)
     return {
-        "colour": (found.colour, None),
-        "colour by energy": (found.colour, found.norm.square()),
+        "colour": (each.colour, None),
+        "colour by energy": (each.colour, each.norm.square()),
         "hue": hue_share(kernels),
-        "frequency": (found.frequency, None),
+        "frequency": (each.frequency, None),
     }
 
 
-def assemble(
-    chosen: Sequence[Condition], images: Callable[[str], ImageSet], folder: Path, kernels: Path
-) -> dict[str, Any]:
-    """One record of all networks that are finished in `folder`; their last kernels go to the file `kernels`.
+def assemble(chosen: Sequence[Condition], runs: Callable[[str], Runs], kernels: Path) -> Record:
+    """One record of all networks that are finished; their last kernels go to the file `kernels`.
 
     Tests are made of kernels in half precision, as the file holds them, so that a reader of the file
-    finds the same numbers. Networks that diverged have no kernels to compare: only their seeds are named.
+    finds the same numbers. A network that diverged has no kernels to compare: it stands in "runs" alone.
     Raises ValueError where nothing is finished.
     """
-    every = {condition.name: finished(condition, images, folder) for condition in chosen}
-    lost = {name: [s for s, one in each.items() if one.status == "diverged"] for name, each in every.items()}
-    found = {name: {s: one for s, one in each.items() if s not in lost[name]} for name, each in every.items()}
-    found = {name: each for name, each in found.items() if each}
-    if not found:
-        raise ValueError(f"no network of the study is finished in {folder}")
-    arrays = {
-        f"{name}.{seed}": one.looks[-1][1].half().numpy()
-        for name, each in found.items()
-        for seed, one in each.items()
-    }
-    kernels.parent.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ("runs", "conditions", "columns", "pooled")}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    results: list[Result] = []
+    for condition in chosen:
+        every = {}
+        for seed in range(1, condition.seeds + 1):
+            if (trained := finished(runs(condition.pack), seeded(condition.run, seed))) is not None:
+                every[seed] = trained
+        whole = {seed: trained for seed, trained in every.items() if not trained.diverged}
+        if not whole:
+            continue
+        results += [trained.result for trained in every.values()]
+        arrays |= {f"{condition.name}.{s}": trained.kernels.half().numpy() for s, trained in whole.items()}
+        _add_rows(rows, condition, runs(condition.pack), every, whole)
+    if not results:
+        raise ValueError("no network of the study is finished; train some first")
     write_tensors(kernels, arrays, {"format": FORMAT})
-    origins = [one.provenance for each in found.values() for one in each.values()]
-    main = images(CIFAR10)
-    return {
-        "experiment": EXPERIMENT,
-        "title": "Do the two columns divide colour between them?",
-        "deals": PERMUTATIONS,
-        "conditions": [
-            {
-                **_part(condition, len(images(condition.pack).train), found[condition.name]),
-                **({"diverged": lost[condition.name]} if lost[condition.name] else {}),
-            }
-            for condition in chosen
-            if condition.name in found
-        ],
-        "provenance": {
-            **joint_provenance(origins),
-            "precision": [resolve_precision("auto")],
-            "data": {"source": main.source, "synthetic": main.synthetic, "images": len(main.train)},
-        },
-    }
+    return of_rows(EXPERIMENT, TITLE, {"permutations": PERMUTATIONS}, joint(results), rows)
 
 
-def finished(condition: Condition, images: Callable[[str], ImageSet], folder: Path) -> dict[int, Trained]:
-    """The networks of a condition that `folder` holds, by their seeds; nothing is trained."""
-    name = f"{EXPERIMENT}-{condition.name}"
-    seeds = range(1, condition.seeds + 1)
-    if not any(folder.glob(f"{name}-seed*.json")):
-        return {}
-    return finished_networks(condition.recipe, images(condition.pack), seeds, folder=folder, name=name)
+def _add_rows(
+    rows: dict[str, list[dict[str, Any]]],
+    condition: Condition,
+    runs: Runs,
+    every: dict[int, Trained],
+    whole: dict[int, Trained],
+) -> None:
+    name, an_epoch = {"variant": condition.name}, steps_an_epoch(runs, condition.run)
+    steps = sorted(set.intersection(*(set(trained.snapshots) for trained in whole.values())))
+    values = [[measures(_half(trained.snapshots[step])) for trained in whole.values()] for step in steps]
+    for step, at in zip(steps, values, strict=True):
+        for measure in at[0]:
+            test = _pooled([one[measure] for one in at])
+            rows["pooled"].append({**name, "epoch": round(step / an_epoch, 3), "measure": measure, **test})
+    last = dict(zip(whole, values[-1], strict=True))
+    for seed, trained in every.items():
+        for measure, (of_kernels, weights) in last.get(seed, {}).items():
+            columns = compare_columns(of_kernels, weights, seed=seed)
+            means = {"first": round(columns.first, 4), "second": round(columns.second, 4)}
+            row = {"run": len(rows["runs"]), "measure": measure, **means, "p": round(columns.p, 5)}
+            rows["columns"].append(row)
+        rows["runs"].append({**name, "title": condition.title, **_reported(trained)})
+    rows["conditions"].append(
+        {**name, "title": condition.title, "differs": condition.differs, "pack": condition.pack}
+        | _about(condition.run, len(runs.images.train))
+        | asdict(kinds(torch.cat([_half(trained.kernels) for trained in whole.values()])))
+    )
 
 
-def _part(condition: Condition, images: int, found: dict[int, Trained]) -> dict[str, Any]:
-    recipe = condition.recipe
-    first = recipe.network.layers[0]
-    steps = sorted(set.intersection(*({step for step, _ in one.looks} for one in found.values())))
-    values = [[measures(_look(one, step)) for one in found.values()] for step in steps]
-    return {
-        "name": condition.name,
-        "title": condition.title,
-        "differs": condition.differs,
-        "pack": condition.pack,
-        "images": images,
-        "kernel": first.kernel,
-        "stride": first.stride,
-        "kernels": first.outputs,
-        "side": recipe.network.side,
-        "rate": recipe.rate,
-        "epochs": recipe.epochs,
-        "looks": [round(step / math.ceil(images / recipe.config(0).batch_size), 3) for step in steps],
-        "pooled": {name: [_pooled([one[name] for one in at]) for at in values] for name in values[-1][0]},
-        "kinds": asdict(kinds(torch.cat([_look(one, steps[-1]) for one in found.values()]))),
-        "runs": [
-            {
-                "seed": seed,
-                "test_error": one.test_error,
-                "train_error": one.train_error,
-                "status": one.status,
-                "seconds": one.seconds,
-                "columns": {name: _compared(*own, seed) for name, own in values[-1][i].items()},
-            }
-            for i, (seed, one) in enumerate(found.items())
-        ],
-    }
-
-
-def _look(one: Trained, step: int) -> Tensor:
-    return dict(one.looks)[step].half().float()
+def _half(kernels: Tensor) -> Tensor:
+    return kernels.half().float()
 
 
 def _pooled(values: Sequence[tuple[Tensor, Tensor | None]]) -> dict[str, Any]:
@@ -281,13 +252,22 @@ def _pooled(values: Sequence[tuple[Tensor, Tensor | None]]) -> dict[str, Any]:
     return asdict(pooled([each for each, _ in values], weights or None))
 
 
-def _compared(values: Tensor, weights: Tensor | None, seed: int) -> list[float]:
-    """[mean of the first column, of the second, p]."""
-    test = compare_columns(values, weights, seed=seed)
-    return [round(test.first, 4), round(test.second, 4), round(test.p, 5)]
+def _about(run: Run, images: int) -> dict[str, Any]:
+    assert isinstance(run.network, Architecture)
+    first = run.network.layers[0]
+    shape = {"kernel": first.kernel, "stride": first.stride, "kernels": first.outputs, "side": run.side}
+    return {"images": images, **shape, "rate": run.config.learning_rate, "epochs": run.epochs}
 
 
-# --- the kernels read again ---
+def _reported(trained: Trained) -> dict[str, Any]:
+    result = trained.result
+    return {
+        "seed": result.run.config.seed,
+        "test_error": trained.test_error,
+        "train_error": result.column("train_error")[-1],
+        "status": result.curve.status,
+        "cpu_seconds": result.column("cpu_seconds")[-1],
+    }
 
 
 def load_kernels(path: Path) -> Kernels:
@@ -301,12 +281,8 @@ def load_kernels(path: Path) -> Kernels:
     _, head = checked(path)
     if head.get("format") != FORMAT:
         raise DataError(f"{path} holds no kernels of this study (format {head.get('format')!r}); {back}")
-    try:
-        found = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is damaged ({error}); {back}") from error
     kernels: Kernels = {}
-    for name, value in found.items():
+    for name, value in sorted(load_file(path).items()):
         condition, seed = name.rsplit(".", 1)
         kernels.setdefault(condition, {})[int(seed)] = value.float()
     return {condition: dict(sorted(each.items())) for condition, each in kernels.items()}

@@ -109,3 +109,51 @@ def first_near_best(x: Sequence[float], y: Sequence[float], slack: float = 0.0) 
     """The first x at which a curve is no more than `slack` above its lowest value."""
     best = min(y)
     return next(float(at) for at, value in zip(x, y, strict=True) if value <= best + slack)
+
+
+# --- two columns against chance ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ColumnTest:
+    """Two columns of one network compared in one measure.
+
+    first, second: the mean of the measure in each column. p: how often columns made by a random
+    permutation of the kernels differ at least as much, the actual ones counted as one more; never 0.
+    """
+
+    first: float
+    second: float
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """|first − second|."""
+        return abs(self.first - self.second)
+
+
+@dataclass(frozen=True)
+class PooledTest:
+    """Many networks together: do their columns differ more than by chance?
+
+    mean: of |difference| over the networks. chance: what it is for permuted kernels, with
+    low and high, where 95% of the random means lie. p: as in `ColumnTest`, for the mean.
+    effect: (mean − chance) in standard deviations of one network's random differences, averaged: 0 is chance,
+        and it does not grow with the number of networks.
+    clear: networks whose own p is below 0.05, where chance alone gives 5% of them.
+    """
+
+    networks: int
+    mean: float
+    chance: float
+    low: float
+    high: float
+    p: float
+    effect: float
+    clear: int
+
+
+def p_text(p: float, permutations: int) -> str:
+    """A p-value in words; the least that so many permutations can give is written as "<"."""
+    least = 1 / (1 + permutations)
+    return f"< {2 * least:.1g}" if p < 1.5 * least else f"{p:.2g}"

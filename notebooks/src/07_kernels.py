@@ -33,8 +33,8 @@ from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import specialization
-from alexnet_edu.studies import specialization_records as records
-from alexnet_edu.studies.kernel_training import Recipe, train_network
+from alexnet_edu.studies import specialization_record as records
+from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.kernels import (
     colour_share,
     compare_columns,
@@ -46,13 +46,15 @@ from alexnet_edu.studies.kernels import (
     tuning,
 )
 from alexnet_edu.studies.networks import weights_for
+from alexnet_edu.studies.record import load as load_record
+from alexnet_edu.studies.shipped import first_kernels, kernel_run, seeded
 
 images = load_cifar10()
 note = f" ({figure_note(images)})" if images.synthetic else ""
 network = weights_for(images)
 kernels = network.kernels  # (96, 3, 7, 7)
 halves = (slice(0, len(kernels) // 2), slice(len(kernels) // 2, None))  # the two columns
-record = records.load_record(results_dir() / "specialization.json")
+record = load_record("specialization")
 trained_kernels = specialization.load_kernels(weights_dir() / specialization.KERNELS_FILE)
 
 # %% [markdown]
@@ -234,14 +236,14 @@ if grey.any() and coloured.any():
 # %% tags=["nbval-ignore-output"]
 scale = current_scale()
 table = kernel_net("paper", side=images.train.pixels.shape[-1])
-recipe = Recipe(table, rate=specialization.RATE, epochs={"quick": 2, "laptop": 2}.get(scale, 6))
-mine = {}
+run = kernel_run("mine", table, specialization.RATE, epochs={"quick": 2, "laptop": 2}.get(scale, 6))
+runs, mine = Runs(images, None), {}
 for seed in (101, 102, 103, 104):
-    done = train_network(recipe, images, seed)
-    mine[seed] = done.looks[-1][1]
+    done = runs.train(seeded(run, seed))
+    mine[seed] = first_kernels(done.network)
     test = compare_columns(colour_share(mine[seed]))
     print(
-        f"seed {seed}: test error {done.test_error:.1%}, colour share {test.first:.3f} and {test.second:.3f}, "
+        f"seed {seed}: test error {done.column('test_error')[-1]:.1%}, colour share {test.first:.3f} and {test.second:.3f}, "
         f"p = {test.p:.3f} (your run{note})"
     )
 together = pooled([colour_share(own) for own in mine.values()])
@@ -257,19 +259,20 @@ print(records.origin(record))
 print()
 print(records.table(record))
 print()
-for part in record["conditions"]:
-    print(f"{part['title']:<26} {part['differs']}")
+conditions = record.tables["conditions"]
+for part in conditions.itertuples():
+    print(f"{part.title:<26} {part.differs}")
 
 # %%
 rows = []
-for part in record["conditions"]:
-    columns = records.columns_of(record, part["name"])
-    found = records.pooled_test(record, part["name"])
+for part in conditions.itertuples():
+    columns = records.columns_of(record, part.variant)
+    found = records.pooled_test(record, part.variant)
     rows.append(
         {
-            "title": part["title"],
-            "differences": [abs(a - b) for a, b, _ in columns],
-            "clear": [p < 0.05 for *_, p in columns],
+            "title": part.title,
+            "differences": list((columns["first"] - columns["second"]).abs()),
+            "clear": list(columns["p"] < 0.05),
             "mean": found.mean,
             "low": found.low,
             "high": found.high,
@@ -295,7 +298,7 @@ plt.show()
 # they see, the more there is to share out. On **every** run it came under none of these conditions. The paper's network is far beyond all of them.
 
 # %%
-tests = {part["name"]: records.pooled_test(record, part["name"]) for part in record["conditions"]}
+tests = {name: records.pooled_test(record, name) for name in conditions["variant"]}
 ratio = {name: test.mean / test.chance for name, test in tests.items()}
 assert tests["paper"].networks >= 20
 assert tests["paper"].mean > tests["paper"].high  # more than chance allows
@@ -340,14 +343,11 @@ for name in ("paper", "joint", "apart"):
 
 # %%
 lines = {}
-for part in record["conditions"]:
-    curve = [records.pooled_test(record, part["name"], look=i) for i in range(len(part["looks"]))]
-    if part["name"] in ("paper", "joint", "kernel-11", "pixels-64", "shipped"):
-        seen = [i for i, epoch in enumerate(part["looks"]) if epoch >= 0.5]
-        lines[part["title"]] = (
-            [part["looks"][i] for i in seen],
-            [curve[i].mean / curve[i].chance for i in seen],
-        )
+for part in conditions.itertuples():
+    if part.variant in ("paper", "joint", "kernel-11", "pixels-64", "shipped"):
+        curve = records.over_training(record, part.variant)
+        curve = curve[curve["epoch"] >= 0.5]
+        lines[part.title] = (list(curve["epoch"]), list(curve["mean"] / curve["chance"]))
 figure, ax = plt.subplots(figsize=(9, 4.4))
 lesson.draw_over_training(ax, lines)
 ax.set_xlabel("epochs (doubling)")
@@ -448,10 +448,10 @@ assert first["stages.conv1.weights.weight"].shape == (48, 3, 11, 11)
 
 # %%
 for name in ("paper", "joint", "apart"):
-    part = records.condition(record, name)
-    errors = [run["test_error"] for run in part["runs"]]
+    part = record.of(variant=name).runs
+    errors = list(part["test_error"])
     print(
-        f"{part['title']:20} test error {sum(errors) / len(errors):.1%} on the mean of {len(errors)} (recorded)"
+        f"{part['title'].iloc[0]:20} test error {sum(errors) / len(errors):.1%} on the mean of {len(errors)} (recorded)"
     )
 
 # %% [markdown]

@@ -34,7 +34,7 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import neighbours as lesson
 from alexnet_edu.show.photograph import photograph
-from alexnet_edu.studies import retrieval_records as retrieval
+from alexnet_edu.studies import retrieval_record as retrieval
 from alexnet_edu.studies.codes import CodeSettings, hamming, pack, random_coder, search_codes, train_coder
 from alexnet_edu.studies.neighbours import (
     BATCHES_2012,
@@ -50,9 +50,11 @@ from alexnet_edu.studies.neighbours import (
     squared_distances,
 )
 from alexnet_edu.studies.networks import weights_for
+from alexnet_edu.studies.record import load as load_record
 from alexnet_edu.training.predictions import top_errors
 
-record = retrieval.load_record(results_dir() / "retrieval.json")
+record = load_record("retrieval")
+plan = record.settings["plan"]
 images = load_cifar10()
 network = weights_for(images)
 note = f" ({figure_note(images)})" if images.synthetic else ""
@@ -263,7 +265,7 @@ assert by_features.mean() > by_pixels.mean() + 0.2
 
 # %%
 low, median, high = (
-    sum(net["pixel_ranks"][name] for net in record["networks"]) / len(record["networks"])
+    record.runs[f"nearer_{name}"].mean()  # over the networks
     for name in ("low", "median", "high")
 )
 print(
@@ -286,7 +288,7 @@ print(retrieval.origin(record))
 names = ("pixels", *retrieval.layers(record))
 figure, ax = plt.subplots(figsize=(8.5, 4))
 lesson.draw_precisions(ax, {name: retrieval.precisions(record, name) for name in names}, 0.1)
-ax.set_ylabel(f"precision at {record['plan']['k']}")
+ax.set_ylabel(f"precision at {plan['k']}")
 ax.set_xlabel("where neighbours were searched")
 ax.set_title("CIFAR-10: each dot a network (recorded)")
 plt.tight_layout()
@@ -380,13 +382,13 @@ for batches in (16, 50, 200, 1000):
 
 # %%
 figure, ax = plt.subplots(figsize=(8.5, 3.8))
-lesson.draw_batches(ax, record["batches"], record["plan"]["kept"])
+lesson.draw_batches(ax, retrieval.batches(record), plan["kept"])
 ax.set_xlabel("batches into which the training images are cut")
-ax.set_ylabel(f"true neighbours found, of {record['plan']['kept']}")
+ax.set_ylabel(f"true neighbours found, of {plan['kept']}")
 ax.set_title("one image offered by each batch, CIFAR-10 (recorded)")
 plt.tight_layout()
 plt.show()
-for row in record["batches"]:
+for row in retrieval.batches(record):
     assert abs(row["shuffled"] - row["expected"]) < 0.25
     assert row["in_order"] < row["shuffled"]
 
@@ -424,7 +426,7 @@ assert torch.equal(a.float(), b)  # faiss counts what the matrix product counts
 assert torch.equal(hamming(query_codes[:2], codes[:2]), (query_codes[:2, None] != codes[None, :2]).sum(2))
 
 # %%
-lengths = record["plan"]["bits"]
+lengths = plan["bits"]
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharex=True)
 for ax, what in zip(axes, ("precision", "recall"), strict=True):
     values = {
@@ -432,13 +434,13 @@ for ax, what in zip(axes, ("precision", "recall"), strict=True):
         for source in retrieval.SOURCES
         for kind in retrieval.KINDS
     }
-    exact = {"exact search, features": sum(retrieval.precisions(record, hidden)) / len(record["networks"])}
+    exact = {"exact search, features": retrieval.mean_precision(record, hidden)}
     exact["exact search, pixels"] = retrieval.precisions(record, "pixels")[0]
     lesson.draw_codes(ax, lengths, values, exact if what == "precision" else {})
     ax.set_xlabel("bits of a code")
-axes[0].set_ylabel(f"precision at {record['plan']['k']}")
+axes[0].set_ylabel(f"precision at {plan['k']}")
 axes[0].set_title("right class among the six (recorded)")
-axes[1].set_ylabel(f"true neighbours among {record['plan']['shortlist']} codes")
+axes[1].set_ylabel(f"true neighbours among {plan['shortlist']} codes")
 axes[1].set_title("recall of the true six (recorded)")
 axes[1].legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.tight_layout()
@@ -564,7 +566,7 @@ for words, guess, measured in (
     (
         "by features",
         my_share_by_features,
-        100 * sum(retrieval.precisions(record, hidden)) / len(record["networks"]),
+        100 * retrieval.mean_precision(record, hidden),
     ),
     ("by pixels", my_share_by_pixels, 100 * pixels_level),
     ("by 32 bits", my_share_by_32_bits, code_32),

@@ -66,7 +66,7 @@ note = f"\n{figure_note(images)}" if images.synthetic else ""
 recorded = {
     name: load_record(results_dir() / f"{name}.json", name) for name in ("start", "decay", "schedule")
 }
-cells = clinic.load_record(results_dir() / "clinic.json")
+cells = clinic.load()
 
 # %% [markdown]
 # ## 1 · Predict

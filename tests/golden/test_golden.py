@@ -145,7 +145,7 @@ def explorers() -> Found:
         dashboard=training,
         dropout=dropout_explorer(),
         schedule=schedule_explorer(as_cells(load("schedule"))["cells"]),
-        clinic=clinic_explorer(clinic.load_record(results_dir() / "clinic.json")),
+        clinic=clinic_explorer(clinic.load()),
         results=results_explorer(load("results")),
     )
 
@@ -164,11 +164,11 @@ def explorers_of_networks() -> Found:
     from alexnet_edu.lessons.lrn import lrn_explorer
     from alexnet_edu.lessons.neighbours import neighbour_explorer
     from alexnet_edu.lessons.relu import activation_explorer
-    from alexnet_edu.studies import specialization_records
+    from alexnet_edu.studies.record import load
 
     images, network = load_cifar10("quick"), load_weights("stand-in")
     train, test = (images.train.subset(torch.arange(300)), images.test.subset(torch.arange(100)))
-    record = specialization_records.load_record(results_dir() / "specialization.json")
+    record = load("specialization")
     return shown(
         activation=activation_explorer(images.train),
         lrn=lrn_explorer(images.train),
@@ -240,19 +240,20 @@ def weights_kernels() -> Found:
     from alexnet_edu.model.architecture import CONNECTIONS, kernel_net
     from alexnet_edu.studies import clinic
     from alexnet_edu.studies.codes import CodeSettings, train_coder
-    from alexnet_edu.studies.kernel_training import Recipe, train_network
-    from alexnet_edu.studies.weight_recipes import RECIPES
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.shipped import RECIPES, kernel_run, seeded, train_with_snapshots
 
     images = synthetic_images(200, 20)
-    recipes = {name: Recipe(kernel_net(name, kernels=16), 0.01, 2.5) for name in CONNECTIONS}
+    recipes = {name: kernel_run(name, kernel_net(name, kernels=16), 0.01, 2.5) for name in CONNECTIONS}
     old = kernel_net(norm=True, start="2012", kernels=16)
-    recipes["2012"] = Recipe(old, 0.005, 2.5, standardized=False)
-    recipes |= {name: replace(recipe, epochs=2, drops=(1,)) for name, recipe in RECIPES.items()}
+    recipes["2012"] = kernel_run("2012", old, 0.005, 2.5, inputs="raw")
+    for name, recipe in RECIPES.items():
+        recipes[name] = replace(recipe, epochs=2, config=replace(recipe.config, drops=(1,)))
     found = {}
     for name, recipe in recipes.items():
-        made = train_network(recipe, images, 1, looks=(1, 3))
-        looks = {f"look {step}": kernels for step, kernels in made.looks}
-        found[name] = trained(made.model.state_dict() | looks, [])
+        made = train_with_snapshots(Runs(images, None), seeded(recipe, 1), (1, 3))
+        snapshots = {f"look {step}": kernels for step, kernels in made.snapshots.items()}
+        found[name] = trained(made.result.network.state_dict() | snapshots, [])
     vectors = images.train.pixels.flatten(1).float()
     coder = train_coder(vectors, CodeSettings(bits=16, hidden=32, epochs=2, batch=50), 1)
     found["codes"] = trained({"projected": coder.project(coder.scale(vectors))}, [coder.error])
@@ -344,7 +345,7 @@ def shipped() -> Found:
             "said": network.text(),
             "classes": logits.argmax(1).tolist(),
             "logits": logits[:3].flatten().tolist(),
-            **tensors({"all logits": logits} | {f"look {step}": look for step, look in network.looks}),
+            **tensors({"all logits": logits} | {f"look {s}": w for s, w in network.snapshots.items()}),
         }
     for condition, networks in load_kernels(weights_dir() / KERNELS_FILE).items():
         columns = [colour_share(kernels).chunk(2) for kernels in networks.values()]
@@ -357,8 +358,8 @@ def records() -> Found:
     """The numbers that readers give of each recorded study, and a digest of everything in it."""
     from alexnet_edu.studies import augment_trials, clinic, figure1
     from alexnet_edu.studies import ensemble_record as results
-    from alexnet_edu.studies import retrieval_records as retrieval
-    from alexnet_edu.studies import specialization_records as specialization
+    from alexnet_edu.studies import retrieval_record as retrieval
+    from alexnet_edu.studies import specialization_record as specialization
     from alexnet_edu.studies.ablations import STUDIES
     from alexnet_edu.studies.ensemble_numbers import VIEWS
     from alexnet_edu.studies.record import load
@@ -419,29 +420,29 @@ def records() -> Found:
         shortfalls=results.shortfalls(record),
     )
 
-    record = retrieval.load_record(folder / "retrieval.json")
+    record = load("retrieval")
     layers = (*retrieval.layers(record), retrieval.PIXELS)
     kinds = product(retrieval.SOURCES, retrieval.KINDS, ("precision", "recall"))
     keep(
         "retrieval",
-        record,
+        file("retrieval"),
         precisions={layer: retrieval.precisions(record, layer) for layer in layers},
         codes={", ".join(one): retrieval.means(record, *one) for one in kinds},
-        lead={str(bits): retrieval.lead(record, bits) for bits in record["plan"]["bits"]},
+        lead={str(bits): retrieval.lead(record, bits) for bits in record.settings["plan"]["bits"]},
         by_angle=retrieval.by_angle(record),
         closeness=retrieval.closeness(record),
     )
 
-    record = specialization.load_record(folder / "specialization.json")
-    for name in (part["name"] for part in record["conditions"]):
+    record = load("specialization")
+    for name in record.variants:
         pooled = specialization.pooled_test(record, name)
-        columns = specialization.columns_of(record, name)
-        keep(f"specialization, {name}", record, pooled=astuple(pooled), columns=columns)
+        columns = specialization.columns_of(record, name)[["first", "second", "p"]].to_numpy().tolist()
+        keep(f"specialization, {name}", file("specialization"), pooled=astuple(pooled), columns=columns)
 
-    record = clinic.load_record(folder / "clinic.json")
+    record = clinic.load()
     for part, cells in (("narrow", record.narrow), ("full", record.full)):
         fates = {setting.words(): [cell.fate, cell.reason] for setting, cell in cells.items()}
-        keep(f"clinic, {part}", json.loads((folder / "clinic.json").read_text()), fates=fates)
+        keep(f"clinic, {part}", file("clinic"), fates=fates)
 
     keep("augmenting", augment_trials.load_record(folder / "augmenting.json"))
     keep("two-columns", column_trials.load_record(folder / "two-columns.json"))

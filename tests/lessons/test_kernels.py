@@ -12,22 +12,23 @@ from matplotlib.figure import Figure
 from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.show.explorer import PictureWidget
 from alexnet_edu.studies import specialization
-from alexnet_edu.studies import specialization_records as records
-from alexnet_edu.studies.kernel_training import train_network
+from alexnet_edu.studies import specialization_record as records
+from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.networks import Network
+from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.shipped import as_network, seeded, train_with_snapshots
 from tests import kernels_sample
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    recipe = kernels_sample.conditions()[0].recipe
-    made = train_network(recipe, kernels_sample.IMAGES, 1, looks=(1, 3))
-    classes = kernels_sample.IMAGES.train.classes
-    return Network("small", "small", made.model.stages, made.prepare, classes, 2, tuple(made.looks))
+    runs = Runs(kernels_sample.IMAGES, None)
+    trained = train_with_snapshots(runs, seeded(kernels_sample.conditions()[0].run, 1), (1, 3))
+    return as_network("small", runs, trained)
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
     return kernels_sample.sample(tmp_path_factory.mktemp("study"), seeds=2)
 
 
@@ -54,10 +55,10 @@ def test_kernels_over_the_training(network: Network) -> None:
         lesson.training_explorer(bare)
 
 
-def test_the_columns_of_every_network_of_the_study(study: tuple[dict[str, Any], Path]) -> None:
+def test_the_columns_of_every_network_of_the_study(study: tuple[Record, Path]) -> None:
     record, path = study
     explorer = lesson.specialization_explorer(record, specialization.load_kernels(path))
-    first, second, _ = records.columns_of(record, "paper")[0]
+    first, second = records.columns_of(record, "paper").iloc[0][["first", "second"]]
     assert f"colour shares {first:.2f} and {second:.2f}, p" in put(explorer)
     assert "nothing kept, seed 2" in put(explorer, condition="joint", seed=2)
     assert lesson.column_slices(96, 2) == [slice(0, 48), slice(48, 96)]

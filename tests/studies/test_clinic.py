@@ -10,11 +10,11 @@ import torch
 
 from alexnet_edu.data.images import Images
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.environment import results_dir
-from alexnet_edu.files import DataError, write_json
+from alexnet_edu.files import DataError
 from alexnet_edu.model.architecture import fan_ins, variant
 from alexnet_edu.studies import clinic
 from alexnet_edu.studies.clinic import SETTINGS, Batch, Cell, LayerScale, Setting
+from alexnet_edu.studies.record import write
 
 THIN = 16  # so many times narrower: a step takes a tenth of a second
 IMAGES = synthetic_images(60, 10, seed=4).train
@@ -160,15 +160,15 @@ def test_the_record_goes_on_where_it_was_stopped(
     monkeypatch.setattr(clinic, "trial", counted)
     with pytest.raises(KeyboardInterrupt):
         clinic.record(batch, tmp_path, say=lambda line: None)
-    write_json(tmp_path / "clinic.json", clinic.record(batch, tmp_path, say=lambda line: None))
+    write(clinic.record(batch, tmp_path, say=lambda line: None), tmp_path / "clinic.json")
     assert done == [(s, divisor) for divisor in (clinic.DIVISOR, 1) for s in chosen] + [(chosen[1], 1)]
-    found = clinic.load_record(tmp_path / "clinic.json")
+    found = clinic.load(tmp_path)
     assert found.narrow[chosen[1]] == real(chosen[1], batch, steps=1, divisor=THIN)
     assert found.full.keys() == set(chosen)
 
 
 def test_the_published_record_is_whole() -> None:
-    record = clinic.load_record(results_dir() / "clinic.json")
+    record = clinic.load()
     assert not record.provenance["data"]["synthetic"]
     for cells in (record.narrow, record.full):
         assert tuple(cells) == SETTINGS
@@ -177,7 +177,5 @@ def test_the_published_record_is_whole() -> None:
 
 
 def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "clinic.json", tmp_path / "other.json"):
-        with pytest.raises(DataError, match=path.name):
-            clinic.load_record(path)
-        (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DataError, match="clinic"):
+        clinic.load(tmp_path)

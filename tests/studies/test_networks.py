@@ -50,7 +50,7 @@ TEST = IMAGES.test.pixels
 TABLE = kernel_net(kernels=8, side=16)
 MODEL = AlexNet(TABLE, classes=10, generator=torch.Generator().manual_seed(0)).eval()
 PREPARE = Preparation.of(IMAGES.train, 16)
-LOOKS = [(step, torch.randn(8, 3, 7, 7, generator=torch.Generator().manual_seed(step))) for step in (0, 3, 9)]
+SNAPSHOTS = {s: torch.randn(8, 3, 7, 7, generator=torch.Generator().manual_seed(s)) for s in (0, 3, 9)}
 FACTS: dict[str, Any] = {
     "seed": 1, "seeds": [1, 2], "errors": [0.25, 0.3], "test_error": 0.25, "epochs": 4, "images": 40,
     "test_images": 20, "commit": "abc", "date": "2026-01-01", "hardware": "one core",
@@ -67,7 +67,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def saved(path: Path, model: AlexNet = MODEL, **changes: Any) -> Path:
     options: dict[str, Any] = {
-        "name": "stand-in", "title": "eight kernels", "classes": IMAGES.train.classes, "looks": LOOKS,
+        "name": "stand-in", "title": "eight kernels", "classes": IMAGES.train.classes, "snapshots": SNAPSHOTS,
         "facts": FACTS, **changes,
     }  # fmt: skip
     save_weights(path, model, PREPARE, **options)
@@ -88,9 +88,9 @@ def test_what_was_saved_comes_back_exactly_and_the_bytes_are_the_same_each_time(
     assert (found.prepare.std, found.prepare.side) == (PREPARE.std, 16)
     assert (found.name, found.title, found.columns) == ("stand-in", "eight kernels", 2)
     assert (found.classes, found.facts) == (IMAGES.train.classes, FACTS)
-    assert [step for step, _ in found.looks] == [0, 3, 9]
-    for (_, written), (_, read) in zip(LOOKS, found.looks, strict=True):
-        assert torch.equal(written.half().float(), read)
+    assert list(found.snapshots) == [0, 3, 9]
+    for step, kernels in SNAPSHOTS.items():
+        assert torch.equal(kernels.half().float(), found.snapshots[step])
     assert saved(folder / "again").read_bytes() == path.read_bytes()
     found.kernels.zero_()  # a copy
     assert found.kernels.any()
@@ -136,10 +136,10 @@ def test_every_layer_answers_as_the_network_does(small: Network) -> None:
 def test_dropout_is_off(folder: Path) -> None:
     hidden = replace(TABLE.layers[4], after=("relu", "dropout"))
     table = replace(TABLE, layers=(*TABLE.layers[:4], hidden, TABLE.layers[5]))
-    found = load_weights(saved(folder / "d", AlexNet(table, classes=10), looks=[]))
+    found = load_weights(saved(folder / "d", AlexNet(table, classes=10), snapshots={}))
     found.stages.train()
     assert torch.equal(found.features(TEST), found.features(TEST))
-    assert found.looks == ()
+    assert found.snapshots == {}
 
 
 @pytest.mark.parametrize(

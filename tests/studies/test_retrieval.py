@@ -1,0 +1,117 @@
+"""The study of retrieval: its numbers are those of its parts, it goes on where it was, its record is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet_edu.studies import retrieval
+from alexnet_edu.studies import retrieval_record as records
+from alexnet_edu.studies.neighbours import as_vectors, nearest, precision_at_k
+from alexnet_edu.studies.record import Record, load, write
+from alexnet_edu.studies.retrieval import Searched
+from tests.retrieval_sample import TINY, sample_record, tiny_images, tiny_network
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """As it is read from its file."""
+    folder = tmp_path_factory.mktemp("record")
+    write(sample_record(), folder / "retrieval.json")
+    return load("retrieval", folder)
+
+
+def test_the_training_images_are_shuffled_and_whole() -> None:
+    images = tiny_images()
+    searched = Searched.of(images, 40)
+    assert not torch.equal(searched.train.labels, images.train.labels)
+    assert torch.equal(searched.train.labels.sort().values, images.train.labels.sort().values)
+    assert len(searched.sample.unique()) == 40
+    assert len(Searched.of(images, 1000).sample) == len(images.test)
+
+
+def test_precisions_are_those_of_a_search_by_hand(made: Record) -> None:
+    images, network = tiny_images(), tiny_network(2)
+
+    def by_hand(train: torch.Tensor, test: torch.Tensor) -> float:
+        index = nearest(test.double(), train.double(), 6).index
+        return precision_at_k(index, images.test.labels, images.train.labels).mean().item()
+
+    pixels = by_hand(as_vectors(images.train.pixels), as_vectors(images.test.pixels))
+    assert records.precisions(made, records.PIXELS) == pytest.approx([pixels], abs=1e-3)
+    train, test = (network.features(part.pixels) for part in (images.train, images.test))
+    assert records.precisions(made, network.hidden)[1] == pytest.approx(by_hand(train, test), abs=1e-3)
+    classes = made.of(variant="features", seed=2).tables["classes"]["precision"]  # ten images of each
+    assert fmean(classes) == pytest.approx(by_hand(train, test), abs=1e-3)
+    center, sample = train.mean(0), Searched.of(images, TINY.sample).sample
+    directions = [(x - center) / (x - center).norm(dim=1, keepdim=True) for x in (train, test[sample])]
+    index = (directions[1] @ directions[0].T).topk(6, 1).indices
+    by_angle = precision_at_k(index, images.test.labels[sample], images.train.labels).mean().item()
+    assert records.by_angle(made)[1] == pytest.approx(by_angle, abs=2e-3)
+
+
+def test_the_record_has_every_code(made: Record) -> None:
+    for source, groups in (("features", 2), ("pixels", 1)):
+        for bits in TINY.bits:
+            assert len(records.code_values(made, source, "auto-encoder", bits)) == groups
+            assert len(records.code_values(made, source, "random", bits, "recall")) == 2 * groups
+    codes = made.tables["codes"]
+    assert codes[["precision", "recall"]].stack().between(0, 1).all()
+    assert (codes["error"].notna() == (codes["kind"] == "auto-encoder")).all()
+    learned, planes = (records.code_values(made, "features", kind, 8) for kind in records.KINDS)
+    assert records.lead(made, 8)[0] == pytest.approx(100 * (learned[0] - fmean(planes[:2])))
+    assert records.means(made, "features", "random")[0] == pytest.approx(fmean(planes))
+
+
+def test_batches_find_about_what_is_expected(made: Record) -> None:
+    rows = records.batches(made)
+    assert [row["batches"] for row in rows] == [16, 30]  # not fewer than are kept, nor more than images
+    for row in rows:
+        assert row["shuffled"] == pytest.approx(row["expected"], abs=0.7)
+        assert 1 <= row["in_order"] <= 16
+    first = made.of(variant="features").runs.iloc[0]
+    assert 0 <= first["nearer_low"] <= first["nearer_median"] <= first["nearer_high"] <= 1
+    assert 0 <= records.closeness(made) <= 1
+
+
+def test_tables_say_it_all(made: Record) -> None:
+    lines = records.layer_table(made).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["pixels", *tiny_network().layers]
+    assert "fc5" in next(line for line in lines if "<- last hidden layer" in line)
+    lines = records.code_table(made).splitlines()
+    assert [line.split()[:2] for line in lines[3:5]] == [["8", "1"], ["16", "2"]]
+    assert "(1,024 bytes)" in lines[-1]
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert "2 networks, 100 test images against 300 training images" in records.origin(made)
+    with pytest.raises(ValueError, match="'fc9'"):
+        records.precisions(made, "fc9")
+    with pytest.raises(ValueError, match="got 'random', 9"):
+        records.code_values(made, "features", "random", 9)
+
+
+def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in the second network: the first one and the pixels are not measured again."""
+    network, measured = retrieval.network_part, []
+
+    def part(net: Any, seed: int, *rest: Any) -> retrieval.Rows:
+        measured.append(seed)
+        if seed == 2 and measured.count(2) == 1:
+            raise KeyboardInterrupt
+        return network(net, seed, *rest)
+
+    monkeypatch.setattr(retrieval, "network_part", part)
+    networks = {seed: tiny_network(seed) for seed in (1, 2)}
+
+    def make() -> Record:
+        return retrieval.record(networks, tiny_images(), TINY, tmp_path, workers=1, say=lambda _: None)
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    assert make().runs.equals(sample_record().runs)
+    assert measured == [1, 2, 2]
+    with pytest.raises(ValueError, match="at least one network"):
+        retrieval.record({}, tiny_images(), TINY, tmp_path)

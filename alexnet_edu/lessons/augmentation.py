@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from alexnet_edu.data.augment import STRENGTHS, TEN_PATCHES, ColorPCA, ten_crop
 from alexnet_edu.data.images import Images
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, checkbox, choice, explorer, slider
-from alexnet_edu.show.plots import BLUE, FONT_SIZE, GREEN, NEUTRAL, ORANGE, SKY, YELLOW, Style, frame
+from alexnet_edu.show.plots import BLUE, FONT_SIZE, GREEN, NEUTRAL, ORANGE, SKY, YELLOW, frame
 
 CHANNELS = ("red", "green", "blue")
 
@@ -59,22 +59,6 @@ def draw_use(ax: Axes, shares: ArrayLike, title: str) -> AxesImage:
     shown = ax.imshow(np.asarray(shares), cmap="viridis", vmin=0, vmax=1)
     frame(ax, title, "column, pixels", "row, pixels")
     return shown
-
-
-def draw_gains(
-    ax: Axes,
-    names: Sequence[str],
-    values: Sequence[float],
-    lows: Sequence[float],
-    highs: Sequence[float],
-    filled: Sequence[bool],
-) -> None:
-    """Differences in points with their intervals, one line each; filled: what the paper used."""
-    rows = dict(zip(names, zip(values, lows, highs, strict=True), strict=True))
-    used = [name for name, fill in zip(names, filled, strict=True) if fill]
-    plots.intervals(ax, rows, filled=used, style=Style(BLUE, "-", "o"))
-    ax.axvline(0, color=NEUTRAL, linewidth=0.9)
-    ax.grid(axis="x")
 
 
 # --- a photograph in other light ---------------------------------------------------------------------

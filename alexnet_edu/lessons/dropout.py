@@ -21,19 +21,9 @@ from torch import Tensor, nn
 
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
-from alexnet_edu.show.plots import (
-    BLUE,
-    GREEN,
-    NEUTRAL,
-    ORANGE,
-    PINK,
-    SERIES,
-    Style,
-    frame,
-    level,
-    note,
-    short,
-)
+from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, PINK, SERIES, Style, frame, note, short
+from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.statistics import crossing
 
 Layers = Sequence[tuple[Tensor, Tensor]]  # (weight (outputs, inputs), bias (outputs,)); ReLU between two
 
@@ -202,6 +192,38 @@ def errors_with_masks(
     return {share: [error(share) for _ in range(draws)] for share in kept}
 
 
+# --- how many times the epochs ----------------------------------------------------------------------
+
+
+def curves_by_seed(record: Record) -> dict[Any, Any]:
+    """Seed -> its learning curve as a table, of a record of one variant at one rate."""
+    return dict(iter(record.curves.groupby("seed")))
+
+
+def epochs_to_best(curve: Any) -> float:
+    """The epoch at which the test error is lowest."""
+    return float(curve["epoch"].loc[curve["test_error"].idxmin()])
+
+
+Ratios = list[float | None]  # one for each seed
+
+
+def ratios(slow: Record, fast: Record, level: float | None = None, what: str = "train_error") -> Ratios:
+    """How many times the epochs `slow` takes to come down to a level; None where one never does.
+
+    slow, fast: of one variant at one rate each, with the same seeds. level: of the error `what` (0–1),
+    linear between two points of a curve; None for the epoch of the lowest test error.
+    """
+
+    def epochs(curve: Any) -> float | None:
+        if level is None:
+            return epochs_to_best(curve)
+        return crossing(curve["epoch"].tolist(), curve[what].tolist(), level)
+
+    times = [map(epochs, curves_by_seed(record).values()) for record in (slow, fast)]
+    return [a / b if a is not None and b is not None else None for a, b in zip(*times, strict=True)]
+
+
 # --- pictures --------------------------------------------------------------------------------------
 
 MEANS = {  # what stands for all networks at once
@@ -231,7 +253,7 @@ def draw_divergence(
         across = ("axes fraction", "data")
         note(ax, "exact (below 10⁻⁶)", (0.03, FLOOR), (0, 4), xycoords=across, color=style.color)
     if at is not None:
-        level(ax, at, axis="x")
+        plots.level(ax, at, axis="x")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.grid()
@@ -250,8 +272,8 @@ def draw_ratios(
         for (label, rows), shift in zip(ratios.items(), shifts, strict=True)
     }
     plots.lines(ax, series, spread="marks", styles=SERIES[1:])
-    level(ax, 1, line="-")
-    level(ax, 2)
+    plots.level(ax, 1, line="-")
+    plots.level(ax, 2)
     note(ax, "§4.2: about 2", (len(levels) - 0.55, 2), (0, 3), ha="right", color=NEUTRAL)
     frame(ax, y="epochs with dropout / epochs without", grid="y", legend="best")
     ax.set_xticks(range(len(levels)), levels)
@@ -283,7 +305,7 @@ def draw_errors_with_masks(
         for label, by_share in errors.items()
     }
     plots.lines(ax, series, spread="marks")
-    level(ax, chance, "guessing")
+    plots.level(ax, chance, "guessing")
     words = "units left out of each hidden layer (%)", "test error"
     frame(ax, title, *words, percent="y", grid="xy", legend="lower right")
 

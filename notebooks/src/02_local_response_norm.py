@@ -26,7 +26,7 @@ from torch import nn
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
 from alexnet_edu.data.images import ImageSet
-from alexnet_edu.environment import current_scale, results_dir
+from alexnet_edu.environment import current_scale
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012, log_gain
 from alexnet_edu.ledger.table import verdict
@@ -39,18 +39,15 @@ from alexnet_edu.model.layers import (
     local_response_norm,
     map_response_norm,
 )
-from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import cells as ablation_records
 from alexnet_edu.studies import study
-from alexnet_edu.studies.cells import find_cell, last, load_record
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load, table, table_by_rate
 
 cifar = load_cifar10()
 images = cifar.train
-record = load_record(results_dir() / "norms.json", "norms")
-long_record = load_record(results_dir() / "lrn-long.json", "lrn-long")
+record = load("norms")
+long_record = load("lrn-long")
 
 # %% [markdown]
 # ## 1 · Predict
@@ -372,7 +369,7 @@ assert contrast(b_map) < contrast(found["across maps (§3.3)"]) < contrast(a_rea
 scale = current_scale()
 norms = studies.STUDIES["norms"]
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-rates = {name: find_cell(record, name)["rate"] for name in ("none", "lrn")}
+rates = {name: record.rate(name) for name in ("none", "lrn")}
 if scale == "quick":
     few = ImageSet(images.subset(torch.arange(600)), cifar.test.subset(torch.arange(200)))
     runs = Runs(few, None, device)
@@ -407,39 +404,38 @@ for place, s in zip(
 # that were held out. Then it was trained with fresh seeds on all training images.
 
 # %%
-print(load("norms").origin())
+print(record.origin())
 print()
-print(table(load("norms")))
+print(table(record))
 
 # %%
-cells = record["cells"]
+best = record.chosen()
 figure, ax = plt.subplots(figsize=(9, 3.8))
-ablation_plots.draw_spread(
-    ax, cells, [last(c) for c in cells], "test_error", "Each seed, and the mean (recorded)"
-)
+lesson.plots.last_errors(ax, best.runs, "test_error", "Each seed, and the mean (recorded)")
 plt.tight_layout()
 plt.show()
 figure, (left, right) = plt.subplots(1, 2, figsize=(12.5, 4.2), sharey=True)
-ablation_plots.draw_curves(left, cells, "test_error", "Test error, mean and span of the seeds (recorded)")
-ablation_plots.draw_curves(right, cells, "train_error", "Training error (recorded)")
+title = "Test error, mean and span of the seeds (recorded)"
+lesson.plots.learning_curves(left, best.curves, "test_error", title)
+lesson.plots.learning_curves(right, best.curves, "train_error", "Training error (recorded)")
 plt.tight_layout()
 plt.show()
 
 # %%
-compared = [c["variant"] for c in cells if c["variant"] != "none"]
+compared = [name for name in record.variants if name != "none"]
 print("against none, in points (95% interval by Student's t; below 0 is better):")
 for name in compared:
     for what in ("test_error", "train_error"):
-        difference = ablation_records.interval(ablation_records.gap(record, name, "none", what))
-        print(f"{name:12} {ablation_plots.WORDS[what]:16} {difference}")
-errors = {cell["variant"]: last(cell) for cell in cells}
+        difference = record.gap(name, "none", what).signed
+        print(f"{name:12} {lesson.plots.WORDS[what]:16} {difference}")
+errors = {name: record.values(name) for name in record.variants}
 assert max(errors["lrn"]) < min(errors["none"])  # every seed
-both = ablation_records.gap(record, "lrn-code", "lrn")
+both = record.gap("lrn-code", "lrn")
 assert both.low < 0 < both.high  # the two conventions cannot be told apart
-assert ablation_records.gap(record, "batch", "none").high < 0
-within = ablation_records.gap(record, "within-map", "none")
+assert record.gap("batch", "none").high < 0
+within = record.gap("within-map", "none")
 assert within.low < 0 < within.high  # not shown to differ
-assert ablation_records.gap(record, "within-map", "none", "train_error").high < 0
+assert record.gap("within-map", "none", "train_error").high < 0
 
 # %% [markdown]
 # **How to read it.** A variant whose interval holds 0 was not shown to differ. Compare the signs of the two differences, in
@@ -457,15 +453,16 @@ assert ablation_records.gap(record, "within-map", "none", "train_error").high < 
 # them is larger. The searches, three epochs each, judged by images that were held out, and then whole runs at two rates:
 
 # %%
-for cell in cells:
-    tried = ", ".join(f"{x['rate']:g}: {x['held_out_error']:.1%}" for x in cell["search"])
-    print(f"{cell['title']:26} held-out error by ε: {tried}")
+for name, search in record.tables["searches"].groupby("variant", sort=False):
+    tried = ", ".join(f"{x.rate:g}: {x.held_out_error:.1%}" for x in search.itertuples())
+    title = record.of(variant=name).runs["title"].iloc[0]
+    print(f"{title:26} held-out error by ε: {tried}")
 print()
-print(table_by_rate(load("norms"), "none"))
+print(table_by_rate(record, "none"))
 print("* the rate that the search chose")
-small, large = (ablation_records.at_rate(record, rate) for rate in ablation_records.shared_rates(record))
-assert ablation_records.gap(small, "lrn", "none").low > 0.5  # LRN worse
-assert ablation_records.gap(large, "lrn", "none").value < 0  # LRN better
+small, large = (record.at_rate(rate) for rate in record.shared_rates())
+assert small.gap("lrn", "none").low > 0.5  # LRN worse
+assert large.gap("lrn", "none").value < 0  # LRN better
 
 # %% [markdown]
 # **How to read it.** At the rate that is best without normalization LRN is more than a point *worse*, and the interval does not
@@ -554,23 +551,22 @@ for net in (plain, normalized):
 print(normalized.convolutions)
 
 # %%
-print(load("lrn-long").origin())
+print(long_record.origin())
 print()
-print(table(load("lrn-long")))
+print(table(long_record))
 print()
 published = {"none": paper.CIFAR_ERROR_WITHOUT_LRN, "lrn": paper.CIFAR_ERROR_WITH_LRN}
-for cell in long_record["cells"]:
-    nine = cell["runs"][0]["nine_views"]
-    print(f"{cell['variant']:5} nine crops: {nine:.2%} (paper: {published[cell['variant']]:.0f}%)")
+nine_views = {name: long_record.values(name, "nine_views")[0] for name in long_record.variants}
+for name, nine in nine_views.items():
+    print(f"{name:5} nine crops: {nine:.2%} (paper: {published[name]:.0f}%)")
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
-ablation_plots.draw_curves(
-    left, long_record["cells"], "test_error", "Test error, one crop (recorded, one seed)"
-)
-ablation_plots.draw_curves(right, long_record["cells"], "train_error", "Training error (recorded, one seed)")
+curves = long_record.curves
+lesson.plots.learning_curves(left, curves, "test_error", "Test error, one crop (recorded, one seed)")
+lesson.plots.learning_curves(right, curves, "train_error", "Training error (recorded, one seed)")
 for ax in (left, right):
-    for drop in long_record["drops"]:
+    for drop in long_record.settings["drops"]:
         ax.axvline(drop, color="0.6", linestyle=":", linewidth=1)
 plt.tight_layout()
 plt.show()
@@ -585,10 +581,9 @@ plt.show()
 # So this run neither confirms the claim nor speaks against it. It would take hundreds of epochs, and more than one seed.
 
 # %%
-nine_views = {cell["variant"]: cell["runs"][0]["nine_views"] for cell in long_record["cells"]}
 assert all(0.18 < error < 0.22 for error in nine_views.values())
 assert 0 < nine_views["none"] - nine_views["lrn"] < 0.005
-assert all(last(cell, "train_error")[0] > 0.15 for cell in long_record["cells"])
+assert all(long_record.values(name, "train_error")[0] > 0.15 for name in nine_views)
 
 # %% [markdown]
 # ## 6 · What the 2012 code did
@@ -739,7 +734,7 @@ verdict(
 )
 
 # %%
-measured = -ablation_records.gap(record, "lrn", "none").value
+measured = -record.gap("lrn", "none").value
 if my_points is not None:
     print(f"you predicted {my_points:g} points, measured {measured:.2f} (recorded)")
 

@@ -31,20 +31,18 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
 from alexnet_edu.data.images import ImageSet
-from alexnet_edu.environment import current_scale, results_dir
+from alexnet_edu.environment import current_scale
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import log_gain
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import pooling
 from alexnet_edu.model.architecture import output_side
-from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import study
-from alexnet_edu.studies.cells import at_rate, find_cell, gap, interval, last, load_record, shared_rates
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load, spread, table_by_rate
 
-record = load_record(results_dir() / "pooling.json", "pooling")
+record = load("pooling")
 images = load_cifar10()
 
 # %% [markdown]
@@ -191,11 +189,11 @@ print(f"equal, rounded up and down; the networks have {sizes[2]:,} and {sizes[3]
 
 # %%
 for name in ("z2", "z3"):
-    cell = find_cell(record, name)
-    searches = load("pooling").tables["searches"]
+    searches = record.tables["searches"]
     pairs = searches[searches["variant"] == name][["rate", "held_out_error"]].to_numpy()
     tried = ", ".join(f"{rate:g}: {error:.1%}" for rate, error in pairs)
-    print(f"{cell['title']:27} chose ε = {cell['rate']:g}; held-out error by ε: {tried}")
+    title = record.of(variant=name).runs["title"].iloc[0]
+    print(f"{title:27} chose ε = {record.rate(name):g}; held-out error by ε: {tried}")
 
 # %% [markdown]
 # **Your own run**: one seed for each window, a seed that the record does not have, both at the smaller of the two rates.
@@ -206,7 +204,7 @@ train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop":
 if scale == "quick":
     train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
 keep = None if scale == "quick" else runs_dir() / "ablations"
-rate = min(shared_rates(record))
+rate = min(record.shared_rates())
 device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
 runs = Runs(ImageSet(train, test), keep, device)
 live = study.live(studies.STUDIES["pooling"], {"z2": rate, "z3": rate}, runs, epochs, **changes)
@@ -222,29 +220,28 @@ for name, run in live.items():
 # fresh seeds for each window and rate, none of them the seed that chose the rate.
 
 # %%
-by_rate = {rate: at_rate(record, rate) for rate in shared_rates(record)}
+by_rate = {rate: record.at_rate(rate) for rate in record.shared_rates()}
 figure, axes = plt.subplots(3, len(by_rate), figsize=(13, 6.6), sharey=True, sharex="row", squeeze=False)
 for column, (rate, same) in zip(axes.T, by_rate.items(), strict=True):
     for ax, what in zip(column, ("test_error", "train_error", "gap"), strict=True):
-        cells = same["cells"]
-        ablation_plots.draw_spread(ax, cells, [last(cell, what) for cell in cells], what, "")
+        pooling.plots.last_errors(ax, same.runs, what)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
         ax.xaxis.set_major_locator(MaxNLocator(6))
     column[0].set_title(f"both at ε = {rate:g}")
 figure.suptitle("After the last epoch: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
-print(load("pooling").origin())
+print(record.origin())
 print()
-print(table_by_rate(load("pooling"), "z2"))
+print(table_by_rate(record, "z2"))
 print("* the rate that the search chose")
 
 # %%
 for rate, same in by_rate.items():
     print(f"z = 3 minus z = 2 in points, both at ε = {rate:g}, with 95% intervals:")
     for what in ("test_error", "train_error", "gap"):
-        print(f"    {ablation_plots.WORDS[what]:28} {interval(gap(same, 'z3', 'z2', what))}")
-print(f"each at the rate that its search chose: test error {interval(gap(record, 'z3', 'z2'))}")
+        print(f"    {pooling.WORDS[what]:28} {same.gap('z3', 'z2', what).signed}")
+print(f"each at the rate that its search chose: test error {record.gap('z3', 'z2').signed}")
 
 # %% [markdown]
 # **How to read it.** The interval knows how seeds differ, and nothing else. Where it holds 0, four seeds each cannot
@@ -262,12 +259,12 @@ print(f"each at the rate that its search chose: test error {interval(gap(record,
 
 # %%
 for same in by_rate.values():
-    assert -3 < gap(same, "z3", "z2").value < -1
-    assert gap(same, "z3", "z2").high < -0.4
-    assert gap(same, "z3", "z2", "train_error").high > 0
+    assert -3 < same.gap("z3", "z2").value < -1
+    assert same.gap("z3", "z2").high < -0.4
+    assert same.gap("z3", "z2", "train_error").high > 0
 low, high = by_rate
-assert sum(last(find_cell(record, "z2", low))) < sum(last(find_cell(record, "z2", high)))
-assert gap(record, "z3", "z2").value < min(gap(same, "z3", "z2").value for same in by_rate.values())
+assert sum(by_rate[low].values("z2")) < sum(by_rate[high].values("z2"))
+assert record.gap("z3", "z2").value < min(same.gap("z3", "z2").value for same in by_rate.values())
 
 # %% [markdown]
 # ## 5 · Look
@@ -338,19 +335,15 @@ for z in (2, 3):
 
 # %%
 low, same = next(iter(by_rate.items()))
-cells = same["cells"]
 figure, ax = plt.subplots(figsize=(8, 4.2))
-pooling.draw_shifted(
-    ax,
-    load("pooling").at_rate(low),
-    f"Trained networks (ε = {low:g}) and shifted test images, a mark for each seed (recorded)",
-)
+title = f"Trained networks (ε = {low:g}) and shifted test images, a mark for each seed (recorded)"
+pooling.draw_shifted(ax, same, title)
 plt.tight_layout()
 plt.show()
-for shift in cells[0]["runs"][0]["shifted"]:
-    shares = [spread([run["shifted"][shift] for run in cell["runs"]]) for cell in cells]
+for shift in (1, 2, 3, 4):
+    of_z2, of_z3 = (same.values(name, f"shifted_{shift}") for name in ("z2", "z3"))
+    shares = spread(of_z2), spread(of_z3)
     print(f"{shift} pixels: the prediction changes for {shares[0]} with z = 2, {shares[1]} with z = 3")
-    of_z2, of_z3 = ([run["shifted"][shift] for run in cell["runs"]] for cell in cells)
     assert max(of_z3) < min(of_z2)
 
 # %% [markdown]
@@ -368,13 +361,12 @@ for shift in cells[0]["runs"][0]["shifted"]:
 # overfit. So compare the gaps where the *training errors* are equal.
 
 # %%
-(drop,) = record["drops"]
+(drop,) = record.settings["drops"]
 figure, axes = plt.subplots(2, 2, figsize=(12, 8.4))
 for ax, what in zip(axes[0], ("train_error", "test_error"), strict=True):
-    words = f"{ablation_plots.WORDS[what].capitalize()}, both at ε = {low:g}"
-    ablation_plots.draw_curves(ax, by_rate[low]["cells"], what, words)
-for ax, rate in zip(axes[1], by_rate, strict=True):
-    same = load("pooling").at_rate(rate)
+    words = f"{pooling.WORDS[what].capitalize()}, both at ε = {low:g}"
+    pooling.plots.learning_curves(ax, by_rate[low].curves, what, words)
+for ax, (rate, same) in zip(axes[1], by_rate.items(), strict=True):
     pooling.draw_gap_against_training(ax, same, drop, f"The gap, both at ε = {rate:g}")
 figure.suptitle(f"ε / 10 after epoch {drop:g}, all seeds (recorded, real CIFAR-10)")
 plt.tight_layout()
@@ -388,7 +380,7 @@ plt.show()
 # %%
 at_equal = {}
 for rate, same in by_rate.items():
-    before = pooling.up_to(load("pooling").at_rate(rate), drop)
+    before = pooling.up_to(same, drop)
     deepest = pooling.lowest_common_level(before)
     highest = before.curves.groupby("run")["train_error"].first().min()
     print(f"both at ε = {rate:g}, before it falls: test errors where the training errors are equal")
@@ -398,12 +390,11 @@ for rate, same in by_rate.items():
         at_equal[rate, share] = at_level.gap("z3", "z2")
         errors = [spread(at_level.values(name)) for name in ("z2", "z3")]
         print(f"    training error {level:.1%}: z = 2 {errors[0]}, z = 3 {errors[1]}", end="; ")
-        print(f"z = 3 minus z = 2: {interval(at_equal[rate, share])}")
+        print(f"z = 3 minus z = 2: {at_equal[rate, share].signed}")
     print("  at the end: ", end="")
     print(
         "; ".join(
-            f"{ablation_plots.WORDS[w]} {interval(gap(same, 'z3', 'z2', w))}"
-            for w in ("train_error", "test_error")
+            f"{pooling.WORDS[w]} {same.gap('z3', 'z2', w).signed}" for w in ("train_error", "test_error")
         )
     )
 
@@ -422,7 +413,7 @@ for rate, same in by_rate.items():
 assert all(d.value < 0 for d in at_equal.values())
 assert sum(d.low < 0 < d.high for d in at_equal.values()) == 2
 assert min(d.value for d in at_equal.values()) > -2
-first, second = (gap(same, "z3", "z2", "train_error") for same in by_rate.values())
+first, second = (same.gap("z3", "z2", "train_error") for same in by_rate.values())
 assert first.low < 0 < first.high
 assert second.low > 2.5
 
@@ -564,10 +555,10 @@ verdict(
 
 # %%
 if my_points_saved is not None:
-    saved = -gap(by_rate[low], "z3", "z2").value
+    saved = -by_rate[low].gap("z3", "z2").value
     print(f"points saved: you predicted {my_points_saved:g}, measured {saved:.2f} (recorded)")
 if my_percent_changed is not None:
-    shares = [100 * run["shifted"]["1"] for run in find_cell(record, "z2", low)["runs"]]
+    shares = [100 * share for share in by_rate[low].values("z2", "shifted_1")]
     share = sum(shares) / len(shares)
     print(f"changed by one pixel: you predicted {my_percent_changed:g}%, measured {share:.1f}% (recorded)")
 

@@ -35,17 +35,15 @@ from alexnet_edu.environment import current_scale, results_dir
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import augmentation as lesson
-from alexnet_edu.show import ablation_plots
 from alexnet_edu.show.photograph import photograph
 from alexnet_edu.studies import augment_trials, study
 from alexnet_edu.studies.ablations import STUDIES
-from alexnet_edu.studies.cells import find_cell, interval, load_record, paired_gap
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load, table
 from alexnet_edu.training.loop import error_rate
 
-record = load_record(results_dir() / "augmentation.json", "augmentation")  # eight ways, 24 epochs
-long = load_record(results_dir() / "augmentation-long.json", "augmentation-long")  # three of them, 60
+record = load("augmentation")  # eight ways, 24 epochs
+long = load("augmentation-long")  # three of them, 60
 images = load_cifar10()
 note = f" ({figure_note(images)})" if images.train.synthetic else ""
 portrait = photograph()  # (3, 256, 256) uint8; photograph("your.jpg") takes yours
@@ -244,17 +242,17 @@ for name, run in live.items():
 # after 50.
 
 # %%
-main = [find_cell(long, name) for name in ("none", "crops-flips", "crops-flips-colour")]
+main = long.chosen("none", "crops-flips", "crops-flips-colour")
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
 for ax, what in zip(axes, ("train_error", "test_error"), strict=True):
-    ablation_plots.draw_curves(ax, main, what, ablation_plots.WORDS[what].capitalize())
+    lesson.plots.learning_curves(ax, main.curves, what, lesson.plots.WORDS[what].capitalize())
     ax.set_ylim(bottom=0)
 figure.suptitle("What is done to 10,000 training images (recorded, real CIFAR-10; band: all three seeds)")
 plt.tight_layout()
 plt.show()
-print(load("augmentation-long").origin())
+print(long.origin())
 print()
-print(table(load("augmentation-long")))
+print(table(long))
 
 # %% [markdown]
 # **How to read it.** Training errors are measured on the images as they are, so the three can be compared. A network overfits
@@ -266,11 +264,11 @@ print(table(load("augmentation-long")))
 # %%
 pairs = (("crops-flips", "none"), ("crops-flips-colour", "crops-flips"))
 changed = {
-    (a, what): paired_gap(long, a, b, what) for a, b in pairs for what in ("test_error", "train_error", "gap")
+    (a, what): long.paired_gap(a, b, what) for a, b in pairs for what in ("test_error", "train_error", "gap")
 }
 print("at the end, seed by seed, in points, with 95% intervals:")
 for (a, b), what in itertools.product(pairs, ("test_error", "train_error", "gap")):
-    print(f"    {a} against {b}, {ablation_plots.WORDS[what]:28} {interval(changed[a, what])}")
+    print(f"    {a} against {b}, {lesson.plots.WORDS[what]:28} {changed[a, what].signed}")
 
 # %% [markdown]
 # **What came out.** Without augmentation the network learns its 10,000 images by heart: in the end not one of them is wrong, and
@@ -283,14 +281,12 @@ for (a, b), what in itertools.product(pairs, ("test_error", "train_error", "gap"
 # size of the paper's "over 1%", for a network and images of another kind.
 
 # %%
-none, cropped, colored = (cell["runs"] for cell in main)
-assert all(run["curve"]["train_error"][-1] < 0.0005 for run in none)
-assert min(run["curve"]["test_error"][-1] for run in none) > 0.4
-assert all(0.2 < run["curve"]["train_error"][-1] < 0.3 for run in cropped)
+assert max(long.values("none", "train_error")) < 0.0005
+assert min(long.values("none")) > 0.4
+assert all(0.2 < error < 0.3 for error in long.values("crops-flips", "train_error"))
 assert -10 < changed["crops-flips", "test_error"].value < -8
-assert all(
-    a["curve"]["test_error"][4] > b["curve"]["test_error"][4] for a, b in zip(cropped, none, strict=True)
-)
+fifth = main.curves[main.curves["epoch"] == 5].pivot(index="seed", columns="variant", values="test_error")
+assert (fifth["crops-flips"] > fifth["none"]).all()
 assert changed["crops-flips-colour", "test_error"].high < -0.5
 assert -1.6 < changed["crops-flips-colour", "test_error"].value < -1
 assert (
@@ -312,25 +308,22 @@ assert (
 # | vertical reflections | mostly, but such images do not occur in the test | no |
 
 # %%
-others = [c for c in record["cells"] if c["variant"] != "none"]
-found = [paired_gap(record, cell["variant"], "none") for cell in others]
-order = sorted(range(len(found)), key=lambda i: found[i].value)
-in_paper = {"crops-flips", "crops-flips-colour", "colour"}
+by_name = {name: record.paired_gap(name, "none") for name in record.variants if name != "none"}
+by_name = dict(sorted(by_name.items(), key=lambda pair: pair[1].value))
+titles = {name: record.of(variant=name).runs["title"].iloc[0] for name in by_name}
+in_paper = [titles[name] for name in ("crops-flips", "crops-flips-colour", "colour")]
 figure, ax = plt.subplots(figsize=(10, 4.8))
-lesson.draw_gains(
-    ax,
-    [others[i]["title"] for i in order],
-    *([getattr(found[i], part) for i in order] for part in ("value", "low", "high")),
-    [others[i]["variant"] in in_paper for i in order],
-)
+gains = {titles[name]: (found.value, found.low, found.high) for name, found in by_name.items()}
+lesson.plots.intervals(ax, gains, filled=in_paper)
+lesson.plots.level(ax, 0, axis="x", line="-")
 ax.set_xlabel(
     "test error minus that without, points (seed by seed, 95% interval, three seeds); left is better"
 )
 ax.set_title("Each change against none, 24 epochs (recorded, real CIFAR-10); filled: in the paper")
 plt.tight_layout()
 plt.show()
-for i in order:
-    print(f"{others[i]['title']:42} {interval(found[i])}")
+for name, found in by_name.items():
+    print(f"{titles[name]:42} {found.signed}")
 
 # %% [markdown]
 # **What came out.** After 24 epochs only two of the seven differ from none beyond doubt, and both are *worse*: noise, and
@@ -341,7 +334,6 @@ for i in order:
 # trained longer, it did.
 
 # %%
-by_name = {cell["variant"]: one for cell, one in zip(others, found, strict=True)}
 assert min(by_name["noise"].low, by_name["upside-down"].low) > 1
 assert all(one.low < 0 < one.high for name, one in by_name.items() if name not in ("noise", "upside-down"))
 assert all(by_name[name].value < -0.5 for name in ("rotation", "scaling", "crops-flips"))

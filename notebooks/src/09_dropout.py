@@ -34,33 +34,20 @@ from torch import nn
 from alexnet_edu import paper
 from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
 from alexnet_edu.data.images import ImageSet
-from alexnet_edu.environment import current_scale, results_dir
+from alexnet_edu.environment import current_scale
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.claims import RUNS_2012
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import dropout as thinned
 from alexnet_edu.model.layers import Dropout
-from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import study as running
-from alexnet_edu.studies.cells import (
-    at_rate,
-    epochs_to,
-    epochs_to_best,
-    find_cell,
-    gap,
-    interval,
-    last,
-    load_record,
-    ratios,
-    shared_rates,
-)
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load, spread
 from alexnet_edu.studies.run import INITIAL, build
 from alexnet_edu.studies.study import Variant
 
-record = load_record(results_dir() / "dropout.json", "dropout")
+record = load("dropout")
 images = load_cifar10()
 
 # %% [markdown]
@@ -279,7 +266,7 @@ for name, run in live.items():
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
 forms = {titles[name]: live[name].frame for name in ("none", "2012", "inverted")}
 for ax, what in zip(axes, ("train_error", "test_error"), strict=True):
-    words = ablation_plots.WORDS[what]
+    words = thinned.plots.WORDS[what]
     thinned.plots.lines(ax, {label: (curve["epoch"], curve[what]) for label, curve in forms.items()})
     title = f"{words.capitalize()}, measured without masks"
     thinned.frame(ax, title, "epochs", words, percent="y", grid="xy", legend="best")
@@ -293,42 +280,40 @@ plt.show()
 # scaling of the form.
 
 # %%
-cells = {}
-for cell in record["cells"]:
-    for group in (cell, *cell["more"]):
-        cells[cell["variant"], group["rate"]] = find_cell(record, cell["variant"], group["rate"])
-shared = shared_rates(record)
+pairs = record.runs[["variant", "rate"]].drop_duplicates().itertuples(index=False)
+cells = {(name, r): record.of(variant=name, rate=r) for name, r in pairs}
+shared = record.shared_rates()
 figure, axes = plt.subplots(2, len(shared), figsize=(12, 8), sharey="row", sharex=True, squeeze=False)
 for column, r in zip(axes.T, shared, strict=True):
     for ax, what in zip(column, ("train_error", "test_error"), strict=True):
-        words = f"{ablation_plots.WORDS[what].capitalize()}, all at ε = {r:g}"
-        ablation_plots.draw_curves(ax, at_rate(record, r)["cells"], what, words)
+        words = f"{thinned.plots.WORDS[what].capitalize()}, all at ε = {r:g}"
+        thinned.plots.learning_curves(ax, record.at_rate(r).curves, what, words)
 figure.suptitle("The mean over the seeds, and in the band around it all of them (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
-print(load("dropout").origin())
+print(record.origin())
 
 # %%
 print("recorded        ε   seeds    training error    test error at the end   at its best    in epoch")
 for (name, r), cell in cells.items():
-    curves = [run["curve"] for run in cell["runs"]]
-    best = spread([min(curve["test_error"]) for curve in curves])
-    at = ", ".join(f"{epochs_to_best(curve):g}" for curve in curves)
-    print(f"{name:10}{r:7g}{len(curves):8}{spread(last(cell, 'train_error')):>18}", end="")
-    print(f"{spread(last(cell)):>25}{best:>17}   {at}")
+    curves = thinned.curves_by_seed(cell).values()
+    best = spread([curve["test_error"].min() for curve in curves])
+    at = ", ".join(f"{thinned.epochs_to_best(curve):g}" for curve in curves)
+    print(f"{name:10}{r:7g}{len(curves):8}{spread(cell.runs['train_error']):>18}", end="")
+    print(f"{spread(cell.runs['test_error']):>25}{best:>17}   {at}")
 
 # %% [markdown]
 # **Overfitting.** Without dropout the training error falls towards zero, and the test error stops following early. The
 # distance between the two at the end, and what dropout changes:
 
 # %%
-same = at_rate(record, rate)
-for cell in same["cells"]:
-    print(f"{cell['title']:20} test error − training error: {spread(last(cell, 'gap'))}")
+same = record.at_rate(rate)
+for title, runs_of_one in same.runs.groupby("title", sort=False):
+    print(f"{title:20} test error − training error: {spread(runs_of_one['gap'])}")
 for what in ("test_error", "train_error", "gap"):
-    words = ablation_plots.WORDS[what]
+    words = thinned.plots.WORDS[what]
     for name in ("2012", "inverted"):
-        print(f"{name:9} minus none, {words:28} {interval(gap(same, name, 'none', what)):>26} points")
+        print(f"{name:9} minus none, {words:28} {same.gap(name, 'none', what).signed:>26} points")
 
 # %% [markdown]
 # **How many times the epochs?** "Until convergence" can mean several things, so we count three: until the *training*
@@ -343,10 +328,9 @@ TEST_LEVELS = (0.6, 0.55, 0.5, 0.48)
 def ratios_to_none(name, r):
     """For every way to count: one ratio for each seed, both at the rate r."""
     pair = cells[name, r], cells["none", r]
-    found = [ratios(*pair, lambda curve, level=level: epochs_to(curve, level)) for level in LEVELS]
-    for level in TEST_LEVELS:
-        found.append(ratios(*pair, lambda curve, level=level: epochs_to(curve, level, "test_error")))
-    return [*found, ratios(*pair, epochs_to_best)]
+    found = [thinned.ratios(*pair, level) for level in LEVELS]
+    found += [thinned.ratios(*pair, level, "test_error") for level in TEST_LEVELS]
+    return [*found, thinned.ratios(*pair)]
 
 
 by_rate = {
@@ -379,13 +363,13 @@ for r, rows in by_rate.items():
 best = {}
 for name in ("none", "2012", "inverted"):
     tried = {r: cell for (variant, r), cell in cells.items() if variant == name}
-    best[name] = min(tried, key=lambda r: sum(min(run["curve"]["test_error"]) for run in tried[r]["runs"]))
+    best[name] = min(tried, key=lambda r: tried[r].curves.groupby("seed")["test_error"].min().sum())
     rates = ", ".join(f"{r:g}" for r in sorted(tried))
     print(f"{name}: run at ε = {rates}; best ε = {best[name]:g}")
 at_best = {name: cells[name, best[name]] for name in best}
 for level in LEVELS:
     for name in ("2012", "inverted"):
-        found = ratios(at_best[name], at_best["none"], lambda curve, level=level: epochs_to(curve, level))
+        found = thinned.ratios(at_best[name], at_best["none"], level)
         print(f"training error {level:.0%}, {name} against none:", end=" ")
         print("   ".join("–" if value is None else f"{value:.2f}" for value in found))
 
@@ -411,17 +395,16 @@ for level in LEVELS:
 counted = by_rate[0.005]["2012"]
 assert all(1.7 < value < 2.2 for values in counted[: len(LEVELS)] for value in values)
 assert all(1.3 < value < 1.95 for values in counted[len(LEVELS) : -1] for value in values)
-best_of = {name: [run["curve"] for run in cells[name, 0.005]["runs"]] for name in ("none", "2012")}
-assert all(epochs_to_best(curve) >= 32 for curve in best_of["2012"])
-lowest = {name: [min(curve["test_error"]) for curve in curves] for name, curves in best_of.items()}
+best_of = {name: thinned.curves_by_seed(same.of(variant=name)).values() for name in ("none", "2012")}
+assert all(thinned.epochs_to_best(curve) >= 32 for curve in best_of["2012"])
+lowest = {name: [curve["test_error"].min() for curve in curves] for name, curves in best_of.items()}
 assert max(lowest["2012"]) < min(lowest["none"])
-without, masked = (find_cell(same, name) for name in ("none", "2012"))
-assert max(last(without, "train_error")) < 0.06
-assert min(last(without)) > 0.4
-assert max(last(masked, "gap")) < 0.5 * min(last(without, "gap"))
-assert -5 < gap(same, "2012", "none").value < -3
-assert gap(same, "2012", "none").high < 0
-assert gap(same, "inverted", "2012").value > 3
+assert max(same.values("none", "train_error")) < 0.06
+assert min(same.values("none")) > 0.4
+assert max(same.values("2012", "gap")) < 0.5 * min(same.values("none", "gap"))
+assert -5 < same.gap("2012", "none").value < -3
+assert same.gap("2012", "none").high < 0
+assert same.gap("inverted", "2012").value > 3
 
 # %% [markdown]
 # ## 5 · Look
@@ -743,7 +726,7 @@ if my_times_the_epochs is not None:
     print(f"epochs to 40%: you predicted {my_times_the_epochs:g} times, measured", end=" ")
     print(", ".join(f"{x:.2f}" for x in found), "(recorded)")
 if my_points_saved is not None:
-    saved = -gap(same, "2012", "none").value
+    saved = -same.gap("2012", "none").value
     print(f"points saved: you predicted {my_points_saved:g}, measured {saved:.2f} (recorded)")
 
 # %% [markdown]

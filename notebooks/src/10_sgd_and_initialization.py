@@ -39,7 +39,6 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import sgd as lesson
 from alexnet_edu.model.architecture import fan_ins, variant
-from alexnet_edu.show import ablation_plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import clinic, study
 from alexnet_edu.studies.cells import (
@@ -305,8 +304,8 @@ for name, run in live.items():
 rates = shared_rates(recorded["start"])
 figure, axes = plt.subplots(1, len(rates), figsize=(5.2 * len(rates) + 1, 4), sharey=True, squeeze=False)
 for ax, rate in zip(axes[0], rates, strict=True):
-    same = at_rate(recorded["start"], rate)
-    ablation_plots.draw_curves(ax, same["cells"], "train_error", f"ε = {rate:g} (recorded)")
+    curves = load("start").at_rate(rate).curves
+    lesson.plots.learning_curves(ax, curves, "train_error", f"ε = {rate:g} (recorded)")
 plt.tight_layout()
 plt.show()
 print(load("start").origin())
@@ -356,10 +355,10 @@ assert max(run.column("loss")[1] for run in ones["runs"]) < min(
 # %%
 by_rate = {rate: at_rate(recorded["decay"], rate) for rate in shared_rates(recorded["decay"])}
 figure, axes = plt.subplots(2, len(by_rate), figsize=(6.2 * len(by_rate), 5), sharex="row", squeeze=False)
-for column, (rate, same) in zip(axes.T, by_rate.items(), strict=True):
+for column, rate in zip(axes.T, by_rate, strict=True):
+    ends = load("decay").at_rate(rate).runs
     for ax, what in zip(column, ("train_error", "test_error"), strict=True):
-        values = [last(cell, what) for cell in same["cells"]]
-        ablation_plots.draw_spread(ax, same["cells"], values, what, f"ε = {rate:g} (recorded)")
+        lesson.plots.last_errors(ax, ends, what, f"ε = {rate:g} (recorded)")
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
 plt.tight_layout()
 plt.show()
@@ -416,10 +415,9 @@ assert all(abs(logged.stop - paper.EPOCHS) <= 7 for logged in LOGGED.values())
 # %%
 runs = recorded["schedule"]["cells"]
 figure, axes = plt.subplots(1, 2, figsize=(13, 4))
-ablation_plots.draw_curves(axes[0], runs, "validation_error", "Validation error (recorded)")
-ablation_plots.draw_spread(
-    axes[1], runs, [last(cell) for cell in runs], "test_error", "Test error at the end (recorded)"
-)
+curves, ends = load("schedule").curves, load("schedule").runs
+lesson.plots.learning_curves(axes[0], curves, "validation_error", "Validation error (recorded)")
+lesson.plots.last_errors(axes[1], ends, "test_error", "Test error at the end (recorded)")
 plt.tight_layout()
 plt.show()
 print(load("schedule").origin())

@@ -642,7 +642,7 @@ assert of_177.top5 > RUNS_2012["145"].top5
 
 # %% tags=["nbval-ignore-output"]
 for name in ("2012", "three"):
-    curve = live[name].frame
+    curve = {what: live[name].column(what) for what in ("train_error", "test_error")}
     print(
         f"{titles[name]:27} training error {curve['train_error'][-1]:.1%}, test {curve['test_error'][-1]:.1%}",
         end="",

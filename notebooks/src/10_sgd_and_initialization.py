@@ -338,14 +338,12 @@ for rate in rates:
 # Here that is less than a quarter of an epoch. A longer run would hardly notice it.
 
 # %%
-at_start = {rate: at_rate(recorded["start"], rate) for rate in rates}
 assert all(40 < late < 130 for (rate, _), late in ahead.items() if rate == 0.005)
 assert all(late > 0 for late in ahead.values())
-zeros, ones = (find_cell(at_start[0.005], name) for name in ("zeros", "ones"))
-assert all(run.column("loss")[0] > 2.29 for run in zeros["runs"])  # the first fifth of an epoch: at chance
-assert max(run.column("loss")[1] for run in ones["runs"]) < min(
-    run.column("loss")[1] for run in zeros["runs"]
-)
+start = load("start").at_rate(0.005)
+zeros, ones = (start.of(variant=name).curves.groupby("seed")["loss"] for name in ("zeros", "ones"))
+assert zeros.nth(0).min() > 2.29  # the first fifth of an epoch: at chance
+assert ones.nth(1).max() < zeros.nth(1).min()
 
 # %% [markdown]
 # ### Weight decay and the training error

@@ -122,7 +122,7 @@ def test_a_signal_ends_all_processes_and_nothing_saved_is_lost(
         workers[1].send_signal(number)
     began = time.monotonic()
     output = _end(process)
-    assert time.monotonic() - began < 60, output
+    assert time.monotonic() - began < 150, output  # and not the ten minutes that gloo would wait
     if number == signal.SIGTERM:
         assert 0 < checkpoints.saved_steps(tmp_path)[-1] < 6
     else:

@@ -26,7 +26,7 @@ class Errors(NamedTuple):
         return f"top-1 −{self.top1:.1f}, top-5 −{self.top5:.1f} points"
 
 
-class Layer(NamedTuple):
+class PublishedLayer(NamedTuple):
     """One layer with weights, over both columns.
 
     inputs: channels that one kernel sees (its own column's, except in conv3), or units.
@@ -115,21 +115,21 @@ FIGURE2_NEURONS = (253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000)  
 # What the text leaves open (the sides of the maps, who sees whose maps) is taken from the
 # authors' configuration of that network, `layers-145.cfg` in their 2012 source.
 LAYERS = (  # §3.5, Fig. 2
-    Layer("conv1", 3, 11, 96, 55),
-    Layer("conv2", 48, 5, 256, 27),
-    Layer("conv3", 256, 3, 384, 13),
-    Layer("conv4", 192, 3, 384, 13),
-    Layer("conv5", 192, 3, 256, 13),
-    Layer("fc6", 9216, 1, 4096, 1),
-    Layer("fc7", 4096, 1, 4096, 1),
-    Layer("fc8", 4096, 1, 1000, 1),
+    PublishedLayer("conv1", 3, 11, 96, 55),
+    PublishedLayer("conv2", 48, 5, 256, 27),
+    PublishedLayer("conv3", 256, 3, 384, 13),
+    PublishedLayer("conv4", 192, 3, 384, 13),
+    PublishedLayer("conv5", 192, 3, 256, 13),
+    PublishedLayer("fc6", 9216, 1, 4096, 1),
+    PublishedLayer("fc7", 4096, 1, 4096, 1),
+    PublishedLayer("fc8", 4096, 1, 1000, 1),
 )
 ONE_GPU_LAYERS = (  # §3.2: half as many kernels, except in the last convolution
-    Layer("conv1", 3, 11, 48, 55),
-    Layer("conv2", 48, 5, 128, 27),
-    Layer("conv3", 128, 3, 192, 13),
-    Layer("conv4", 192, 3, 192, 13),
-    Layer("conv5", 192, 3, 256, 13),
+    PublishedLayer("conv1", 3, 11, 48, 55),
+    PublishedLayer("conv2", 48, 5, 128, 27),
+    PublishedLayer("conv3", 128, 3, 192, 13),
+    PublishedLayer("conv4", 192, 3, 192, 13),
+    PublishedLayer("conv5", 192, 3, 256, 13),
     *LAYERS[5:],
 )
 

@@ -39,7 +39,7 @@ WAIT_S = 300.0  # longer than any trial; a rank that has not ended by then is en
 
 
 @dataclass(frozen=True)
-class Setting:
+class Case:
     """What a trial runs.
 
     dtype: "float32" or "float64". batch: images. steps: those that are timed. divisor: 1 for the
@@ -74,12 +74,12 @@ class Setting:
 def compare_devices(devices: Sequence[str], **options: Any) -> dict[str, Any]:
     """One step of the network on two devices in one process, against the grouped network.
 
-    options: fields of `Setting`. Returns the largest differences of the "logits", and of the
+    options: fields of `Case`. Returns the largest differences of the "logits", and of the
     "gradients" relative to the largest one of the same weights; and "sent": "reader from column"
     -> bytes.
     """
-    setting = Setting(**options)
-    model, images = setting.grouped(), setting.images()
+    case = Case(**options)
+    model, images = case.grouped(), case.images()
     expected = _step(model, images)
     two = TwoDeviceAlexNet.from_grouped(model, devices)
     logits = _step(two, images).cpu()
@@ -88,9 +88,9 @@ def compare_devices(devices: Sequence[str], **options: Any) -> dict[str, Any]:
     return {**_difference((logits, gradients), (expected, _gradients(model))), "sent": sent}
 
 
-def _compare(setting: Setting) -> dict[str, Any]:
+def _compare(case: Case) -> dict[str, Any]:
     """The same for this rank's column. "sent": "reader forward" or "reader backward" -> bytes."""
-    model, mine, images = setting.grouped(), setting.column(), setting.images()
+    model, mine, images = case.grouped(), case.column(), case.images()
     expected, logits = _step(model, images), _step(mine, images)
     half = mine.half_of(_gradients(model))
     sent = {f"{name} {way}": n for (name, way), n in mine.sent.items()}
@@ -118,14 +118,14 @@ def _gradients(module: nn.Module) -> dict[str, Tensor]:
 # --- seconds, and a lost rank -------------------------------------------------------------------
 
 
-def _time(setting: Setting) -> dict[str, Any]:
+def _time(case: Case) -> dict[str, Any]:
     """Seconds of each training step, of this rank's column or of the grouped network if it is alone."""
     alone = os.environ.get("WORLD_SIZE") == "1"
-    model: nn.Module = setting.grouped() if alone else setting.column()
-    images, labels = setting.images(), torch.zeros(setting.batch, dtype=torch.int64)
+    model: nn.Module = case.grouped() if alone else case.column()
+    images, labels = case.images(), torch.zeros(case.batch, dtype=torch.int64)
     optimizer = torch.optim.SGD(model.parameters(), 1e-6, momentum=0.9, weight_decay=5e-4)
     seconds = []
-    for _ in range(setting.steps + 1):
+    for _ in range(case.steps + 1):
         start = time.perf_counter()
         loss = F.cross_entropy(model.train()(images), labels)
         optimizer.zero_grad()
@@ -135,9 +135,9 @@ def _time(setting: Setting) -> dict[str, Any]:
     return {"steps": seconds[1:]}  # the first one is not counted
 
 
-def _lose(setting: Setting) -> dict[str, Any]:
+def _lose(case: Case) -> dict[str, Any]:
     """Rank 1 is killed in the middle of its second step, between two layers."""
-    model, images = setting.column(), setting.images()
+    model, images = case.column(), case.images()
     _step(model, images)
     if model.rank == 1:
         model.column.stages["conv4"].register_forward_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
@@ -145,7 +145,7 @@ def _lose(setting: Setting) -> dict[str, Any]:
     return {}
 
 
-TRIALS: dict[str, Callable[[Setting], dict[str, Any]]] = {"compare": _compare, "time": _time, "lose": _lose}
+TRIALS: dict[str, Callable[[Case], dict[str, Any]]] = {"compare": _compare, "time": _time, "lose": _lose}
 
 
 # --- starting processes --------------------------------------------------------------------------
@@ -154,13 +154,13 @@ TRIALS: dict[str, Callable[[Setting], dict[str, Any]]] = {"compare": _compare, "
 def in_two_processes(trial: str, **options: Any) -> list[dict[str, Any]]:
     """Runs a trial in two processes on this machine and gives what each rank measured.
 
-    options: fields of `Setting`. Each result holds "rank", "returncode", "message" (its error),
+    options: fields of `Case`. Each result holds "rank", "returncode", "message" (its error),
     "seconds" until it ended, and, for a rank that ended well, what the trial gives.
     """
-    return _run(trial, 2, 1, Setting(**options))
+    return _run(trial, 2, 1, Case(**options))
 
 
-def _run(trial: str, world: int, threads: int, setting: Setting) -> list[dict[str, Any]]:
+def _run(trial: str, world: int, threads: int, case: Case) -> list[dict[str, Any]]:
     one_of("trial", trial, TRIALS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -170,30 +170,28 @@ def _run(trial: str, world: int, threads: int, setting: Setting) -> list[dict[st
     for rank in range(world):
         environment = {**place, "WORLD_SIZE": str(world), "RANK": str(rank)}
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_rank, args=(trial, setting, environment, threads, theirs))
+        process = context.Process(target=_rank, args=(trial, case, environment, threads, theirs))
         process.start()
         theirs.close()
         ranks.append((process, ours))
     return [{"rank": i, **_ended(*rank), "seconds": time.monotonic() - start} for i, rank in enumerate(ranks)]
 
 
-def _rank(
-    trial: str, setting: Setting, environment: Mapping[str, str], threads: int, answer: Connection
-) -> None:
+def _rank(trial: str, case: Case, environment: Mapping[str, str], threads: int, answer: Connection) -> None:
     os.environ.update(environment)
     torch.set_num_threads(threads)
     try:
-        answer.send(_tried(trial, setting))
+        answer.send(_tried(trial, case))
     except Exception as error:
         answer.send({"message": f"{type(error).__name__}: {error}"})
         sys.exit(1)
 
 
-def _tried(trial: str, setting: Setting) -> dict[str, Any]:
+def _tried(trial: str, case: Case) -> dict[str, Any]:
     if os.environ.get("WORLD_SIZE") == "1":
-        return TRIALS[trial](setting)
+        return TRIALS[trial](case)
     with joined("gloo", timeout_s=20):
-        return TRIALS[trial](setting)
+        return TRIALS[trial](case)
 
 
 def _ended(process: BaseProcess, answer: Connection) -> dict[str, Any]:
@@ -231,7 +229,7 @@ def record(batch: int = 32, steps: int = 3, rounds: int = 3) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {name: [] for name in TIMED}
     for _ in range(rounds):
         for name, (processes, threads) in TIMED.items():
-            timed = _all_well(_run("time", processes, threads, Setting(batch=batch, steps=steps)))
+            timed = _all_well(_run("time", processes, threads, Case(batch=batch, steps=steps)))
             seconds[name].append(max(statistics.median(rank["steps"]) for rank in timed))
     made = {**joint_provenance([provenance()]), "precision": ["float32"], "data": "random images"}
     return {
@@ -257,11 +255,11 @@ def _all_well(ranks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("trial", choices=TRIALS)
-    for field in fields(Setting):
+    for field in fields(Case):
         parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
     options = vars(parser.parse_args(arguments))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    measured = _tried(options.pop("trial"), Setting(**options))
+    measured = _tried(options.pop("trial"), Case(**options))
     print(f"rank {os.environ['RANK']}: {json.dumps(measured)}")
 
 

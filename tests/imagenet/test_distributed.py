@@ -176,6 +176,12 @@ def test_a_wrong_number_of_processes_is_said_with_the_command(
         pass
 
 
+def test_a_part_that_cannot_be_compiled_is_quoted() -> None:
+    group = Single(narrow(variant("paper"), 16), torch.device("cpu"), seed=0)
+    with pytest.raises(ValueError, match="'lrn'"):
+        group.compile("lrn")
+
+
 def test_too_few_gpus_are_an_error_and_no_gpu_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="2 processes need as many GPUs, but torch sees 1; choose"):

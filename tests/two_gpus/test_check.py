@@ -15,7 +15,7 @@ import torch
 
 from alexnet_edu.model.architecture import narrow, variant
 from alexnet_edu.two_gpus import check
-from alexnet_edu.two_gpus.check import Setting, compare_devices, in_two_processes, main
+from alexnet_edu.two_gpus.check import Case, compare_devices, in_two_processes, main
 from alexnet_edu.two_gpus.traffic import sent_each_way
 from tests.ranks import Ranks
 
@@ -72,7 +72,7 @@ def test_a_lost_rank_is_named_within_a_minute() -> None:
 def test_a_record_holds_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the processes pretended: what is gathered, and that a failed rank is not passed over."""
 
-    def pretend(trial: str, world: int, threads: int, setting: Setting) -> list[dict[str, Any]]:
+    def pretend(trial: str, world: int, threads: int, case: Case) -> list[dict[str, Any]]:
         steps = {"steps": [0.3 / world / threads] * 3}
         equal = {"logits": 1e-15, "gradients": 2e-15 * world, "sent": {"conv3 forward": 1}}
         return [{"rank": r, "returncode": code, "message": "lost", **steps, **equal} for r in range(world)]

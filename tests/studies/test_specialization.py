@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -142,6 +143,19 @@ def test_a_study_that_was_cut_short_is_assembled_of_what_is_there(tmp_path: Path
     record = assemble(chosen, lambda _: runs, tmp_path / "k")
     assert record.variants == ["paper"]
     assert list(record.runs["seed"]) == [2]
+
+
+def test_a_record_states_the_machine_that_trained(tmp_path: Path) -> None:
+    """Not the one that assembles it, nor that one's precision."""
+    chosen, runs = kernels_sample.conditions(1)[0], Runs(kernels_sample.IMAGES, tmp_path)
+    other = "bfloat16" if runs.resolved(chosen.run).config.precision == "float32" else "float32"
+    run = runs.resolved(seeded(chosen.run, 1), other)
+    train_with_snapshots(runs, run)
+    path = runs.path(run)
+    here = json.loads(path.read_text())["provenance"]["hardware"]
+    path.write_text(path.read_text().replace(json.dumps(here), '"another machine"'))
+    made = assemble([chosen], lambda _: runs, tmp_path / "kernels").provenance
+    assert (made["hardware"], made["precision"]) == (["another machine"], [other])
 
 
 def test_a_network_that_diverged_is_told_and_not_compared(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
@@ -28,18 +28,20 @@ DIVISOR_2012 = 1.1  # of the image, while there is colour noise (`convdata_jpeg.
 class Recipe:
     """How to train; the defaults are the paper's.
 
-    variant: a name of `architecture.VARIANTS`. narrow: divides kernels and units, for trials; 1 is
+    variant: paper, run145, one_gpu, ungrouped or conv6. narrow: divides kernels and units, for trials; 1 is
         the paper's width.
-    batch_size: images of a step over all processes. rate: ε at the start. bias_rate: times ε, as in
-        2012 (`epsB`); the paper says "equal" and 1.0 does that. decay_biases: False as in 2012.
-    schedule: "plateau", ε falls to a tenth when the validation error stops improving (`patience`
-        evaluations without a new best by `margin`), three times; "run145", what the notes of run 145
-        say: drops at epochs 25, 51, 79, conv1 slower from 67 and frozen from 72, no colour noise
-        from 67, bias rates that do not fall, pictures divided by 1.1 while there is noise;
-        "constant". It is stretched to `epochs` where that is not the run's own 91.
+    batch_size: images of a step over all processes. rate: ε at the start. momentum, weight_decay: of the
+        update rule. bias_rate: times ε, as in 2012 (`epsB`); the paper says "equal" and 1.0 does that.
+        decay_biases: let the decay act on biases too, unlike 2012.
+    schedule: "plateau", ε falls to a tenth when the validation error stops improving, three times;
+        "run145", what the notes of run 145 say: drops at epochs 25, 51, 79, conv1 slower from 67 and frozen
+        from 72, no colour noise from 67, bias rates that do not fall, pictures divided by 1.1 while there
+        is noise; "constant".
+    patience: evaluations without a new best before ε falls. margin: by how much (0–1) a new best is lower.
+    epochs: 0 takes the schedule's own, 90, or 91 of run145, which is stretched to any other number.
     noise: standard deviation of α of the colour PCA. shared_crops: images that share a crop; 32 in 2012.
-    evaluations: on the validation images, per epoch. start: fingerprint of the weights that
-        fine-tuning begins with, or "".
+    evaluations: on the validation images, per epoch. seed: of weights, order, crops, colours and dropout.
+    start: fingerprint of the weights that fine-tuning begins with, or "".
     """
 
     variant: str = "paper"
@@ -53,14 +55,17 @@ class Recipe:
     schedule: str = "plateau"
     patience: int = 2
     margin: float = 0.0
-    epochs: float = float(paper.EPOCHS)
+    epochs: float = 0.0
     noise: float = paper.COLOR_PCA_STD
     shared_crops: int = 1
     evaluations: int = 1
     seed: int = 0
-    start: str = ""
+    start: str = field(default="", metadata={"hidden": True})  # no option
 
     def __post_init__(self) -> None:
+        if self.epochs == 0:
+            own = LOGGED["145"].stop if self.schedule == "run145" else paper.EPOCHS
+            object.__setattr__(self, "epochs", float(own))
         positive = ("batch_size", "rate", "epochs", "evaluations", "patience", "shared_crops", "narrow")
         for name in positive:
             value = getattr(self, name)
@@ -108,8 +113,8 @@ class Running:
     """What does not change the weights a recipe leads to, but to rounding.
 
     parallel: "single", "columns" or "data". device: "auto", "cpu", "cuda" or "mps".
-    precision: "float32", "bfloat16" or "auto", as in `loop.TrainConfig`; "float64" to compare runs
-    to the last digits. compile: None, or what `torch.compile` rewrites, the "norms" or the "network".
+    precision: "float32", "bfloat16" or "auto", the fast one of the two; "float64" to compare runs
+    to the last digits. compile: what `torch.compile` rewrites, the "norms" or the "network".
     workers: threads that decode, for each process. resume: "never", or "auto" to go on where the
     folder has checkpoints. keep: how many of the last checkpoints stay besides the best one.
     log_every, save_every: in steps. tensorboard: write its events too. rehearsal_steps: to measure
@@ -120,7 +125,7 @@ class Running:
     parallel: str = "single"
     device: str = "auto"
     precision: str = "auto"
-    compile: str | None = None
+    compile: str | None = field(default=None, metadata={"bare": "network"})  # the flag alone
     workers: int | None = None
     resume: str = "never"
     keep: int = 3

@@ -21,7 +21,6 @@ from alexnet_edu.files import DataError, load_record
 from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.studies import ensemble_record as results
-from alexnet_edu.studies import figure1
 from alexnet_edu.studies import record as studies
 from alexnet_edu.studies import retrieval_record as retrieval
 from alexnet_edu.studies import specialization_record as specialization
@@ -44,7 +43,7 @@ class Ours:
 
 
 TIDY = (
-    figure1.STUDY.name,
+    "figure1",
     results.EXPERIMENT,
     specialization.EXPERIMENT,
     retrieval.EXPERIMENT,
@@ -195,15 +194,18 @@ def _iterations(record: Record) -> Figures:
 
 def _times_as_many(record: Record, level: float) -> float | None:
     """Epochs to a training error with dropout over those without; None where a run never got there."""
-    means = []
-    for name in ("2012", "none"):
-        curves = record.of(variant=name, chosen=True).curves.groupby("run")
-        epochs = [crossing(list(c["epoch"]), list(c["train_error"]), level) for _, c in curves]
-        reached = [epoch for epoch in epochs if epoch is not None]
-        if len(reached) < len(epochs):
-            return None
-        means.append(fmean(reached))
-    return means[0] / means[1]
+    slow, fast = (_epochs_to(record.of(chosen=True), name, level)[1] for name in ("2012", "none"))
+    return slow / fast if max(slow, fast) < math.inf else None
+
+
+def _epochs_to(record: Record, variant: str, level: float) -> tuple[str, float]:
+    """The mean epochs to a training error over a variant's runs; or how many got there, and infinity."""
+    curves = record.of(variant=variant).curves.groupby("run")
+    epochs = [crossing(list(c["epoch"]), list(c["train_error"]), level) for _, c in curves]
+    reached = [epoch for epoch in epochs if epoch is not None]
+    if len(reached) < len(epochs):
+        return f"({len(reached)} of {len(epochs)} runs reached it)", math.inf
+    return f"{fmean(reached):.1f}", fmean(reached)
 
 
 # --- Figure 1 (§3.1) ------------------------------------------------------------------------------
@@ -261,18 +263,10 @@ def _saturate(record: Record) -> Figures | None:
     wanted = [f"{c} {name}" for name in ("relu", "tanh") for c in ("2012", "standardized")]
     if record.settings["target_error"] != p.TARGET_TRAINING_ERROR or not set(wanted) <= set(record.variants):
         return None
-    (raw, raw_mean), (standard, standard_mean), *tanh = [_epochs_to_target(record, name) for name in wanted]
+    epochs = [_epochs_to(record, name, p.TARGET_TRAINING_ERROR) for name in wanted]
+    (raw, raw_mean), (standard, standard_mean), *tanh = epochs
     verdict = judged(raw_mean <= 1.1 * standard_mean)
     return {"relu": [raw, standard], "tanh": [text for text, _ in tanh], "verdict": verdict}
-
-
-def _epochs_to_target(record: Record, variant: str) -> tuple[str, float]:
-    """The mean epochs to the target over a variant's runs; or how many runs got there, and infinity."""
-    epochs = figure1.crossings(record, variant)
-    reached = [epoch for epoch in epochs if epoch is not None]
-    if len(reached) < len(epochs):
-        return f"({len(reached)} of {len(epochs)} runs reached it)", math.inf
-    return f"{fmean(reached):.1f}", fmean(reached)
 
 
 # --- timed: two columns (§3.2), augmentation (§4.1) ------------------------------------------------

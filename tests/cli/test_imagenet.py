@@ -1,16 +1,18 @@
+"""`alexnet-edu train` and `evaluate` on a small prepared folder."""
+
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 import torch
 from torch.distributed.run import get_args_parser
 
-from alexnet_edu import imagenet_commands
-from alexnet_edu.cli import main
+from alexnet_edu.cli import _Parser, add_options, main
+from alexnet_edu.cli.commands import DIVERGED, Place
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet.recipe import Recipe, Running
 from tests import prepared
 from tests.needs import needs_compiler
 
@@ -31,11 +33,10 @@ def trained(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _options() -> set[str]:
-    parser = argparse.ArgumentParser()
-    imagenet_commands.add_train_arguments(parser)
-    return {
-        option for action in parser._actions for option in action.option_strings if option.startswith("--")
-    }
+    parser = _Parser()
+    for kind in (Place, Recipe, Running):
+        add_options(parser, kind)
+    return {name for action in parser._actions for name in action.option_strings if name.startswith("--")}
 
 
 def test_torchrun_can_read_past_every_option() -> None:
@@ -160,5 +161,5 @@ def test_divergence_has_an_exit_status_of_its_own(
     data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", "--data", data, "--folder", str(tmp_path), *SMALL, "--rehearsal-steps", "0"]
-    assert main([*command, "--rate", "1e6"]) == imagenet_commands.DIVERGED
+    assert main([*command, "--rate", "1e6"]) == DIVERGED
     assert "try --rate" in capsys.readouterr().err

@@ -1,0 +1,253 @@
+"""The commands that run and record a study: `alexnet-edu experiment NAME`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alexnet_edu.cli import command, option
+from alexnet_edu.cli.commands import check_at_least_one, check_device, say
+from alexnet_edu.environment import SCALES
+
+if TYPE_CHECKING:
+    from alexnet_edu.data.images import ImageSet
+
+KEPT = "Every run is kept up to its last measurement; the same command goes on from there."
+ABLATIONS = {
+    "norms": "normalization in the four-layer network (§3.3): none, LRN, batch norm, within a map",
+    "pooling": "overlapping pooling (§3.4): z = 2 against z = 3",
+    "exchange": "where two columns read each other (§3.2)",
+    "lrn-long": "the network of 13% test error, with and without LRN (§3.3)",
+    "augmentation": "what is done to the training images (§4.1), the paper's ways and others",
+    "augmentation-long": "the paper's ways alone, trained two and a half times as long (§4.1)",
+    "dropout": "dropout in the hidden layers (§4.2), as in 2012 and inverted, and none",
+    "decay": "weight decay and the training error (§5)",
+    "start": "where weights and biases start (§5)",
+    "schedule": "when the learning rate falls (§5)",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """variant, condition, activation: only this one; may be repeated. jobs: how many at a time (default: one
+    per core). device: cpu, cuda, cuda:1, mps. assemble: train nothing, only gather what was run. batch:
+    images of a timed step. rounds: how often each is timed. scale: quick takes the small stand-in (default:
+    ALEXNET_EDU_SCALE). output: where the record goes (default: data/results, if nothing is lost by it).
+    """
+
+    variant: tuple[str, ...] = option((), metavar="NAME")
+    condition: tuple[str, ...] = option((), metavar="NAME")
+    activation: tuple[str, ...] = option((), metavar="NAME")
+    jobs: int | None = None
+    device: str = "cpu"
+    assemble: bool = False
+    batch: int = 128
+    rounds: int = 5
+    scale: str | None = option(None, choices=SCALES)
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("jobs", "batch", "rounds"):
+            check_at_least_one(name, getattr(self, name))
+        if self.output is not None and self.output.is_dir():
+            raise ValueError(f"--output {str(self.output)!r} is a folder; name a file in it")
+
+    def images(self) -> ImageSet:
+        """The images of the scale. Raises ValueError where the device cannot be used."""
+        from alexnet_edu.data.cifar10 import load_cifar10
+
+        check_device(self.device)
+        return load_cifar10(self.scale)
+
+    def only(self, what: str, known: Iterable[str]) -> list[str]:
+        """What is chosen of these, all where none is named. Raises ValueError for an unknown name."""
+        names, every = getattr(self, what), list(dict.fromkeys(known))
+        if unknown := sorted(set(names) - set(every)):
+            raise ValueError(f"there is no {what} {unknown[0]!r}; choose from {', '.join(sorted(every))}")
+        return [name for name in every if name in (names or every)]
+
+
+def experiment(name: str, about: str, names: str, more: str = "") -> Callable[[Any], Any]:
+    """Registers a study with those of the options that it has."""
+    more += "\nMay be killed at any moment: the same command goes on from there." if "jobs" in names else ""
+    return command(f"experiment {name}", about, Options, names=names.split(), kept=KEPT, more=more.strip())
+
+
+def _folder(name: str, synthetic: bool) -> Path:
+    """Where the runs of a study are kept."""
+    from alexnet_edu.data.cifar10 import runs_dir
+
+    return runs_dir() / (f"{name}-synthetic" if synthetic else name)
+
+
+# --- studies of many runs ---------------------------------------------------------------------------
+
+RUNS = "jobs device assemble scale output"
+
+
+def _study(
+    options: Options, folder: str, train: Callable[..., None], assemble: Callable[..., Any], **chosen: Any
+) -> None:
+    """Trains what is missing of a study, and publishes its record. folder: where its runs are kept."""
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.record import publish
+
+    images = options.images()
+    place = _folder(folder, images.synthetic)
+    runs = Runs(images, place, options.device)
+    if not options.assemble:
+        train(runs, workers=options.jobs, say=say, **chosen)
+    record = assemble(runs)
+    path = publish(record, place, options.output)
+    say(f"{len(record.runs)} runs of {len(record.variants)} variants on {images.train.source}: {path}")
+
+
+@experiment(
+    "figure1",
+    "ReLU against tanh (§3.1): search the rates, repeat with fresh seeds",
+    f"condition activation {RUNS}",
+    "All studies take hours on two cores.",
+)
+def _figure1(options: Options) -> None:
+    from alexnet_edu.studies import figure1
+
+    names = [variant.name for variant in figure1.STUDY.variants]
+    conditions = options.only("condition", (name.split()[0] for name in names))
+    activations = options.only("activation", (name.split()[1] for name in names))
+    chosen = [name for name in names if name in {f"{c} {a}" for c in conditions for a in activations}]
+    if not chosen:
+        raise ValueError(f"no variant has condition {options.condition} and activation {options.activation}")
+    variants = () if chosen == names else chosen
+    _study(options, "figure1", figure1.train, figure1.assemble, variants=variants)
+
+
+def _ablation(name: str, options: Options) -> None:
+    from alexnet_edu.studies import study
+    from alexnet_edu.studies.ablations import STUDIES
+
+    chosen = STUDIES[name]
+    variants = options.only("variant", (variant.name for variant in chosen.variants))
+    train, assemble = partial(study.train, chosen), partial(study.assemble, chosen)
+    _study(options, "ablations", train, assemble, variants=variants)
+
+
+for _name, _about in ABLATIONS.items():
+    experiment(_name, _about, f"variant {RUNS}")(partial(_ablation, _name))
+
+
+@experiment(
+    "results",
+    "ten patches, networks averaged, networks pre-trained (§6), in small",
+    RUNS,
+    "Trains ten networks on all classes, and the networks of Table 2 on few images of five: an hour.",
+)
+def _results(options: Options) -> None:
+    from alexnet_edu.studies import ensembles
+
+    plan = ensembles.Plan()
+    _study(options, "results", partial(ensembles.train, plan), partial(ensembles.assemble, plan))
+
+
+# --- studies of networks ----------------------------------------------------------------------------
+
+
+@experiment(
+    "specialization",
+    "does one column learn colour and the other not (§6.1)? many networks, several conditions",
+    "condition jobs device assemble",
+    "Trains small two-column networks with many seeds: two hours on two cores.",
+)
+def _specialization(options: Options) -> None:
+    from alexnet_edu.data.cifar10 import load_images
+    from alexnet_edu.environment import results_dir, weights_dir
+    from alexnet_edu.studies import specialization
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.record import publish
+
+    every = specialization.conditions()
+    chosen = [every[name] for name in options.only("condition", every)]
+    check_device(options.device)
+    folder = _folder("specialization", False)
+    runs = lru_cache(lambda pack: Runs(load_images(pack), folder, options.device))
+    if not options.assemble:
+        specialization.train_all(chosen, runs, workers=options.jobs, say=say)
+    kernels = folder / specialization.KERNELS_FILE
+    record = specialization.assemble(tuple(every.values()), runs, kernels)
+    path = publish(record, folder)
+    if path.parent == results_dir():
+        weights_dir().mkdir(parents=True, exist_ok=True)
+        kernels = Path(shutil.move(kernels, weights_dir() / kernels.name))
+    say(f"{len(record.runs)} networks under {len(record.variants)} conditions: {path}, {kernels}")
+
+
+@experiment(
+    "retrieval",
+    "neighbours in features, in pixels, by short binary codes (§6.1)",
+    "jobs scale output",
+    "With the networks of all seeds: a quarter of an hour, longer where they must be trained first.",
+)
+def _retrieval(options: Options) -> None:
+    from alexnet_edu.studies import retrieval, shipped
+    from alexnet_edu.studies.codes import CodeSettings
+    from alexnet_edu.studies.engine import Runs
+    from alexnet_edu.studies.record import publish
+    from alexnet_edu.training.loop import resolve_precision
+
+    images = options.images()
+    name = "stand-in" if images.synthetic else "cifar10"
+    runs = Runs(shipped.stand_in() if images.synthetic else images, _folder("weights", False))
+    trained = shipped.train_seeds(name, runs, workers=options.jobs, say=say)
+    networks = {seed: shipped.as_network(name, runs, each) for seed, each in trained.items()}
+    plan = retrieval.Plan(codes=CodeSettings(precision=resolve_precision("auto")))
+    folder = _folder(f"retrieval-{name}", False)
+    record = retrieval.record(networks, images, plan, folder, workers=options.jobs, say=say)
+    say(f"{len(networks)} networks on {images.source}: {publish(record, folder, options.output)}")
+
+
+@experiment(
+    "clinic", "inputs, weights, biases and rules: which let the paper's network learn (§5)", "scale output"
+)
+def _clinic(options: Options) -> None:
+    from alexnet_edu.studies import clinic
+    from alexnet_edu.studies.record import publish
+
+    images = options.images().train
+    folder = _folder("clinic", images.synthetic)
+    record = clinic.record(clinic.batch_of(images), folder, say=say)
+    say(f"{len(record.runs)} cells: {publish(record, folder, options.output)}")
+
+
+# --- what takes seconds -----------------------------------------------------------------------------
+
+
+@experiment(
+    "two-columns",
+    "the paper's network in one process and in two: equality, bytes, seconds (§3.2)",
+    "batch rounds output",
+)
+def _two_columns(options: Options) -> None:
+    from alexnet_edu.studies.record import publish
+    from alexnet_edu.two_gpus import check
+
+    record = check.record(options.batch, rounds=options.rounds)
+    path = publish(record, _folder("two-columns", False), options.output)
+    say(f"two columns, equality, bytes and seconds: {path}")
+
+
+@experiment(
+    "augmenting",
+    "what augmentation costs beside a training step of the paper's network (§4.1)",
+    "batch rounds scale output",
+)
+def _augmenting(options: Options) -> None:
+    from alexnet_edu.studies import augment_trials
+    from alexnet_edu.studies.record import publish
+
+    images = options.images().train
+    record = augment_trials.record(images, options.batch, rounds=options.rounds)
+    path = publish(record, _folder("augmenting", images.synthetic), options.output)
+    say(f"colours of {images.source}, seconds of augmentation and of a step: {path}")

@@ -1,0 +1,252 @@
+"""The command `alexnet-edu`: what it answers, its exit status, and that errors are one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alexnet_edu import cli, doctor
+from alexnet_edu.cli import add_options, option
+from alexnet_edu.data import cifar10
+from alexnet_edu.files import DataError
+from alexnet_edu.model.compiling import CannotCompile
+
+ROOT = Path(__file__).resolve().parents[2]
+Capture = pytest.CaptureFixture[str]
+cli._parser()  # the commands are registered
+NAMES = sorted(cli.COMMANDS)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder of this test's own."""
+    monkeypatch.setenv("ALEXNET_EDU_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+def raising(error: BaseException) -> Any:
+    def run(*args: object, **kwargs: object) -> None:
+        raise error
+
+    return run
+
+
+# --- options ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Example:
+    """Anything may stand before.
+
+    name: what it is. rate, decay: shares, 10% or so. many: may be repeated. fast: at once. size: of all;
+        a second line.
+    """
+
+    name: str = option(place=True, metavar="NAME")
+    folder: Path = option(flag="--to")
+    rate: float = 0.5
+    decay: float | None = None
+    many: tuple[str, ...] = ()
+    fast: bool = False
+    size: str = option("s", choices=("s", "l"))
+    bare: str | None = option(None, bare="all")
+    kept: str = option("", hidden=True)
+
+
+def parsed(*words: str) -> Example:
+    parser = cli._Parser()
+    add_options(parser, Example)
+    return cli.made(Example, parser.parse_args(words))
+
+
+def test_options_are_the_fields_of_a_dataclass() -> None:
+    assert parsed("x", "--to", "here") == Example("x", Path("here"))
+    words = "x --to here --rate 2 --decay 0.1 --many a --many b --fast --size l --bare"
+    assert parsed(*words.split()) == Example("x", Path("here"), 2.0, 0.1, ("a", "b"), True, "l", "all")
+    assert parsed("x", "--to", "here", "--bare", "norms").bare == "norms"
+
+
+@pytest.mark.parametrize(
+    "words", ["x", "--to here", "x --to y --rate fast", "x --to y --size m", "x --to y --kept z"]
+)
+def test_what_does_not_fit_is_a_usage_error(words: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        parsed(*words.split())
+    assert leaving.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_help_comes_from_the_docstring() -> None:
+    found = cli.help_of(Example)
+    assert found["rate"] == "shares, 10% or so (default: 0.5)"
+    assert found["decay"] == "shares, 10% or so"
+    assert found["size"] == "of all; a second line (default: s)"
+
+
+def test_a_command_shows_the_chosen_options_alone(capsys: Capture) -> None:
+    parser = cli._Parser()
+    add_options(parser, Example, ("rate", "fast"))
+    text = " ".join(parser.format_help().split())
+    assert "--rate N shares, 10% or so (default: 0.5)" in text
+    assert "--decay" not in text
+
+
+# --- the command --------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("doctor", "data", "train", "evaluate", "experiment", "weights", "claims"):
+        assert re.search(rf"^ +{command}( |$)", text, flags=re.MULTILINE)
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("name", ["data", "experiment", "weights"])
+def test_each_group_lists_its_commands(name: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    text = capsys.readouterr().out
+    words = [command.removeprefix(f"{name} ") for command in cli.COMMANDS if command.startswith(f"{name} ")]
+    assert len(words) >= 2
+    assert all(word in text for word in words)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_explains_itself(name: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([*name.split(), "--help"])
+    assert leaving.value.code == 0
+    assert f"usage: alexnet-edu {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", ["", "dance", "data", "data import", "weights train", "data imagenet", "train"]
+)
+def test_usage_errors_exit_2(words: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(words.split())
+    assert leaving.value.code == 2
+    assert "usage: alexnet-edu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "quoted"),
+    [
+        ("data import no-such-folder", "no-such-folder"),
+        ("data import . --size 3", "3"),
+        ("data import . --size abc", "'abc'"),
+        ("data import . --seed -1", "-1"),
+        (f"data import . --seed {2**63}", str(2**63)),
+        ("data imagenet --to x", "--from"),
+        ("claims relu-7x", "'relu-7x'"),
+        ("claims --section 99", "'99'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(words: str, quoted: str, capsys: Capture) -> None:
+    assert cli.main(words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("alexnet-edu: ")
+    assert error.count("\n") == 1
+    assert quoted in error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DataError("cut"), ValueError("cut"), CannotCompile(torch.device("cpu"), RuntimeError("no compiler"))],
+)
+def test_expected_errors_lose_their_traceback_unless_asked(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(cifar10, "status", raising(error))
+    assert cli.main(["data", "status"]) == 2
+    assert capsys.readouterr().err.startswith("alexnet-edu: ")
+    with pytest.raises(type(error)):
+        cli.main(["--debug", "data", "status"])
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar10, "status", raising(KeyError("a bug")))
+    with pytest.raises(KeyError, match="a bug"):
+        cli.main(["data", "status"])
+
+
+def test_interrupting_says_what_was_kept_and_exits_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(cifar10, "run_download", raising(KeyboardInterrupt()))
+    assert cli.main(["data", "cifar10"]) == 130
+    assert "No half-written pack is left" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "alexnet_edu.cli", "claims"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert error == b""
+
+
+def test_claims_load_no_torch() -> None:
+    code = "import sys; from alexnet_edu.cli import main; main(['claims']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "False"
+    assert len(lines) == 44
+
+
+# --- what the commands do -----------------------------------------------------------------------------
+
+
+def test_data_status_names_the_folder(folder: Path, capsys: Capture) -> None:
+    assert cli.main(["data", "status"]) == 0
+    text = capsys.readouterr().out
+    assert str(folder / "data") in text
+    assert "No CIFAR-10" in text
+
+
+def test_data_import_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    seen: dict[str, Any] = {}
+
+    def run_import(path: Path, **options: Any) -> str:
+        seen.update(options, path=path)
+        return "the report"
+
+    monkeypatch.setattr(cifar10, "run_import", run_import)
+    assert cli.main(["data", "import", "photos.zip", "--size", "keep", "--seed", "7", "--force"]) == 0
+    assert seen == {"path": Path("photos.zip"), "size": None, "force": True, "seed": 7}
+    assert capsys.readouterr().out == "the report\n"
+
+
+def test_claims_of_a_notebook_as_objects(capsys: Capture) -> None:
+    assert cli.main(["claims", "--json", "--notebook", "01"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [claim["id"] for claim in found] == ["relu-6x", "relu-several", "relu-saturate"]
+
+
+def test_one_claim_in_full(capsys: Capture) -> None:
+    assert cli.main(["claims", "relu-6x"]) == 0
+    assert "6 times faster to 25% training error" in capsys.readouterr().out
+
+
+def test_doctor_exits_1_only_for_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    warning, failure = (doctor.Finding(level, "disk", "0.7 GB") for level in ("warn", "fail"))
+    monkeypatch.setattr(doctor, "examine", lambda: iter([warning]))
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setattr(doctor, "examine", lambda: iter([warning, failure]))
+    assert cli.main(["doctor"]) == 1
+    assert "fail  disk      0.7 GB" in capsys.readouterr().out

@@ -1,0 +1,202 @@
+"""`alexnet-edu experiment NAME`: what is trained, where its record goes, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alexnet_edu import cli
+from alexnet_edu.data import cifar10
+from alexnet_edu.data.images import Images, ImageSet
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.files import read_json
+from alexnet_edu.studies import ensembles, figure1, specialization, study
+from alexnet_edu.studies.record import load, publish
+from alexnet_edu.two_gpus import check
+from tests import kernels_sample
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "results"
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty folders of this test's own."""
+    for name in ("DATA", "RUNS", "RESULTS", "WEIGHTS"):
+        monkeypatch.setenv(f"ALEXNET_EDU_{name}", str(tmp_path / name.lower()))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "quoted"),
+    [
+        ("figure1 --condition 2013", "no condition '2013'; choose from 2012"),
+        ("figure1 --activation gelu", "no activation 'gelu'"),
+        ("figure1 --device abacus --scale quick", "the device 'abacus' cannot be used here"),
+        ("figure1 --jobs 0", "--jobs must be at least 1, got 0"),
+        ("figure1 --scale quick --assemble", "no whole variant"),
+        ("exchange --scale quick --assemble", "no whole variant of the study 'exchange'"),
+        ("norms --variant group", "no variant 'group'; choose from batch, lrn, lrn-code"),
+        ("augmenting --batch 0", "--batch must be at least 1, got 0"),
+        ("retrieval --output .", "'.' is a folder; name a file in it"),
+        ("specialization --condition gpu", "there is no condition 'gpu'; choose from"),
+        ("specialization --device abacus", "the device 'abacus' cannot be used here"),
+        ("specialization --assemble", "no pack 'cifar10'"),
+    ],
+)
+def test_bad_input_is_one_line(words: str, quoted: str, capsys: Capture) -> None:
+    assert cli.main(["experiment", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert quoted in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "variants"),
+    [
+        ("figure1 --condition modern --activation relu", ["modern relu"]),
+        ("figure1", ()),
+        ("pooling --variant z2", ["z2"]),
+    ],
+)
+def test_what_was_asked_is_trained_and_the_stand_in_stays_apart(
+    words: str, variants: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    name, calls = words.split()[0], list[dict[str, Any]]()
+    made = replace(load(name, PUBLISHED), provenance={"data": {"synthetic": True}})
+    for module in (figure1, study):
+        monkeypatch.setattr(module, "train", lambda *_, **options: calls.append(options))
+        monkeypatch.setattr(module, "assemble", lambda *_: made)
+    assert cli.main(["experiment", *words.split(), "--scale", "quick", "--jobs", "2"]) == 0
+    assert (calls[0]["variants"], calls[0]["workers"]) == (variants, 2)
+    assert not (folder / "results").exists()
+    (written,) = (folder / "runs").glob("*-synthetic*.json")
+    assert read_json(written)["experiment"] == name
+    assert str(written) in capsys.readouterr().out
+
+
+def test_an_interrupted_study_says_what_was_kept(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure1, "train", interrupted)
+    assert cli.main(["experiment", "figure1", "--scale", "quick"]) == 130
+    assert "Every run is kept up to its last measurement" in capsys.readouterr().err
+
+
+def test_results_in_small(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    tiny = ensembles.Plan(
+        networks=2, epochs=1, problems=1, few=4, source_epochs=1, few_epochs=1, plain=1, starred=1
+    )
+    monkeypatch.setattr(ensembles, "Plan", lambda: tiny)
+    monkeypatch.setattr(cifar10, "load_cifar10", lambda scale: synthetic_images(200, 60))
+    assert cli.main(["experiment", "results", "--assemble"]) == 2
+    assert "problem0-plain-search" in capsys.readouterr().err
+    assert cli.main(["experiment", "results", "--jobs", "1"]) == 0
+    assert "8 runs of 7 variants" in capsys.readouterr().out
+    assert cli.main(["experiment", "results", "--assemble", "--output", str(folder / "own.json")]) == 0
+    assert not (folder / "results" / "results.json").exists()
+    assert read_json(folder / "own.json")["provenance"]["data"]["synthetic"]
+
+
+def test_two_columns_are_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"experiment": "two-columns", "provenance": {"data": "random images"}}
+    monkeypatch.setattr(check, "record", lambda batch, rounds: made | {"batch": batch, "rounds": rounds})
+    assert cli.main(["experiment", "two-columns", "--batch", "4", "--rounds", "1"]) == 0
+    assert read_json(folder / "results" / "two-columns.json") == made | {"batch": 4, "rounds": 1}
+
+
+# --- where a record is published ----------------------------------------------------------------------
+
+
+def made_of(synthetic: bool = False, fingerprint: str = "a", **runs: int) -> dict[str, Any]:
+    data = {"synthetic": synthetic, "fingerprint": fingerprint}
+    conditions = [{"name": name, "runs": [{}] * count} for name, count in runs.items()]
+    return {"experiment": "study", "provenance": {"data": data}, "conditions": conditions}
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (made_of(one=2, two=2), None),
+        (made_of(one=2, two=3), None),
+        (made_of(one=2), "it holds more, two (2 runs)"),
+        (made_of(one=1, two=2), "it holds more, one (2 runs)"),
+        (made_of(fingerprint="b", one=2, two=2), "it was made on other images"),
+        (made_of(synthetic=True, one=9, two=9), "made on the stand-in"),
+    ],
+)
+def test_a_record_never_takes_the_place_of_more(
+    record: dict[str, Any], why: str | None, folder: Path, capsys: Capture
+) -> None:
+    published, runs = folder / "results" / "study.json", folder / "runs" / "study"
+    assert publish(made_of(one=2, two=2), runs) == published
+    place = publish(record, runs)
+    assert place == (folder / "runs" / "study.json" if why else published)
+    assert (why or "") in capsys.readouterr().out
+    assert publish(record, runs, folder / "mine.json") == folder / "mine.json"
+    assert read_json(published) == (made_of(one=2, two=2) if why else record)
+
+
+def test_of_tables_the_runs_of_each_variant_are_counted(folder: Path, capsys: Capture) -> None:
+    pooling = load("pooling", PUBLISHED)
+    published = publish(pooling, folder / "runs" / "ablations")
+    assert publish(pooling, folder / "runs" / "ablations") == published
+    own = publish(pooling.of(variant="z2"), folder / "runs" / "ablations")
+    assert own == folder / "runs" / "ablations-pooling.json"
+    assert "it holds more, z3 (" in capsys.readouterr().out
+    assert load("pooling", published.parent).variants == pooling.variants
+
+
+# --- specialization -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_study(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Two conditions of two seeds, on generated images."""
+    every = {c.name: c for c in kernels_sample.conditions(seeds=2)}
+    monkeypatch.setattr(specialization, "conditions", lambda: every)
+
+    def real(images: Images) -> Images:
+        return Images(images.pixels, images.labels, images.classes, "photographs")
+
+    def load_images(name: str) -> ImageSet:
+        assert name == "cifar10"
+        return ImageSet(real(kernels_sample.IMAGES.train), real(kernels_sample.IMAGES.test))
+
+    monkeypatch.setattr(cifar10, "load_images", load_images)
+    return every
+
+
+def seeds_of(path: Path) -> dict[str, list[int]]:
+    runs = load("specialization", path.parent).runs
+    return {str(name): list(seeds) for name, seeds in runs.groupby("variant")["seed"]}
+
+
+@pytest.mark.usefixtures("small_study")
+def test_kernels_are_published_with_their_record(folder: Path, capsys: Capture) -> None:
+    command = ["experiment", "specialization", "--jobs", "1"]
+    published, kernels = (
+        folder / "results" / "specialization.json",
+        folder / "weights" / "specialization.safetensors",
+    )
+    assert cli.main([*command, "--condition", "joint"]) == 0
+    assert seeds_of(published) == {"joint": [1, 2]}  # nothing was there before
+    assert cli.main(command) == 0
+    assert seeds_of(published) == {"paper": [1, 2], "joint": [1, 2]}
+    assert specialization.load_kernels(kernels).keys() == {"paper", "joint"}
+    assert f"4 networks under 2 conditions: {published}, {kernels}" in capsys.readouterr().out
+
+    before = kernels.read_bytes()
+    for path in (folder / "runs" / "specialization").glob("s-paper-*"):
+        path.unlink()
+    assert cli.main([*command, "--condition", "joint"]) == 0
+    assert "is left as it is: it holds more, paper (2 runs)." in capsys.readouterr().out
+    assert seeds_of(published).keys() == {"paper", "joint"}
+    assert kernels.read_bytes() == before
+    assert seeds_of(folder / "runs" / "specialization.json") == {"joint": [1, 2]}
+    own = specialization.load_kernels(folder / "runs" / "specialization" / "specialization.safetensors")
+    assert own.keys() == {"joint"}

@@ -1,0 +1,113 @@
+"""`alexnet-edu weights`: what it says, writes and leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexnet_edu import cli
+from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.model.architecture import kernel_net
+from alexnet_edu.studies import networks as weights
+from alexnet_edu.studies import shipped
+from alexnet_edu.studies.networks import SHIPPED, load_weights
+from alexnet_edu.studies.shipped import kernel_run
+
+TINY = kernel_run("stand-in", kernel_net(kernels=8, side=16), rate=0.02, epochs=2)
+IMAGES = synthetic_images(300, 60, size=16)
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As these networks are trained: for so small ones several threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty folders of this test's own, and a stand-in that is learned in a second."""
+    for name in ("DATA", "RUNS", "RESULTS", "WEIGHTS"):
+        monkeypatch.setenv(f"ALEXNET_EDU_{name}", str(tmp_path / name.lower()))
+    monkeypatch.setitem(shipped.RECIPES, "stand-in", TINY)
+    monkeypatch.setattr(shipped, "stand_in", lambda: IMAGES)
+    monkeypatch.setattr(shipped, "SEEDS", (1, 2))
+    return tmp_path
+
+
+# --- weights ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "quoted"),
+    [
+        (["stand-in", "--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["stand-in", "--seed", "-3"], "--seed must be a whole number from 0 to 2**63 - 1, got -3"),
+        (["resnet"], "no network 'resnet' is shipped; choose from cifar10, stand-in"),
+        (["stand-in", "--device", "abacus"], "the device 'abacus' cannot be used here"),
+        (["stand-in", "--ship", "--seed", "3"], "leave --seed away"),
+        (["stand-in"], "`alexnet-edu weights train stand-in --ship` makes it anew"),
+        (["cifar10", "--ship"], "cifar10"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_first(
+    arguments: list[str], quoted: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(shipped, "train_seeds", lambda *_, **__: pytest.fail("it was trained"))
+    assert cli.main(["weights", "train", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert quoted in error
+    assert error.count("\n") == 1
+
+
+def test_the_list_has_what_is_there_and_how_to_get_the_rest(capsys: Capture) -> None:
+    assert cli.main(["weights", "list"]) == 1
+    text = capsys.readouterr().out
+    for name in SHIPPED:
+        assert f"`alexnet-edu weights train {name} --ship` makes it anew" in text
+    assert cli.main(["weights", "train", "stand-in", "--ship"]) == 0
+    capsys.readouterr()
+    assert cli.main(["weights", "list"]) == 1
+    text = capsys.readouterr().out
+    assert load_weights("stand-in").text() in text
+    assert "no weights at" in text
+    weights.weights_path("cifar10").write_bytes(weights.weights_path("stand-in").read_bytes())
+    assert cli.main(["weights", "list"]) == 0
+    assert "no weights at" not in capsys.readouterr().out
+
+
+def test_a_network_is_trained_shipped_and_trained_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert cli.main(["weights", "train", "stand-in", "--ship", "--jobs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "stand-in, seed 2: test error" in out
+    assert out.splitlines()[-1].startswith(f"{folder / 'weights' / 'stand-in.safetensors'}: 0.")
+    facts = load_weights("stand-in").facts
+    assert facts["seeds"] == [1, 2]
+
+    assert cli.main(["weights", "train", "stand-in"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].startswith("stand-in, seed 1:")
+    assert out.endswith(": as stated\n")
+    assert cli.main(["weights", "train", "stand-in", "--seed", "0"]) in (0, 1)
+    assert capsys.readouterr().out.startswith("stand-in, seed 0:")  # and not the first of the recipe
+
+    monkeypatch.setattr(shipped.Trained, "test_error", 0.0)
+    assert cli.main(["weights", "train", "stand-in"]) == 1
+    assert capsys.readouterr().out.endswith(": NOT as stated\n")
+
+
+def test_other_images_are_named(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert cli.main(["weights", "train", "stand-in", "--ship"]) == 0
+    assert "not those of" not in capsys.readouterr().out
+    other = synthetic_images(300, 60, seed=1, size=16)
+    monkeypatch.setattr(shipped, "stand_in", lambda: other)
+    assert cli.main(["weights", "train", "stand-in"]) in (0, 1)
+    assert "The images are not those of" in capsys.readouterr().out

@@ -71,7 +71,6 @@ def test_drawing_stays_in_its_rooms(file: str) -> None:
     assert [lib for lib, homes in AT_HOME.items() if lib in used and not file.startswith(homes)] == []
 
 
-@pytest.mark.xfail(reason="until each lesson is one file")
 def test_no_lesson_uses_another() -> None:
     for file in FILES:
         source = (PACKAGE / file).read_text(encoding="utf-8")

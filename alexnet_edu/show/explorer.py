@@ -81,10 +81,7 @@ def _selection(
     kind: type, label: str, options: Options, start: Any, help: str, form: str, width: str
 ) -> Control:
     if not isinstance(options, Mapping):
-        if options and all(isinstance(o, tuple) and len(o) == 2 and isinstance(o[0], str) for o in options):
-            options = {value: shown for shown, value in options}
-        else:
-            options = {value: _shown(value, form) for value in options}
+        options = {value: _shown(value, form) for value in options}
     settings = _texts(label, help) | {"options": [(shown, value) for value, shown in options.items()]}
     return Control(kind, start, settings, list(options), width=width)
 

@@ -362,23 +362,6 @@ def histogram(
     ax.xaxis.set_major_formatter("{x:g}")
 
 
-# --- old names, until every lesson has moved ---------------------------------------------------------
-
-
-def widget_axes(rows: int, columns: int, height: float) -> tuple[Figure, list[list[Axes]]]:
-    """As `panels`, but without a layout of its own."""
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, [list(row) for row in axes]
-
-
-def label_axes(ax: Axes, title: str, x: str, y: str) -> None:
-    """As `frame`, in the size of widgets."""
-    ax.set_title(title, fontsize=FONT_SIZE, loc="left")
-    ax.set_xlabel(x, fontsize=FONT_SIZE)
-    ax.set_ylabel(y, fontsize=FONT_SIZE)
-
-
 # --- numbers in words -----------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons.two_gpus import exchange_explorer, memory_explorer
 from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
 from alexnet_edu.model.architecture import count, narrow, talking, variant
-from alexnet_edu.show import ablation_plots
+from alexnet_edu.show import plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import cells as records
 from alexnet_edu.studies import record, study
@@ -264,11 +264,9 @@ print("* the rate that the search chose")
 # %%
 by_rate = {rate: records.at_rate(patterns, rate) for rate in records.shared_rates(patterns)}
 figure, axes = plt.subplots(1, len(by_rate), figsize=(13, 3.8), sharey=True, squeeze=False)
-for ax, (rate, same) in zip(axes[0], by_rate.items(), strict=True):
-    cells = same["cells"]
-    ablation_plots.draw_spread(
-        ax, cells, [records.last(c) for c in cells], "test_error", f"all at ε = {rate:g}"
-    )
+for ax, rate in zip(axes[0], by_rate, strict=True):
+    ends = load("exchange").at_rate(rate).runs
+    plots.last_errors(ax, ends, "test_error", f"all at ε = {rate:g}")
     ax.xaxis.set_major_locator(MaxNLocator(5))
 figure.suptitle("Where the columns talk: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
 plt.tight_layout()

@@ -244,10 +244,10 @@ def _two_columns(options: Options) -> None:
     "batch rounds scale output",
 )
 def _augmenting(options: Options) -> None:
-    from alexnet_edu.studies import augment_trials
+    from alexnet_edu.studies import augmenting
     from alexnet_edu.studies.record import publish
 
     images = options.images().train
-    record = augment_trials.record(images, options.batch, rounds=options.rounds)
+    record = augmenting.record(images, options.batch, rounds=options.rounds)
     path = publish(record, _folder("augmenting", images.synthetic), options.output)
     say(f"colours of {images.source}, seconds of augmentation and of a step: {path}")

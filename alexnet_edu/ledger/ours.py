@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from alexnet_edu import paper as p
+from alexnet_edu.data.augment import STRENGTHS
 from alexnet_edu.environment import results_dir
 from alexnet_edu.files import DataError, load_record
 from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
@@ -43,6 +44,7 @@ class Ours:
 
 
 TIDY = (
+    "augmenting",
     "figure1",
     results.EXPERIMENT,
     specialization.EXPERIMENT,
@@ -279,15 +281,22 @@ def _two_gpu_time(record: Mapping[str, Any]) -> Figures:
 
 
 @reader("pca-formula")
-def _strengths(record: Mapping[str, Any]) -> Figures:
-    return {"size": {kind: p.COLOR_PCA_STD * sizes[0] for kind, sizes in record["strengths"].items()}}
+def _strengths(record: Record) -> Figures:
+    first = record.tables["colours"].iloc[0]
+    return {"size": {kind: p.COLOR_PCA_STD * first[kind] for kind in STRENGTHS}}
 
 
 @reader("aug-free")
-def _free(record: Mapping[str, Any]) -> Figures:
-    step, seconds = record["seconds"]["step"], record["seconds"]
+def _free(record: Record) -> Figures:
+    seconds = record.tables["seconds"].set_index("what")["seconds"]
+    step = seconds["step"]
     turns, side = seconds["in turn"] / step, seconds["side by side"] / step
-    figures = {"batch": record["batch"], "share": seconds["augment"] / step, "turns": turns, "side": side}
+    figures = {
+        "batch": record.settings["batch"],
+        "share": seconds["augment"] / step,
+        "turns": turns,
+        "side": side,
+    }
     return figures | {"verdict": judged(min(turns, side) <= 1.05)}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
@@ -17,6 +18,7 @@ from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, YELLOW, frame, short
 from alexnet_edu.studies import clinic
+from alexnet_edu.studies.record import Record
 from alexnet_edu.training.schedules import LOGGED, LoggedSchedule, PlateauSchedule
 
 # Face, letter colour and word of a fate: told apart by light, by colour and by the word.
@@ -136,12 +138,12 @@ def draw_noise(ax: Axes, sizes: Sequence[float], noise: Sequence[float], whole: 
 # --- schedules -------------------------------------------------------------------------------
 
 
-def schedule_explorer(cells: Sequence[Mapping[str, Any]] = (), **start: Any) -> PictureWidget:
+def schedule_explorer(record: Record | None = None, **start: Any) -> PictureWidget:
     """The learning rate over the epochs, and under it what a recorded network made of it.
 
-    cells: those of the record of the study "schedule", where there is one; each of their runs holds a
-    curve of "validation_error". start: epochs, one of LENGTHS; kind, one of KINDS: a run of 2012, a constant
-    rate, or the rule of §5 applied to the recorded validation errors of the constant rate; patience and
+    record: that of the study "schedule", where there is one, with curves of "validation_error".
+    start: epochs, one of LENGTHS; kind, one of KINDS: a run of 2012, a constant rate, or the rule of §5
+    applied to the recorded validation errors of the constant rate; patience and
     margin of that rule.
     """
 
@@ -151,37 +153,35 @@ def schedule_explorer(cells: Sequence[Mapping[str, Any]] = (), **start: Any) -> 
         patience: int = slider("Patience", PATIENCE, 2, "epochs without a new best, of §5's rule"),
         margin: float = slider("Margin", MARGINS, 0.0, "by how much a new best must be better, of §5's rule"),
     ) -> Drawing:
-        return _draw_run(cells, epochs, kind, PlateauSchedule(patience, margin))
+        return _draw_run(record, epochs, kind, PlateauSchedule(patience, margin))
 
     return explorer(draw, **start)
 
 
-def _draw_run(cells: Sequence[Mapping[str, Any]], epochs: int, kind: str, rule: PlateauSchedule) -> Drawing:
-    recorded = {cell["variant"]: cell for cell in cells}
-    judged, cell = recorded.get(CONSTANT), recorded.get(VARIANTS.get(kind, ""))
+def _draw_run(record: Record | None, epochs: int, kind: str, rule: PlateauSchedule) -> Drawing:
+    curves = dict(list(record.curves.groupby("variant"))) if record else {}
+    judged, curve = curves.get(CONSTANT), curves.get(VARIANTS.get(kind, ""))
     chosen = _schedule(kind, epochs, judged, rule)
     title = _title(kind, epochs, rule, judged is not None)
-    figure, (above, *below) = plots.panels(2 if cell else 1, 1, height=6.0 if cell else 3.6)
+    figure, (above, *below) = plots.panels(1 if curve is None else 2, 1, height=3.6 if curve is None else 6.0)
     draw_schedule(above[0], chosen, epochs)
     frame(above[0], "", "epoch", "learning rate ε")
     under = ""
-    if cell is not None:
-        _draw_curve(below[0][0], cell, kind)
-        under = f"; under it the recorded network of the variant {cell['title']!r}"
+    if curve is not None:
+        _draw_curve(below[0][0], curve, kind)
+        under = f"; under it the recorded network of the variant {curve['title'].iloc[0]!r}"
     plots.heading(figure, title)
     return figure, f"{title}; {_facts(chosen)}{under}"
 
 
-def _schedule(
-    kind: str, epochs: float, judged: Mapping[str, Any] | None, rule: PlateauSchedule
-) -> LoggedSchedule:
+def _schedule(kind: str, epochs: float, judged: pd.DataFrame | None, rule: PlateauSchedule) -> LoggedSchedule:
     """The schedule of a kind over so many epochs. judged: whose validation errors the rule judges."""
     if kind in LOGGED:
         return LOGGED[kind].compressed(epochs)
     drops: tuple[float, ...] = ()
     if kind == PLATEAU and judged is not None:
-        curve = judged["runs"][0]["curve"]
-        at, falls = curve["epoch"], rule.falls(curve["validation_error"])
+        first = judged[judged["seed"] == 1]
+        at, falls = list(first["epoch"]), rule.falls(list(first["validation_error"]))
         drops = tuple(at[fall - 1] * epochs / at[-1] for fall in falls)
     return LoggedSchedule(kind, drops, epochs, "")
 
@@ -209,13 +209,12 @@ def _facts(chosen: LoggedSchedule) -> str:
     return "; ".join(facts)
 
 
-def _draw_curve(ax: Axes, cell: Mapping[str, Any], kind: str) -> None:
-    curves = [run["curve"] for run in cell["runs"]]
-    epochs, errors = curves[0]["epoch"], [curve["validation_error"] for curve in curves]
+def _draw_curve(ax: Axes, curves: pd.DataFrame, kind: str) -> None:
+    ((title, (epochs, errors)),) = plots.per_seed(curves, "epoch", "validation_error").items()
     falls: Sequence[float] = ()
-    title = f"recorded: {cell['title']}, {len(curves)} seeds"
+    title = f"recorded: {title}, {len(errors)} seeds"
     if kind == PLATEAU:  # as it was run: by the rule as the study has it
-        falls = [epochs[fall - 1] for fall in PlateauSchedule().falls(errors[0])]
+        falls = [epochs[fall - 1] for fall in PlateauSchedule().falls(list(errors[0]))]
         title += " (falls of the first)"
     elif kind in LOGGED:
         falls = LOGGED[kind].compressed(math.ceil(epochs[-1])).drops

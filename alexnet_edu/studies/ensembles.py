@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from alexnet_edu.data.augment import TEN_PATCHES, ten_crop
 from alexnet_edu.data.images import ImageSet
@@ -245,19 +244,15 @@ def live(
 
     rates: kind -> rate; nothing is searched.
     """
-    asked, stop, done = all_runs(plan, rates, runs.images), threading.Event(), dict[str, float]()
-    sizes = {run.name: len(run.sample.split(runs.images.train)[0]) / 1000 for run in asked}
-    total = round(sum(run.epochs * sizes[run.name] for run in asked))
-    shape = "{l_bar}{bar}| {n:.0f} of {total:.0f} thousand images [{elapsed}]"
-    with tqdm(total=total, bar_format=shape) as bar:
+    asked = {run.name: run for run in all_runs(plan, rates, runs.images)}
 
-        def tell(run: Run, curve: loop.Run) -> None:
-            done[run.name] = curve.points[-1].epoch * sizes[run.name]
-            bar.update(max(0.0, min(sum(done.values()), total) - bar.n))
+    def thousands(run: Run) -> float:
+        return len(run.sample.split(runs.images.train)[0]) / 1000
 
-        one = studies.trainer(runs, stop, tell)
-        studies.together([partial(one, run) for run in asked], workers, stop)
-    return _record(plan, rates, {}, runs, runs.kept), {run.name: runs.kept(run) for run in asked}
+    results = studies.run_now(asked, runs, workers=workers, unit="thousand images", size=thousands)
+    if any(result.curve.status == "interrupted" for result in results.values()):
+        raise KeyboardInterrupt
+    return _record(plan, rates, {}, runs, runs.kept), results
 
 
 # --- the record ---------------------------------------------------------------------------------

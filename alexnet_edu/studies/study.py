@@ -305,13 +305,31 @@ def live(
         drops = (math.floor(0.75 * length[name]) or 0.75 * length[name],) if study.drops else ()
         settings = {"drops": drops, **dict(study.variant(name).changes), **changes}
         asked[name] = study.run(study.variant(name), rate, LIVE_SEED, epochs=length[name], **settings)
+    return run_now(asked, runs, workers=workers, progress=progress)
+
+
+def run_now(
+    asked: Mapping[str, Run],
+    runs: Runs,
+    *,
+    workers: int = 2,
+    progress: bool = True,
+    unit: str = "epochs",
+    size: Callable[[Run], float] = lambda _: 1.0,
+) -> dict[str, Result]:
+    """Trains these runs side by side, with one progress bar: name -> result.
+
+    unit, size: what the bar counts, and how many of it an epoch of a run has. Interrupting returns what was
+    measured; where a run has measured nothing yet, KeyboardInterrupt goes on.
+    """
     stop, results, done = threading.Event(), dict[str, Result](), dict[str, float]()
-    total = sum(length.values())
-    shape = "{l_bar}{bar}| {n:.0f} of {total:.0f} epochs [{elapsed}]{postfix}"
+    sizes = {run.name: size(run) for run in asked.values()}
+    total = sum(run.epochs * sizes[run.name] for run in asked.values())
+    shape = "{l_bar}{bar}| {n:.0f} of {total:.0f} " + unit + " [{elapsed}]"
     with tqdm(total=total, bar_format=shape, disable=not progress) as bar:
 
         def tell(run: Run, curve: loop.Run) -> None:
-            done[run.name] = curve.points[-1].epoch
+            done[run.name] = curve.points[-1].epoch * sizes[run.name]
             # A last step may pass the epochs asked for; tqdm would warn, with its lock held.
             bar.update(max(0.0, min(sum(done.values()), total) - bar.n))
 
@@ -319,11 +337,11 @@ def live(
             results[name] = runs.train(asked[name], tell=tell, stop=stop.is_set)
 
         try:
-            together([partial(work, name) for name in rates], workers, stop)
+            together([partial(work, name) for name in asked], workers, stop)
         except KeyboardInterrupt:
-            if not all(name in results and results[name].curve.points for name in rates):
+            if not all(name in results and results[name].curve.points for name in asked):
                 raise
-    return {name: results[name] for name in rates}
+    return {name: results[name] for name in asked}
 
 
 # --- the record ---------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import augmentation as lesson
 from alexnet_edu.show.photograph import photograph
-from alexnet_edu.studies import augment_trials, study
+from alexnet_edu.studies import augmenting, study
 from alexnet_edu.studies.ablations import STUDIES
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load, table
@@ -472,7 +472,7 @@ assert max(counts[32]) <= 4
 pick = torch.randperm(len(train), generator=torch.Generator().manual_seed(3))[:128]
 batch = train.subset(pick)
 spread_of = {
-    shared: augment_trials.gradient_spread(
+    shared: augmenting.gradient_spread(
         network, batch.pixels, batch.labels, prepare, 24, shared=shared, draws={"quick": 8}.get(scale, 60)
     )
     for shared in (1, 32)
@@ -518,13 +518,13 @@ for divisor in (1 / 1.1, 1.0, 1.1):
 # made in another thread.
 
 # %%
-cost = augment_trials.load_record(results_dir() / "augmenting.json")
-seconds = cost["seconds"]
+cost = load("augmenting")
+seconds = dict(cost.tables["seconds"].itertuples(index=False, name=None))
 for name, value in seconds.items():
     print(
-        f"{name:13} {value:7.3f} s   {value / seconds['step']:7.2%} of a step  (recorded, {cost['batch']} images)"
+        f"{name:13} {value:7.3f} s   {value / seconds['step']:7.2%} of a step  (recorded, {cost.settings['batch']} images)"
     )
-print(f"({', '.join(cost['provenance']['hardware'])}, {cost['provenance']['threads'][0]} threads)")
+print(f"({', '.join(cost.provenance['hardware'])}, {cost.provenance['threads'][0]} threads)")
 assert seconds["augment"] < 0.02 * seconds["step"]
 assert seconds["side by side"] > seconds["in turn"]
 
@@ -613,7 +613,7 @@ if my_points_saved is not None:
     saved = -changed["crops-flips", "test_error"].value
     print(f"points saved: you predicted {my_points_saved:g}, measured {saved:.1f} (recorded)")
 if my_grey_levels is not None:
-    shift_size = 0.1 * cost["strengths"]["stdevs"][0]
+    shift_size = 0.1 * cost.tables["colours"]["stdevs"][0]
     print(
         f"grey levels: you predicted {my_grey_levels:g}; along p1 it is {shift_size:.1f} with √λ (recorded)"
     )

@@ -38,7 +38,6 @@ from alexnet_edu.model.alexnet import AlexNet, join_columns, split_columns
 from alexnet_edu.model.architecture import count, narrow, talking, variant
 from alexnet_edu.show import plots
 from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import cells as records
 from alexnet_edu.studies import record, study
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load
@@ -47,7 +46,7 @@ from alexnet_edu.two_gpus.check import compare_devices, in_two_processes, load_r
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 
 trials = load_record(results_dir() / "two-columns.json")
-patterns = records.load_record(results_dir() / "exchange.json", "exchange")
+patterns = load("exchange")
 scale = current_scale()
 
 # %% [markdown]
@@ -244,12 +243,12 @@ assert one / processes > 1.3
 # that search would see:
 
 # %%
-print(load("exchange").origin())
+print(patterns.origin())
 print()
-print(record.table(load("exchange")))
-chosen = {cell["variant"]: cell["rate"] for cell in patterns["cells"]}
-lost = records.gap(patterns, "nowhere", "conv3")
-print(f"\nnowhere against conv3, each at the rate of its search: {records.interval(lost)} points")
+print(record.table(patterns))
+chosen = {name: patterns.rate(name) for name in patterns.variants}
+lost = patterns.gap("nowhere", "conv3")
+print(f"\nnowhere against conv3, each at the rate of its search: {lost.signed} points")
 assert lost.low > 1
 assert chosen["nowhere"] < chosen["conv3"]
 
@@ -258,22 +257,21 @@ assert chosen["nowhere"] < chosen["conv3"]
 # rate than conv3. So every pattern was trained at each of three rates, with three seeds:
 
 # %%
-print(record.table_by_rate(load("exchange"), "conv3"))
+print(record.table_by_rate(patterns, "conv3"))
 print("* the rate that the search chose")
 
 # %%
-by_rate = {rate: records.at_rate(patterns, rate) for rate in records.shared_rates(patterns)}
+by_rate = {rate: patterns.at_rate(rate) for rate in patterns.shared_rates()}
 figure, axes = plt.subplots(1, len(by_rate), figsize=(13, 3.8), sharey=True, squeeze=False)
-for ax, rate in zip(axes[0], by_rate, strict=True):
-    ends = load("exchange").at_rate(rate).runs
-    plots.last_errors(ax, ends, "test_error", f"all at ε = {rate:g}")
+for ax, (rate, same) in zip(axes[0], by_rate.items(), strict=True):
+    plots.last_errors(ax, same.runs, "test_error", f"all at ε = {rate:g}")
     ax.xaxis.set_major_locator(MaxNLocator(5))
 figure.suptitle("Where the columns talk: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
 plt.tight_layout()
 plt.show()
 equal_parameters = [name for name in studies.PATTERNS if name != "conv3"]
 for rate, same in by_rate.items():
-    found = {name: records.gap(same, name, "conv3") for name in equal_parameters}
+    found = {name: same.gap(name, "conv3") for name in equal_parameters}
     differ = [name for name, d in found.items() if not d.low <= 0 <= d.high]
     nearest, farthest = (pick(found.values(), key=lambda d: d.value).value for pick in (min, max))
     print(f"ε = {rate:g}: {nearest:+.2f} to {farthest:+.2f} points from conv3;", end=" ")
@@ -293,9 +291,9 @@ for rate, same in by_rate.items():
 # %%
 for same in by_rate.values():
     for name in equal_parameters:
-        difference = records.gap(same, name, "conv3")
+        difference = same.gap(name, "conv3")
         assert difference.low < 0 < difference.high  # cannot be told apart
-    assert records.gap(same, "half", "conv3").value > 1
+    assert same.gap("half", "conv3").value > 1
 
 # %% [markdown]
 # Two of these patterns, trained now at one rate, by a seed that no recorded run has. (One seed and fewer epochs say little.)
@@ -499,7 +497,7 @@ if my_megabytes is not None:
     print(f"MB a step: you predicted {my_megabytes:g}, counted {step:.0f}")
 if my_points is not None:
     for rate, same in by_rate.items():
-        means = [statistics.fmean(records.last(c)) for c in same["cells"] if c["variant"] != "half"]
+        means = [statistics.fmean(same.values(name)) for name in studies.PATTERNS]
         spread = 100 * (max(means) - min(means))
         print(
             f"points between patterns: you predicted {my_points:g}, measured {spread:.1f} (ε = {rate:g}, recorded)"

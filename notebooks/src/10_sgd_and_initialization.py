@@ -39,18 +39,9 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import sgd as lesson
 from alexnet_edu.model.architecture import fan_ins, variant
+from alexnet_edu.show import plots
 from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import clinic, study
-from alexnet_edu.studies.cells import (
-    at_rate,
-    find_cell,
-    gap,
-    interval,
-    last,
-    load_record,
-    paired_gap,
-    shared_rates,
-)
 from alexnet_edu.studies.clinic import Setting
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load
@@ -62,9 +53,7 @@ from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 scale, images = current_scale(), load_cifar10()
 note = f"\n{figure_note(images)}" if images.synthetic else ""
-recorded = {
-    name: load_record(results_dir() / f"{name}.json", name) for name in ("start", "decay", "schedule")
-}
+recorded = {name: load(name) for name in ("start", "decay", "schedule")}
 cells = clinic.load()
 
 # %% [markdown]
@@ -301,31 +290,30 @@ for name, run in live.items():
 # **The recorded runs**: three seeds for each, at each rate.
 
 # %%
-rates = shared_rates(recorded["start"])
-figure, axes = plt.subplots(1, len(rates), figsize=(5.2 * len(rates) + 1, 4), sharey=True, squeeze=False)
-for ax, rate in zip(axes[0], rates, strict=True):
-    curves = load("start").at_rate(rate).curves
-    lesson.plots.learning_curves(ax, curves, "train_error", f"ε = {rate:g} (recorded)")
+at_start = {rate: recorded["start"].at_rate(rate) for rate in recorded["start"].shared_rates()}
+count = len(at_start)
+figure, axes = plt.subplots(1, count, figsize=(5.2 * count + 1, 4), sharey=True, squeeze=False)
+for ax, (rate, same) in zip(axes[0], at_start.items(), strict=True):
+    plots.learning_curves(ax, same.curves, "train_error", f"ε = {rate:g} (recorded)")
 plt.tight_layout()
 plt.show()
-print(load("start").origin())
+print(recorded["start"].origin())
 
 
 # %%
-def iterations_until(run, level):
+def iterations_until(curve, level):
     """Iterations (batches of 128) until the training error is at `level`, straight between two points."""
-    per_epoch = math.ceil(recorded["start"]["provenance"]["data"]["images"] / 128)
-    epochs, errors = [0.0, *run["curve"]["epoch"]], [0.9, *run["curve"]["train_error"]]  # 0.9: at chance
+    per_epoch = math.ceil(recorded["start"].provenance["data"]["images"] / 128)
+    epochs, errors = [0.0, *curve["epoch"]], [0.9, *curve["train_error"]]  # 0.9: at chance
     return per_epoch * crossing(epochs, errors, level)
 
 
 ahead = {}
-for rate in rates:
+for rate, same in at_start.items():
     for level in (0.7, 0.6, 0.5):
-        needed = {
-            cell["variant"]: [iterations_until(run, level) for run in cell["runs"]]
-            for cell in at_rate(recorded["start"], rate)["cells"]
-        }
+        needed = {name: [] for name in same.variants}
+        for (name, _), curve in same.curves.groupby(["variant", "seed"]):
+            needed[name].append(iterations_until(curve, level))
         ahead[rate, level] = statistics.fmean(needed["zeros"]) - statistics.fmean(needed["ones"])
         words = "; ".join(
             f"{name} {', '.join(f'{n:.0f}' for n in sorted(ns))}" for name, ns in needed.items()
@@ -340,10 +328,9 @@ for rate in rates:
 # %%
 assert all(40 < late < 130 for (rate, _), late in ahead.items() if rate == 0.005)
 assert all(late > 0 for late in ahead.values())
-start = load("start").at_rate(0.005)
-zeros, ones = (start.of(variant=name).curves.groupby("seed")["loss"] for name in ("zeros", "ones"))
-assert zeros.nth(0).min() > 2.29  # the first fifth of an epoch: at chance
-assert ones.nth(1).max() < zeros.nth(1).min()
+losses = at_start[0.005].curves.pivot(index="epoch", columns=["variant", "seed"], values="loss")
+assert losses["zeros"].iloc[0].min() > 2.29  # the first fifth of an epoch: at chance
+assert losses["ones"].iloc[1].max() < losses["zeros"].iloc[1].min()
 
 # %% [markdown]
 # ### Weight decay and the training error
@@ -351,22 +338,19 @@ assert ones.nth(1).max() < zeros.nth(1).min()
 # Crops and reflections, ten epochs, §5's rule, three seeds, weight decay 0 and 0.0005.
 
 # %%
-by_rate = {rate: at_rate(recorded["decay"], rate) for rate in shared_rates(recorded["decay"])}
+by_rate = {rate: recorded["decay"].at_rate(rate) for rate in recorded["decay"].shared_rates()}
 figure, axes = plt.subplots(2, len(by_rate), figsize=(6.2 * len(by_rate), 5), sharex="row", squeeze=False)
-for column, rate in zip(axes.T, by_rate, strict=True):
-    ends = load("decay").at_rate(rate).runs
+for column, (rate, same) in zip(axes.T, by_rate.items(), strict=True):
     for ax, what in zip(column, ("train_error", "test_error"), strict=True):
-        lesson.plots.last_errors(ax, ends, what, f"ε = {rate:g} (recorded)")
+        plots.last_errors(ax, same.runs, what, f"ε = {rate:g} (recorded)")
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
 plt.tight_layout()
 plt.show()
-print(load("decay").origin())
+print(recorded["decay"].origin())
 for rate, same in by_rate.items():
-    for cell in same["cells"]:
-        if cell["variant"] != "0":
-            both = (paired_gap(same, cell["variant"], "0", what) for what in ("train_error", "test_error"))
-            words = "; test error ".join(interval(g) for g in both)
-            print(f"ε = {rate:g}, {cell['title']} minus none, in points: training error {words}")
+    both = (same.paired_gap("0.0005", "0", what).signed for what in ("train_error", "test_error"))
+    title = same.of(variant="0.0005").runs["title"].iloc[0]
+    print(f"ε = {rate:g}, {title} minus none, in points: training error {'; test error '.join(both)}")
 
 # %% [markdown]
 # **How to read it.** Runs of one seed start from the same weights and see the same images in the same order, with and without
@@ -382,11 +366,11 @@ for rate, same in by_rate.items():
 
 # %%
 same = by_rate[min(by_rate)]
-pairs = zip(*(last(find_cell(same, name), "train_error") for name in ("0", "0.0005")), strict=True)
+pairs = zip(*(same.values(name, "train_error") for name in ("0", "0.0005")), strict=True)
 assert all(without > decayed for without, decayed in pairs)
-assert paired_gap(same, "0.0005", "0", "train_error").low > -2
-assert paired_gap(same, "0.0005", "0", "train_error").high < 0
-assert gap(same, "0.0005", "0", "train_error").high > 0  # unpaired it would hold 0
+assert same.paired_gap("0.0005", "0", "train_error").low > -2
+assert same.paired_gap("0.0005", "0", "train_error").high < 0
+assert same.gap("0.0005", "0", "train_error").high > 0  # unpaired it would hold 0
 
 # %% [markdown]
 # ### The schedule
@@ -411,19 +395,16 @@ assert all(len(logged.drops) == paper.LEARNING_RATE_DROPS for logged in LOGGED.v
 assert all(abs(logged.stop - paper.EPOCHS) <= 7 for logged in LOGGED.values())
 
 # %%
-runs = recorded["schedule"]["cells"]
+falling = recorded["schedule"]
 figure, axes = plt.subplots(1, 2, figsize=(13, 4))
-curves, ends = load("schedule").curves, load("schedule").runs
-lesson.plots.learning_curves(axes[0], curves, "validation_error", "Validation error (recorded)")
-lesson.plots.last_errors(axes[1], ends, "test_error", "Test error at the end (recorded)")
+plots.learning_curves(axes[0], falling.curves, "validation_error", "Validation error (recorded)")
+plots.last_errors(axes[1], falling.runs, "test_error", "Test error at the end (recorded)")
 plt.tight_layout()
 plt.show()
-print(load("schedule").origin())
-for cell in runs:
-    if cell["variant"] != "constant":
-        print(
-            f"{cell['title']} minus never, test error in points: {interval(paired_gap(recorded['schedule'], cell['variant'], 'constant'))}"
-        )
+print(recorded["schedule"].origin())
+for name in ("plateau", "logged"):
+    title, difference = falling.of(variant=name).runs["title"].iloc[0], falling.paired_gap(name, "constant")
+    print(f"{title} minus never, test error in points: {difference.signed}")
 
 # %% [markdown]
 # **What came out.** Two surprises. The rule of thumb never fired before the end: with dropout, crops and reflections the validation
@@ -433,18 +414,15 @@ for cell in runs:
 # training. What the authors did by hand at epoch 23 was an answer to a curve that had become flat; this one had not.
 
 # %%
-constant, plateau, logged = (
-    find_cell(recorded["schedule"], n)["runs"] for n in ("constant", "plateau", "logged")
-)
-for a, b in zip(constant, plateau, strict=True):
-    assert PlateauSchedule(patience=3).falls(b["curve"]["validation_error"]) in ([], [24])
-    assert a["curve"]["validation_error"] == b["curve"]["validation_error"]
-behind = paired_gap(recorded["schedule"], "logged", "constant")
+errors = falling.curves.pivot(index="epoch", columns=["variant", "seed"], values="validation_error")
+for seed in (1, 2, 3):
+    assert PlateauSchedule(patience=3).falls(list(errors["plateau"][seed])) in ([], [24])
+    assert (errors["constant"][seed] == errors["plateau"][seed]).all()
+behind = falling.paired_gap("logged", "constant")
 assert behind.low > 3
 assert 6 < behind.value < 9
 first = math.ceil(LOGGED["145-2010"].compressed(24).drops[0])  # measurements before the first fall: 5
-for a, b in zip(constant, logged, strict=True):
-    assert b["curve"]["validation_error"][first] < a["curve"]["validation_error"][first]
+assert (errors["logged"].iloc[first] < errors["constant"].iloc[first]).all()
 
 # %% [markdown]
 # ## 5 · Look
@@ -455,7 +433,7 @@ for a, b in zip(constant, logged, strict=True):
 # still wait for a plateau, or does noise drive it?
 
 # %% tags=["nbval-ignore-output"]
-lesson.schedule_explorer(recorded["schedule"]["cells"])
+lesson.schedule_explorer(recorded["schedule"])
 
 # %% [markdown]
 # **Why is it called stochastic?** The gradient $g$ of a batch is a mean over $B$ images drawn at random. Its expectation is

@@ -117,7 +117,6 @@ def explorers() -> Found:
     from alexnet_edu.lessons.two_gpus import exchange_explorer, memory_explorer
     from alexnet_edu.show.network import architecture_explorer
     from alexnet_edu.studies import clinic
-    from alexnet_edu.studies.cells import as_cells
     from alexnet_edu.studies.record import load
 
     judged: dict[str, Any] = {"top1": 0.75, "top5": 0.25, "loss": 2.1, "images": 12, "patches": 1}
@@ -144,7 +143,7 @@ def explorers() -> Found:
         cost=cost_explorer(),
         dashboard=training,
         dropout=dropout_explorer(),
-        schedule=schedule_explorer(as_cells(load("schedule"))["cells"]),
+        schedule=schedule_explorer(load("schedule")),
         clinic=clinic_explorer(clinic.load()),
         results=results_explorer(load("results")),
     )
@@ -356,7 +355,7 @@ def shipped() -> Found:
 @golden
 def records() -> Found:
     """The numbers that readers give of each recorded study, and a digest of everything in it."""
-    from alexnet_edu.studies import augment_trials, clinic, figure1
+    from alexnet_edu.studies import clinic, figure1
     from alexnet_edu.studies import ensemble_record as results
     from alexnet_edu.studies import retrieval_record as retrieval
     from alexnet_edu.studies import specialization_record as specialization
@@ -444,7 +443,7 @@ def records() -> Found:
         fates = {setting.words(): [cell.fate, cell.reason] for setting, cell in cells.items()}
         keep(f"clinic, {part}", file("clinic"), fates=fates)
 
-    keep("augmenting", augment_trials.load_record(folder / "augmenting.json"))
+    keep("augmenting", file("augmenting"))
     keep("two-columns", column_trials.load_record(folder / "two-columns.json"))
     return found
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
 
 import pytest
 
 from alexnet_edu.lessons import sgd as lesson
 from alexnet_edu.studies import clinic
+from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 ERRORS = [0.60, 0.50, 0.45, 0.46, 0.45, 0.40, 0.41, 0.42, 0.41, 0.43, 0.42, 0.41]
 
 
-def study_cells() -> list[dict[str, Any]]:
-    curve = {"epoch": [float(i) for i in range(1, 13)], "validation_error": ERRORS}
+def recorded() -> Record:
     titles = {"constant": "never", "plateau": "when it stalls", "logged": "as logged"}
-    return [
-        {"variant": name, "title": title, "runs": [{"curve": curve}] * 3} for name, title in titles.items()
+    runs = [{"variant": v, "title": title, "seed": seed} for v, title in titles.items() for seed in (1, 2, 3)]
+    curves = [
+        {"run": run, "epoch": float(epoch), "validation_error": error}
+        for run in range(len(runs))
+        for epoch, error in enumerate(ERRORS, start=1)
     ]
+    return of_rows("schedule", "", {}, {}, {"runs": runs, "curves": curves})
 
 
 def clinic_record(losses: tuple[float, ...] = (2.303,) * 5, synthetic: bool = False) -> clinic.Clinic:
@@ -46,13 +49,13 @@ def test_a_logged_run_is_compressed_to_any_length(name: str) -> None:
 
 @pytest.mark.parametrize(("patience", "margin"), [(1, 0.0), (5, 0.0), (2, 0.01)])
 def test_the_rule_follows_patience_and_margin(patience: int, margin: float) -> None:
-    widget = lesson.schedule_explorer(study_cells(), kind="plateau", patience=patience, margin=margin)
+    widget = lesson.schedule_explorer(recorded(), kind="plateau", patience=patience, margin=margin)
     falls = PlateauSchedule(patience, margin).falls(ERRORS)
     assert f"divided by ten at {', '.join(map(str, falls)) or 'no epoch'};" in widget.alt
 
 
 def test_a_recorded_curve_stands_under_its_schedule() -> None:
-    widget = lesson.schedule_explorer(study_cells())
+    widget = lesson.schedule_explorer(recorded())
     assert "the variant 'as logged'" in widget.alt
     widget.controls["kind"].value = "constant"
     assert "never falls" in widget.alt

@@ -11,9 +11,9 @@ from torch import nn
 from alexnet_edu import paper
 from alexnet_edu.data.augment import STRENGTHS, ColorPCA
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.files import write_json
 from alexnet_edu.show.photograph import photograph
-from alexnet_edu.studies import augment_trials
+from alexnet_edu.studies import augmenting
+from alexnet_edu.studies.record import load, write
 
 IMAGES = synthetic_images(120, 20, seed=5).train
 
@@ -21,7 +21,7 @@ IMAGES = synthetic_images(120, 20, seed=5).train
 def test_a_batch_is_cropped_and_recoloured() -> None:
     raw = torch.randint(0, 256, (3, 3, 256, 256), dtype=torch.uint8)
     colors = ColorPCA.fit(IMAGES.pixels)
-    made = augment_trials.augmented(raw, colors, torch.Generator().manual_seed(1))
+    made = augmenting.augmented(raw, colors, torch.Generator().manual_seed(1))
     assert made.shape == (3, 3, paper.INPUT_SIDE, paper.INPUT_SIDE)
     assert made.dtype == torch.float32
     shift = made - made.floor()  # pixels are whole numbers, so what is left is the shift, one for each map
@@ -30,23 +30,17 @@ def test_a_batch_is_cropped_and_recoloured() -> None:
 
 @pytest.mark.slow
 def test_the_record_holds_times_and_strengths(tmp_path: Path) -> None:
-    made = augment_trials.record(IMAGES, batch=2, rounds=1)
-    assert set(made["seconds"]) == {"augment", "step", "in turn", "side by side"}
-    assert all(value > 0 for value in made["seconds"].values())
-    assert set(made["strengths"]) == set(STRENGTHS)
-    assert made["provenance"]["data"]["synthetic"]
-    write_json(tmp_path / "made.json", made)
-    assert augment_trials.load_record(tmp_path / "made.json") == made
+    write(augmenting.record(IMAGES, batch=2, rounds=1), tmp_path / "augmenting.json")
+    made = load("augmenting", tmp_path)
+    assert list(made.tables["seconds"]["what"]) == ["augment", "step", "in turn", "side by side"]
+    assert (made.tables["seconds"]["seconds"] > 0).all()
+    assert set(made.tables["colours"]) >= set(STRENGTHS)
+    assert made.is_synthetic
 
 
-def test_bad_requests_and_records_are_refused(tmp_path: Path) -> None:
+def test_bad_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="batch=0, rounds=1"):
-        augment_trials.record(IMAGES, batch=0, rounds=1)
-    with pytest.raises(ValueError, match="git checkout data/results"):
-        augment_trials.load_record(tmp_path / "none.json")
-    write_json(tmp_path / "other.json", {"experiment": "other"})
-    with pytest.raises(ValueError, match="not a record of 'augmenting'"):
-        augment_trials.load_record(tmp_path / "other.json")
+        augmenting.record(IMAGES, batch=0, rounds=1)
     with pytest.raises(ValueError, match="at least 2 draws, got 1"):
         _spread(nn.Linear(1, 2), shared=1, draws=1)
 
@@ -67,7 +61,7 @@ def _spread(model: nn.Module, *, shared: int, draws: int = 300) -> float:
     images = torch.randint(0, 256, (1, 3, 12, 12), generator=torch.Generator().manual_seed(2))
     pixels = images.to(torch.uint8).expand(16, -1, -1, -1)
     labels = torch.zeros(16, dtype=torch.int64)
-    return augment_trials.gradient_spread(
+    return augmenting.gradient_spread(
         model, pixels, labels, lambda x: x.float() / 255, 6, shared=shared, draws=draws
     )
 

@@ -11,22 +11,20 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu import files as json_files
 from alexnet_edu import paper
 from alexnet_edu.data.augment import STRENGTHS, ColorPCA, random_crop_and_flip
 from alexnet_edu.data.images import Images
-from alexnet_edu.environment import provenance
+from alexnet_edu.environment import joint_provenance, provenance
 from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.training.loop import keep_freed_memory
 
-EXPERIMENT = "augmenting"
+EXPERIMENT, TITLE = "augmenting", "What augmentation costs"
 SIDE = 256  # of the prepared images (§2)
 
 
@@ -36,34 +34,28 @@ def augmented(images: Tensor, colors: ColorPCA, generator: torch.Generator) -> T
     return colors.apply(crops, paper.COLOR_PCA_STD, generator)
 
 
-def record(images: Images, batch: int = 128, *, rounds: int = 5, seed: int = 0) -> dict[str, Any]:
+def record(images: Images, batch: int = 128, *, rounds: int = 5, seed: int = 0) -> Record:
     """The directions of the colours of `images`, and medians of seconds over so many rounds.
 
-    seconds: "augment", a batch made; "step", a training step; "in turn", both, one after the
-    other; "side by side", a step while another thread makes the next batch. Raises ValueError
-    for fewer than one image a batch or one round.
+    Table "colours": each direction, its eigenvalue, and by how much each kind of `STRENGTHS` moves along it.
+    Table "seconds": "augment", a batch made; "step", a training step; "in turn", both, one after the other;
+    "side by side", a step while another thread makes the next batch. Raises ValueError for fewer than one
+    image a batch or one round.
     """
     if batch < 1 or rounds < 1:
         raise ValueError(f"batch and rounds must be at least 1, got batch={batch!r}, rounds={rounds!r}")
     colors = ColorPCA.fit(images.pixels)
-    made = provenance()
-    return {
-        "experiment": EXPERIMENT,
-        "batch": batch,
-        "eigenvalues": colors.eigenvalues.tolist(),
-        "eigenvectors": colors.eigenvectors.T.tolist(),
-        "strengths": {kind: colors.strengths(kind).tolist() for kind in STRENGTHS},
-        "seconds": _seconds(colors, batch, rounds, seed),
-        "provenance": {
-            "commits": [made["commit"]],
-            "dates": [made["date"]],
-            "hardware": [made["hardware"]],
-            "torch": [made["torch"]],
-            "threads": [made["threads"]],
-            "precision": ["float32"],
-            "data": {"source": images.source, "synthetic": images.synthetic, "images": len(images)},
-        },
-    }
+    directions = zip(colors.eigenvalues.tolist(), colors.eigenvectors.T.tolist(), strict=True)
+    strengths = {kind: colors.strengths(kind).tolist() for kind in STRENGTHS}
+    rows = [
+        {"eigenvalue": value, **dict(zip(("red", "green", "blue"), vector, strict=True))}
+        | {kind: sizes[place] for kind, sizes in strengths.items()}
+        for place, (value, vector) in enumerate(directions)
+    ]
+    seconds = [{"what": name, "seconds": s} for name, s in _seconds(colors, batch, rounds, seed).items()]
+    data = {"source": images.source, "synthetic": images.synthetic, "images": len(images)}
+    made = joint_provenance([provenance()]) | {"precision": ["float32"], "data": data}
+    return of_rows(EXPERIMENT, TITLE, {"batch": batch}, made, {"colours": rows, "seconds": seconds})
 
 
 def _seconds(colors: ColorPCA, batch: int, rounds: int, seed: int) -> dict[str, float]:
@@ -89,32 +81,27 @@ def _seconds(colors: ColorPCA, batch: int, rounds: int, seed: int) -> dict[str, 
         step(waiting.result())
         return following
 
-    found: dict[str, list[float]] = {"augment": [], "step": [], "in turn": [], "side by side": []}
+    taken: dict[str, list[float]] = {"augment": [], "step": [], "in turn": [], "side by side": []}
     fixed = make()
     step(fixed)
     with ThreadPoolExecutor(1) as loader:
         waiting = loader.submit(make)
         for _ in range(rounds):
-            found["augment"].append(_timed(make))
-            found["step"].append(_timed(lambda: step(fixed)))
-            found["in turn"].append(_timed(lambda: step(make())))
+            taken["augment"].append(_timed(make))
+            taken["step"].append(_timed(lambda: step(fixed)))
+            taken["in turn"].append(_timed(lambda: step(make())))
             waiting.result()  # the first of them is ready before the clock starts
             start = time.perf_counter()
             waiting = beside(loader, waiting)
             waiting.result()
-            found["side by side"].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in found.items()}
+            taken["side by side"].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in taken.items()}
 
 
 def _timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def load_record(path: Path) -> dict[str, Any]:
-    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
-    return json_files.load_record(path, EXPERIMENT, {"seconds", "strengths", "provenance"})
 
 
 def gradient_spread(

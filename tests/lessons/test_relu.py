@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
@@ -109,9 +110,8 @@ def legend(ax: Axes) -> list[str]:
 
 
 def test_a_rate_that_was_given_up_is_open_and_points_upwards(ax: Axes) -> None:
-    rates, epochs = (0.001, 0.002, 0.005), (None, 5.6, None)
-    tried = [{"learning_rate": r, "epochs": e, "epochs_run": 6.0} for r, e in zip(rates, epochs, strict=True)]
-    never = [{"learning_rate": 0.05, "epochs": None, "epochs_run": 3.0}]
+    tried = pd.DataFrame({"rate": [0.001, 0.002, 0.005], "epochs": [np.nan, 5.6, np.nan], "epochs_run": 6.0})
+    never = pd.DataFrame({"rate": [0.05], "epochs": [np.nan], "epochs_run": [3.0]})
     relu.draw_rate_search(ax, {"relu": tried, "sigmoid": never}, "search")
     marks = [line for line in ax.lines if line.get_marker() == "o" and len(line.get_xdata())]
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [True, False, True]
@@ -121,12 +121,10 @@ def test_a_rate_that_was_given_up_is_open_and_points_upwards(ax: Axes) -> None:
 
 
 def test_ratios_say_when_there_is_none(ax: Axes) -> None:
-    rows = [
-        {"title": "measured", "epochs": {"value": 6.7, "low": 6.3, "high": 7.3}, "at_least": None},
-        {"title": "far off", "epochs": {"value": 20.0, "low": 15.0, "high": 30.0}, "at_least": None},
-        {"title": "given up", "epochs": None, "at_least": 2.2},
-        {"title": "neither", "epochs": None, "at_least": None, "relu_not_within": 25.0},
-    ]
+    rows = pd.DataFrame(
+        [("measured", 6.7, 6.3, 7.3), ("far off", 20.0, 15.0, 30.0), ("given up",), ("neither",)],
+        columns=["title", "epochs", "epochs_low", "epochs_high"],
+    ).assign(at_least=[np.nan, np.nan, 2.2, np.nan], relu_not_within=25.0)
     relu.draw_ratios(ax, rows, 6, "ratios")
     words = ["6.7", "20.0", "at least 2.2", "ReLU not within 25 epochs"]
     assert [text.get_text() for text in ax.texts] == words

@@ -122,7 +122,7 @@ def test_a_rate_that_was_given_up_is_open_and_points_upwards(ax: Axes) -> None:
 
 def test_ratios_say_when_there_is_none(ax: Axes) -> None:
     rows = pd.DataFrame(
-        [("measured", 6.7, 6.3, 7.3), ("far off", 20.0, 15.0, 30.0), ("given up",), ("neither",)],
+        [("measured", 6.7, 6.3, 7.3), ("far off", 20.0, 15.0, 30.0), *((t, *[np.nan] * 3) for t in "ab")],
         columns=["title", "epochs", "epochs_low", "epochs_high"],
     ).assign(at_least=[np.nan, np.nan, 2.2, np.nan], relu_not_within=25.0)
     relu.draw_ratios(ax, rows, 6, "ratios")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.ranks import Ranks
+
+if TYPE_CHECKING:
+    from alexnet_edu.studies.record import Record
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +20,15 @@ def ranks() -> Iterator[Ranks]:
     pair = Ranks()
     yield pair
     pair.close()
+
+
+@pytest.fixture(scope="session")
+def columns_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """A small study of columns, as it is read from its file, and the file of its kernels."""
+    from alexnet_edu.studies.record import load, write
+    from tests.studies import samples
+
+    folder = tmp_path_factory.mktemp("columns")
+    record, kernels = samples.columns_study(folder)
+    write(record, folder / "specialization.json")
+    return load("specialization", folder), kernels

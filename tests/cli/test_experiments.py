@@ -16,7 +16,7 @@ from alexnet_edu.files import read_json
 from alexnet_edu.studies import ensembles, figure1, specialization, study
 from alexnet_edu.studies.record import load, publish
 from alexnet_edu.two_gpus import check
-from tests import kernels_sample
+from tests.studies import samples
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "results"
 Capture = pytest.CaptureFixture[str]
@@ -157,7 +157,7 @@ def test_of_tables_the_runs_of_each_variant_are_counted(folder: Path, capsys: Ca
 @pytest.fixture
 def small_study(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Two conditions of two seeds, on generated images."""
-    every = {c.name: c for c in kernels_sample.conditions(seeds=2)}
+    every = {c.name: c for c in samples.conditions()}
     monkeypatch.setattr(specialization, "conditions", lambda: every)
 
     def real(images: Images) -> Images:
@@ -165,7 +165,7 @@ def small_study(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def load_images(name: str) -> ImageSet:
         assert name == "cifar10"
-        return ImageSet(real(kernels_sample.IMAGES.train), real(kernels_sample.IMAGES.test))
+        return ImageSet(real(samples.IMAGES.train), real(samples.IMAGES.test))
 
     monkeypatch.setattr(cifar10, "load_images", load_images)
     return every

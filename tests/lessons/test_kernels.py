@@ -17,19 +17,14 @@ from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.networks import Network
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.shipped import as_network, seeded, train_with_snapshots
-from tests import kernels_sample
+from tests.studies import samples
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    runs = Runs(kernels_sample.IMAGES, None)
-    trained = train_with_snapshots(runs, seeded(kernels_sample.conditions()[0].run, 1), (1, 3))
+    runs = Runs(samples.IMAGES, None)
+    trained = train_with_snapshots(runs, seeded(samples.conditions()[0].run, 1), (1, 3))
     return as_network("small", runs, trained)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
-    return kernels_sample.sample(tmp_path_factory.mktemp("study"), seeds=2)
 
 
 def put(explorer: PictureWidget, **values: Any) -> str:
@@ -55,8 +50,8 @@ def test_kernels_over_the_training(network: Network) -> None:
         lesson.training_explorer(bare)
 
 
-def test_the_columns_of_every_network_of_the_study(study: tuple[Record, Path]) -> None:
-    record, path = study
+def test_the_columns_of_every_network_of_the_study(columns_study: tuple[Record, Path]) -> None:
+    record, path = columns_study
     explorer = lesson.specialization_explorer(record, specialization.load_kernels(path))
     first, second = records.columns_of(record, "paper").iloc[0][["first", "second"]]
     assert f"colour shares {first:.2f} and {second:.2f}, p" in put(explorer)
@@ -66,7 +61,7 @@ def test_the_columns_of_every_network_of_the_study(study: tuple[Record, Path]) -
 
 
 def test_images_that_excite_a_unit(network: Network) -> None:
-    images = kernels_sample.IMAGES.test
+    images = samples.IMAGES.test
     explorer = lesson.excitation_explorer(network, images)
     assert put(explorer).startswith("conv2, unit 0 of 64: the 12 of 60 test images, synthetic stand-in")
     with_squares = explorer.png

@@ -15,7 +15,7 @@ from PIL import Image
 from alexnet_edu.lessons import neighbours as lesson
 from alexnet_edu.show.explorer import PictureWidget
 from alexnet_edu.studies.neighbours import as_vectors, centers, nearest, plane
-from tests.retrieval_sample import tiny_images, tiny_network
+from tests.studies.samples import tiny_images, tiny_network
 
 
 @pytest.fixture

@@ -92,8 +92,9 @@ def test_scale_changes_the_norm_alone(scale: float) -> None:
 
 
 @pytest.mark.parametrize("colour", [GREY, RED_GREEN])
-@pytest.mark.parametrize("frequency", [0.125, 0.375])
-@pytest.mark.parametrize("degrees", [0.0, 30, 45, 90, 135, 150, 179])
+@pytest.mark.parametrize(
+    ("degrees", "frequency"), [(0.0, 0.375), (30, 0.125), (45, 0.25), (90, 0.125), (179, 0.375)]
+)
 def test_a_grating_is_found(degrees: float, frequency: float, colour: tuple[float, ...]) -> None:
     found = tuning(grating(frequency, degrees, colour))
     assert found.frequency.item() == pytest.approx(frequency, abs=1.5 / GRID)
@@ -108,13 +109,6 @@ def test_a_grating_is_found(degrees: float, frequency: float, colour: tuple[floa
 def test_the_main_directions_are_exact_whichever_way_the_wave_is_written(degrees: float) -> None:
     for kernels in (grating(0.25, degrees), -grating(0.25, degrees), grating(0.25, degrees + 180)):
         assert tuning(kernels).orientation.item() == pytest.approx(degrees, abs=1e-9)
-
-
-def test_orientations_stay_below_180_everywhere_on_the_grid() -> None:
-    degrees = torch.rand(300, generator=torch.Generator().manual_seed(0)) * 360
-    found = tuning(torch.cat([grating(0.3, float(d), side=9) for d in degrees])).orientation
-    assert found.min() >= 0
-    assert found.max() < 180
 
 
 def test_stripes_and_blobs_are_counted() -> None:
@@ -186,7 +180,7 @@ def test_the_halves_are_the_columns() -> None:
 
 
 def test_p_is_uniform_where_nothing_differs() -> None:
-    many = 800
+    many = 400
     found = sorted(
         compare_columns(drawn(20, seed=s), permutations=300, seed=5_000 + s).p for s in range(many)
     )
@@ -212,12 +206,6 @@ def test_chance_is_no_difference_and_a_planted_one_is_found() -> None:
     few = pooled(shifted[:10], permutations=400)
     assert few.effect == pytest.approx(planted.effect, rel=0.25)  # it does not grow with their number
     assert few.effect > 1
-
-
-def test_networks_of_different_width_go_together() -> None:
-    values, weights = ([drawn(8, seed=s), drawn(12, seed=s + 1)] for s in (0, 2))
-    energies = [w.square() for w in weights]
-    assert pooled(values, energies, permutations=100).mean != pooled(values, permutations=100).mean
 
 
 # --- pictures ---------------------------------------------------------------------------------
@@ -254,6 +242,7 @@ def test_the_field_before_pooling_is_that_of_the_table(network: Network) -> None
     """Pooling 3 × 3 widens a field by two jumps of its inputs; the table counts it before that."""
     sizes = {size.name: size.receptive_field for size in count(TABLE)}
     pools = {layer.name: "pool" in layer.after for layer in TABLE.layers}
+    assert Field(7, 4, -3).box(0, 0, 32) == (0, 0, 4, 4)  # cut off at the edge of the image
     assert list(fields(network)) == ["conv1", "conv2", "conv3", "conv4"]
     for name, field in fields(network).items():
         assert field.size - (field.jump if pools[name] else 0) == sizes[name]
@@ -272,11 +261,6 @@ def test_pixels_outside_of_the_field_change_nothing(network: Network) -> None:
         assert torch.equal(before[0, :, row, column], after[0, :, row, column])
         inside = network.outputs(torch.where(outside, image, 255 - image), layer)
         assert not torch.equal(before[0, :, row, column], inside[0, :, row, column])
-
-
-def test_boxes_end_at_the_edge_of_the_image() -> None:
-    assert Field(7, 4, -3).box(0, 0, 32) == (0, 0, 4, 4)
-    assert Field(7, 4, -3).box(2, 7, 32) == (5, 25, 12, 32)
 
 
 def test_the_image_that_excites_a_unit_is_found(network: Network) -> None:
@@ -306,12 +290,9 @@ def test_the_image_that_excites_a_unit_is_found(network: Network) -> None:
     ("kernels", "quoted"),
     [
         (torch.zeros(2, 1, 5, 5), r"\(2, 1, 5, 5\)"),
-        (torch.zeros(3, 5, 5), r"\(3, 5, 5\)"),
         (torch.zeros(0, 3, 5, 5), r"\(0, 3, 5, 5\)"),
-        (torch.zeros(1, 3, 1, 5), r"\(1, 5\)"),
         (torch.zeros(1, 3, 65, 65), r"\(65, 65\)"),
         (torch.full((1, 3, 5, 5), math.nan), "not numbers"),
-        (torch.full((1, 3, 5, 5), math.inf), "not numbers"),
     ],
 )
 @pytest.mark.parametrize("measure", [colour_share, hue_share, tuning, pictures])
@@ -328,27 +309,31 @@ def test_kernels_that_are_none_are_refused(
         (torch.zeros(5), None, r"\(5,\)"),
         (torch.zeros(2), None, r"\(2,\)"),
         (torch.zeros(2, 4), None, r"\(2, 4\)"),
-        (torch.tensor(1.0), None, r"\(\)"),
         (torch.tensor([1.0, math.nan, 0, 0]), None, "not numbers"),
         (torch.zeros(4), torch.ones(6), r"\(6,\)"),
         (torch.zeros(4), torch.zeros(4), "not all 0"),
         (torch.zeros(4), torch.tensor([1.0, -1, 1, 1]), "0 or more"),
-        (torch.zeros(4), torch.tensor([1.0, math.inf, 1, 1]), "0 or more"),
     ],
 )
 def test_values_that_fall_into_no_columns_are_refused(
     values: Tensor, weights: Tensor | None, quoted: str
 ) -> None:
-    with pytest.raises(ValueError, match=quoted):
-        compare_columns(values, weights)
-    with pytest.raises(ValueError, match=quoted):
-        pooled([values], None if weights is None else [weights])
+    for call in (
+        lambda: compare_columns(values, weights),
+        lambda: pooled([values], None if weights is None else [weights]),
+    ):
+        with pytest.raises(ValueError, match=quoted):
+            call()
 
 
-def test_no_networks_missing_weights_and_other_scales_are_refused() -> None:
-    with pytest.raises(ValueError, match="no networks"):
-        pooled([])
-    with pytest.raises(ValueError, match="shorter"):
-        pooled([drawn(4), drawn(4)], [torch.ones(4)])
-    with pytest.raises(ValueError, match="'best'"):
-        pictures(torch.zeros(2, 3, 4, 4), "best")
+@pytest.mark.parametrize(
+    ("attempt", "quoted"),
+    [
+        (lambda: pooled([]), "no networks"),
+        (lambda: pooled([drawn(4), drawn(4)], [torch.ones(4)]), "shorter"),
+        (lambda: pictures(torch.zeros(2, 3, 4, 4), "best"), "'best'"),
+    ],
+)
+def test_other_bad_input_is_refused(attempt: Callable[[], Any], quoted: str) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        attempt()

@@ -80,7 +80,6 @@ def saved(path: Path, model: AlexNet = MODEL, **changes: Any) -> Path:
 def test_what_was_saved_comes_back_exactly_and_the_bytes_are_the_same_each_time(folder: Path) -> None:
     path = saved(folder / "new" / "x.safetensors")
     found = load_weights(path)
-    assert torch.equal(found.kernels, MODEL.weights("conv1").get_parameter("weight"))
     for name, value in MODEL.stages.state_dict().items():
         assert torch.equal(found.stages.state_dict()[name], value), name
     assert isinstance(found.prepare, Preparation)
@@ -93,18 +92,7 @@ def test_what_was_saved_comes_back_exactly_and_the_bytes_are_the_same_each_time(
         assert torch.equal(kernels.half().float(), found.snapshots[step])
     assert saved(folder / "again").read_bytes() == path.read_bytes()
     found.kernels.zero_()  # a copy
-    assert found.kernels.any()
-
-
-def test_a_name_finds_the_shipped_file_and_an_unknown_one_is_told(folder: Path) -> None:
-    saved(weights_path("stand-in"))
-    assert load_weights("stand-in").title == "eight kernels"
-    with pytest.raises(ValueError, match="'imagenet'"):
-        weights_path("imagenet")
-    with pytest.raises(DataError, match=r"cifar10\.safetensors; `git checkout data/weights`.*cifar10 --ship"):
-        load_weights("cifar10")
-    with pytest.raises(DataError, match="cifar10, stand-in"):
-        load_weights(folder / "mine")
+    assert torch.equal(found.kernels, MODEL.weights("conv1").get_parameter("weight"))
 
 
 # --- what it answers --------------------------------------------------------------------------
@@ -118,10 +106,10 @@ def small(folder: Path) -> Network:
 def test_every_layer_answers_as_the_network_does(small: Network) -> None:
     with torch.no_grad():
         logits = MODEL(PREPARE(TEST))
-    assert torch.equal(small.outputs(TEST, "fc6"), logits)
     assert torch.equal(small.probabilities(TEST), logits.softmax(1))
     assert torch.allclose(small.outputs(TEST, "fc6", batch_size=7), logits, atol=1e-5)
     every = small.outputs_of(TEST, small.layers)
+    assert torch.equal(every["fc6"], logits)
     assert {name: tuple(maps.shape[1:]) for name, maps in every.items()} == {
         "conv1": (8, 4, 4), "conv2": (64, 2, 2), "conv3": (64, 2, 2), "conv4": (64, 1, 1), "fc5": (256,),
         "fc6": (10,),
@@ -129,7 +117,6 @@ def test_every_layer_answers_as_the_network_does(small: Network) -> None:
     assert all(torch.equal(maps, small.outputs(TEST, name)) for name, maps in every.items())
     assert torch.equal(small.features(TEST), every["fc5"])
     assert torch.equal(small.features(TEST, "conv1"), every["conv1"].flatten(1))
-    assert small.features(TEST).max() > 0 <= small.features(TEST).min()
     assert small.outputs(TEST[:0], "fc6").shape == (0, 10)
 
 
@@ -148,7 +135,6 @@ def test_dropout_is_off(folder: Path) -> None:
         (TEST, "fc7", "'fc7'"),
         (TEST.float() / 255, "fc6", r"\(20, 3, 18, 18\) torch.float32"),
         (TEST[0], "fc6", r"\(3, 18, 18\) torch.uint8"),
-        (TEST[:, :1], "fc6", r"\(20, 1, 18, 18\)"),
         (TEST[:, :, :12], "fc6", "16 × 16"),
     ],
 )
@@ -159,16 +145,6 @@ def test_other_layers_and_other_pixels_are_refused(
         small.outputs(pixels, layer)
 
 
-def test_the_text_says_what_the_file_states(small: Network) -> None:
-    assert small.text().splitlines() == [
-        "eight kernels",
-        "test error 25.00% with seed 1; 2 seeds: 25.00% to 30.00%",
-        "4 epochs of 40 images, commit abc, 2026-01-01, one core",
-        "trained again by: alexnet-edu weights train stand-in",
-    ]
-    assert replace(small, facts={"steps": 7}).text() == "eight kernels\nsteps: 7"
-
-
 # --- damage and strangers ---------------------------------------------------------------------
 
 
@@ -176,9 +152,9 @@ def test_damage_is_seen_and_the_way_back_told(folder: Path) -> None:
     """Changed bytes of the tensors, of the words, and of the head; files that end early."""
     path = saved(weights_path("stand-in"))
     whole = path.read_bytes()
-    damaged = [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
-               for place in (0, 3, 9, len(whole) // 2, len(whole) - 1)]  # fmt: skip
-    for contents in [*damaged, *(whole[:length] for length in (0, 4, 500, -1))]:
+    places = (0, 3, 9, len(whole) // 2, len(whole) - 1)
+    damaged = [whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :] for place in places]
+    for contents in [*damaged, whole[:0], whole[:500], whole[:-1]]:
         path.write_bytes(contents)
         with pytest.raises(DataError, match=rf"{re.escape(str(path))}.*`git checkout data/weights`"):
             load_weights("stand-in")
@@ -219,9 +195,11 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any], dict[str, str]], A
     return path
 
 
+LAYER = {"name": "conv1", "outputs": 8, "kernel": 7, "after": []}
+
+
 def of_table(**changes: Any) -> Callable[[dict[str, Any], dict[str, str]], None]:
-    layer = {"name": "conv1", "outputs": 8, "kernel": 7, "after": []}
-    table = {"name": "n", "columns": 2, "lrn": "paper", "side": 16, "layers": [layer]}
+    table = {"name": "n", "columns": 2, "lrn": "paper", "side": 16, "layers": [LAYER]}
     return lambda tensors, head: head.update(network=json.dumps({**table, **changes}))
 
 
@@ -239,11 +217,9 @@ def of_table(**changes: Any) -> Callable[[dict[str, Any], dict[str, str]], None]
         lambda tensors, head: head.update(classes='["a", "b"]'),
         lambda tensors, head: head.update(facts="5"),
         lambda tensors, head: head.update(network="{"),
-        lambda tensors, head: head.pop("title"),
         of_table(layers=[]),
         of_table(columns=0),
-        of_table(layers=["conv1"]),
-        of_table(layers=[{"name": "conv1", "outputs": 8, "after": [], "code": "import os"}]),
+        of_table(layers=[{**LAYER, "code": "import os"}]),
     ],
 )
 def test_a_whole_file_that_makes_no_network_is_refused(
@@ -320,10 +296,8 @@ def test_a_run_answers_as_it_is_judged(images: PreparedSet, run: Path) -> None:
     assert (found.layers, found.columns, found.classes) == (LAYERS, 2, images.names)
     assert torch.equal(found.kernels, model.weights("conv1").get_parameter("weight"))
     assert found.title == f"'paper' trained on 6 classes, step 5 of {run}"
-    assert found.text().splitlines()[1:] == [
-        "step: 5", "variant: paper", "rate at the start: 0.01", "epoch: 2.0",
-        "validation error: 50.00%, among the first five 25.00%",
-    ]  # fmt: skip
+    assert (found.facts["step"], found.facts["epoch"]) == (5, 2.0)
+    assert found.facts["validation error"] == "50.00%, among the first five 25.00%"
     (run / checkpoints.BEST).unlink()
     assert from_run(run).facts["step"] == 9
 
@@ -389,8 +363,8 @@ def test_torchvisions_network_answers_as_torchvision_does(theirs: TorchvisionAle
     assert torch.equal(found.outputs(pixels, "fc8"), expected)
     assert (found.layers, found.hidden, found.columns) == (LAYERS, "fc7", 1)
     assert (len(found.classes), found.classes[0]) == (1000, "tench")
-    assert found.outputs_of(pixels, ["conv5", "fc6"])["conv5"].shape == (2, 256, 6, 6)
-    assert found.text() == found.title  # nothing is stated of weights that are not torchvision's
+    assert found.outputs(pixels, "conv5").shape == (2, 256, 6, 6)
+    assert not found.facts  # nothing is stated of weights that are not torchvision's
     assert from_torchvision(TorchvisionAlexNet(num_classes=3)).classes == ("0", "1", "2")
 
 
@@ -415,7 +389,6 @@ def test_its_pretrained_weights_are_read_as_numbers_alone(
     [
         (urllib.error.URLError(socket.gaierror(-3, "Temporary failure")), "Temporary failure"),
         (urllib.error.HTTPError("https://x", 503, "Busy", Message(), None), "503 Busy"),
-        (FileNotFoundError(2, "No such file"), "No such file"),
         (RuntimeError("invalid hash value"), "invalid hash value"),
     ],
 )
@@ -445,11 +418,22 @@ def test_one_function_takes_any_of_them(
     assert network(tmp_path / "mine").title == network(str(tmp_path / "mine")).title == "mine"
     assert network(run).title == network(str(run)).title == from_run(run).title
     assert network("torchvision").title == networks.TORCHVISION_TITLE
-    with pytest.raises(DataError, match="cifar10 --ship"):
-        network("cifar10")
-    with pytest.raises(DataError, match="'resnet': choose 'cifar10', 'stand-in' or 'torchvision'"):
-        network("resnet")
-    with pytest.raises(DataError, match=r"best\.safetensors is a checkpoint .*: name its folder, .*run"):
-        network(run / checkpoints.BEST)
-    with pytest.raises(DataError, match="holds no run"):
-        network(tmp_path)
+    with pytest.raises(ValueError, match="'imagenet'"):
+        weights_path("imagenet")
+
+
+@pytest.mark.parametrize(
+    ("source", "quoted"),
+    [
+        ("cifar10", r"cifar10\.safetensors; `git checkout data/weights`.*cifar10 --ship"),
+        ("resnet", "'resnet': choose 'cifar10', 'stand-in' or 'torchvision'"),
+        (Path("run") / checkpoints.BEST, r"best\.safetensors is a checkpoint .*: name its folder, run"),
+        (Path(), "holds no run"),
+    ],
+)
+def test_what_is_no_network_is_told(
+    source: str | Path, quoted: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    with pytest.raises(DataError, match=quoted):
+        network(source)

@@ -14,14 +14,14 @@ from alexnet_edu.studies import retrieval_record as records
 from alexnet_edu.studies.neighbours import as_vectors, nearest, precision_at_k
 from alexnet_edu.studies.record import Record, load, write
 from alexnet_edu.studies.retrieval import Searched
-from tests.retrieval_sample import TINY, sample_record, tiny_images, tiny_network
+from tests.studies.samples import TINY, retrieval_record, tiny_images, tiny_network
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """As it is read from its file."""
     folder = tmp_path_factory.mktemp("record")
-    write(sample_record(), folder / "retrieval.json")
+    write(retrieval_record(), folder / "retrieval.json")
     return load("retrieval", folder)
 
 
@@ -75,21 +75,17 @@ def test_batches_find_about_what_is_expected(made: Record) -> None:
         assert 1 <= row["in_order"] <= 16
     first = made.of(variant="features").runs.iloc[0]
     assert 0 <= first["nearer_low"] <= first["nearer_median"] <= first["nearer_high"] <= 1
-    assert 0 <= records.closeness(made) <= 1
 
 
-def test_tables_say_it_all(made: Record) -> None:
+def test_tables_have_a_line_for_each_layer_and_length(made: Record) -> None:
     lines = records.layer_table(made).splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["pixels", *tiny_network().layers]
-    assert "fc5" in next(line for line in lines if "<- last hidden layer" in line)
     lines = records.code_table(made).splitlines()
     assert [line.split()[:2] for line in lines[3:5]] == [["8", "1"], ["16", "2"]]
-    assert "(1,024 bytes)" in lines[-1]
     assert len({len(line) for line in lines[1:]}) == 1
-    assert "2 networks, 100 test images against 300 training images" in records.origin(made)
     with pytest.raises(ValueError, match="'fc9'"):
         records.precisions(made, "fc9")
-    with pytest.raises(ValueError, match="got 'random', 9"):
+    with pytest.raises(ValueError, match="'random', 9"):
         records.code_values(made, "features", "random", 9)
 
 
@@ -99,7 +95,7 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def part(net: Any, seed: int, *rest: Any) -> retrieval.Rows:
         measured.append(seed)
-        if seed == 2 and measured.count(2) == 1:
+        if measured == [1, 2]:
             raise KeyboardInterrupt
         return network(net, seed, *rest)
 
@@ -111,7 +107,7 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
 
     with pytest.raises(KeyboardInterrupt):
         make()
-    assert make().runs.equals(sample_record().runs)
+    assert make().runs.equals(retrieval_record().runs)
     assert measured == [1, 2, 2]
     with pytest.raises(ValueError, match="at least one network"):
         retrieval.record({}, tiny_images(), TINY, tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +14,7 @@ from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.environment import WEIGHTS_VARIABLE
 from alexnet_edu.files import DataError
-from alexnet_edu.model.alexnet import AlexNet
-from alexnet_edu.model.architecture import count, kernel_net
+from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import shipped
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.networks import FACTS, SHIPPED, load_weights, weights_path
@@ -39,15 +38,6 @@ IMAGES = synthetic_images(300, 60, size=18)
 NETWORK = kernel_net(kernels=8, side=16)
 RUN = seeded(kernel_run("own", NETWORK, 0.02, 3, drops=(2,), augment=("crop", "flip")), 3)
 STEPS = (1, 2, 5, 7)  # of 9, 3 an epoch
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As these networks are trained: for so small ones several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -76,23 +66,17 @@ def after(steps: int) -> Callable[[], bool]:
 # --- one network ------------------------------------------------------------------------------
 
 
-def test_kernels_are_kept_from_the_first_to_the_last(whole: Trained) -> None:
+def test_kernels_are_kept_from_the_first_to_the_last_and_change_nothing(whole: Trained) -> None:
+    runs, test = Runs(IMAGES, None), IMAGES.test
     assert list(whole.snapshots) == [0, *STEPS, 9]
-    fresh = Runs(IMAGES, None).build(RUN)
-    assert torch.equal(whole.snapshots[0], shipped.first_kernels(fresh))
+    assert torch.equal(whole.snapshots[0], shipped.first_kernels(runs.build(RUN)))
     assert torch.equal(whole.kernels, shipped.first_kernels(whole.result.network))
     assert all(not torch.equal(a, b) for a, b in pairwise(whole.snapshots.values()))
-    runs = Runs(IMAGES, None)
-    prepare, test = runs.prepare(16, "standardized"), IMAGES.test
+    prepare = runs.prepare(16, "standardized")
     assert whole.test_error == error_rate(whole.result.network, test.pixels, test.labels, prepare=prepare)
-
-
-def test_snapshots_change_nothing() -> None:
-    """Each stage between two of them goes on with the velocities and the images of the one before."""
-    plain = Runs(IMAGES, None).train(RUN)
-    staged = train_with_snapshots(Runs(IMAGES, None), RUN, STEPS)
-    for name, value in plain.network.state_dict().items():
-        assert torch.equal(value, staged.result.network.state_dict()[name])
+    staged = whole.result.network.state_dict()
+    for name, value in runs.train(RUN).network.state_dict().items():  # velocities and images went on
+        assert torch.equal(value, staged[name])
 
 
 def test_a_snapshot_is_taken_at_its_step_also_where_division_rounds() -> None:
@@ -104,7 +88,11 @@ def test_a_snapshot_is_taken_at_its_step_also_where_division_rounds() -> None:
     assert 29 in [point.iteration for point in trained.result.curve.points]
 
 
-@pytest.mark.parametrize("steps", [0, 1, 4, 6, 8])
+class Killed(BaseException):
+    """No code of the run sees it, as when the process is killed."""
+
+
+@pytest.mark.parametrize("steps", [0, 1, 6, 8])
 def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(
     steps: int, whole: Trained, tmp_path: Path
 ) -> None:
@@ -112,14 +100,15 @@ def test_a_run_that_was_stopped_ends_where_an_uninterrupted_one_does(
         train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS, stop=after(steps))
     assert finished(Runs(IMAGES, tmp_path), RUN) is None
     assert same(train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS), whole)
+    again = train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS, stop=lambda: True)  # read, not trained
+    kept = finished(Runs(IMAGES, tmp_path), RUN)
+    assert kept is not None
+    assert same(again, whole)
+    assert (kept.test_error, list(kept.snapshots)) == (whole.test_error, list(whole.snapshots))
 
 
-class Killed(BaseException):
-    """No code of the run sees it, as when the process is killed."""
-
-
-@pytest.mark.parametrize("which", range(5))
-def test_a_run_that_was_killed_before_a_snapshot_is_written_too(
+@pytest.mark.parametrize("which", [0, 2, 4])
+def test_a_run_that_was_killed_before_a_snapshot_is_written_does_too(
     which: int, whole: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoint is ahead of the snapshots then."""
@@ -135,16 +124,6 @@ def test_a_run_that_was_killed_before_a_snapshot_is_written_too(
         train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS)
     monkeypatch.setattr(shipped, "write_tensors", real)
     assert same(train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS), whole)
-
-
-def test_a_finished_run_is_read_and_not_trained(whole: Trained, tmp_path: Path) -> None:
-    train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS)
-    again = train_with_snapshots(Runs(IMAGES, tmp_path), RUN, STEPS, stop=lambda: True)
-    assert same(again, whole)
-    kept = finished(Runs(IMAGES, tmp_path), RUN)
-    assert kept is not None
-    assert torch.equal(kept.kernels, whole.kernels)
-    assert kept.test_error == whole.test_error
 
 
 def test_all_answers_of_a_network_that_diverged_are_wrong(tmp_path: Path) -> None:
@@ -181,17 +160,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
     return Runs(IMAGES, tmp_path / "runs")
 
 
-@pytest.mark.parametrize("name", list(SHIPPED))
-def test_a_recipe_builds_96_kernels_in_two_columns(name: str) -> None:
-    run = RECIPES[name]
-    assert not isinstance(run.network, str)
-    model = AlexNet(run.network, classes=10)  # type: ignore[arg-type]
-    assert tuple(shipped.first_kernels(model).shape) == (96, 3, 7, 7)
-    assert sum(p.numel() for p in model.parameters()) == sum(c.parameters for c in count(run.network))  # type: ignore[arg-type]
-    assert all(0 < drop < run.epochs for drop in run.config.drops)
-    assert "flip" not in run.augment or name == "cifar10"  # reflections change the stand-in's classes
-
-
 def test_the_first_seed_is_shipped_with_what_it_is_worth(tiny: Runs) -> None:
     said: list[str] = []
     trained = train_seeds("stand-in", tiny, seeds=(2, 1), workers=2, say=said.append)
@@ -204,24 +172,10 @@ def test_the_first_seed_is_shipped_with_what_it_is_worth(tiny: Runs) -> None:
     assert facts["errors"] == [each.test_error for each in trained.values()]
     assert (facts["seed"], facts["seeds"], facts["test_error"]) == (1, [1, 2], trained[1].test_error)
     assert (facts["images"], facts["test_images"], facts["synthetic"]) == (300, 60, True)
-    assert network.title == "8 kernels in two columns, trained on the synthetic stand-in"
     assert torch.equal(network.kernels, trained[1].kernels)
     assert list(network.snapshots) == [0, 3, 6]
     wrong = network.outputs(IMAGES.test.pixels, "fc6").argmax(1) != IMAGES.test.labels
     assert wrong.double().mean().item() == pytest.approx(trained[1].test_error, abs=1 / 60)
-
-
-def test_what_goes_wrong_with_one_seed_stops_the_others(tiny: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def fail(runs: Runs, run: shipped.Run, *_: object, **__: object) -> None:
-        asked.append(run.name)
-        raise DataError("the disk is full")
-
-    monkeypatch.setattr(shipped, "train_with_snapshots", fail)
-    with pytest.raises(DataError, match="the disk is full"):
-        train_seeds("stand-in", tiny, seeds=range(50), workers=1)
-    assert len(asked) < 50
 
 
 def test_a_network_of_no_numbers_is_not_shipped(tiny: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +195,6 @@ def test_the_tolerance_lies_on_both_sides(error: float, fine: bool) -> None:
     assert judged.text().endswith("NOT as stated") == (not fine)
 
 
-# --- the files that are shipped ---------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", list(SHIPPED))
 def test_a_shipped_file_holds_the_network_of_its_recipe(name: str) -> None:
     network, run = load_weights(name), RECIPES[name]
@@ -254,10 +205,10 @@ def test_a_shipped_file_holds_the_network_of_its_recipe(name: str) -> None:
     assert facts.keys() >= FACTS
     assert "+" not in facts["commit"]
     assert facts["seeds"] == list(SEEDS)
-    assert len(facts["errors"]) == 5
     assert facts["errors"][0] == facts["test_error"] < 0.5
     assert (facts["rate"], facts["epochs"]) == (run.config.learning_rate, run.epochs)
     assert (facts["drops"], facts["steps"]) == (list(run.config.drops), list(run.augment))
+    assert "flip" not in run.augment or name == "cifar10"  # reflections change the stand-in's classes
     chance = (0.3 * 0.7 / facts["test_images"]) ** 0.5
     spread = (max(facts["errors"]) - min(facts["errors"])) / 2
     assert compared(name, 0.3).tolerance == pytest.approx(chance + spread)

@@ -377,8 +377,9 @@ def from_torchvision(model: TorchvisionAlexNet | None = None) -> Network:
     names = tuple(pretrained.meta["categories"])
     facts: dict[str, Any] = {}
     if model is None:
+        weights = _downloaded()
         model = alexnet()
-        model.load_state_dict(_downloaded())
+        model.load_state_dict(weights)
         top1 = pretrained.meta["_metrics"]["ImageNet-1K"]["acc@1"]
         facts = {"weights": str(pretrained), "top-1 error that torchvision states": f"{1 - top1 / 100:.2%}"}
     last = model.classifier[-1]

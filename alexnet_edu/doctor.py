@@ -150,8 +150,7 @@ def _import_error(name: str) -> str:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from alexnet_edu.environment import cpu_model, usable_cores
-    from alexnet_edu.training.loop import has_fast_bfloat16
+    from alexnet_edu.environment import cpu_model, has_fast_bfloat16, usable_cores
 
     yield Finding("ok", "device", f"CPU: {cpu_model()}")
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]

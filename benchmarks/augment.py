@@ -25,7 +25,7 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 from turns import Child, Measure, median_ratio, take_turns
 
 from alexnet_edu.data.augment import ColorPCA, random_crop_and_flip
-from alexnet_edu.training.loop import keep_freed_memory
+from alexnet_edu.environment import keep_freed_memory
 
 CROPS = {32: 24, 256: 224}  # pixels: of CIFAR-10 and of ImageNet
 STD = 0.1  # of α in §4.1

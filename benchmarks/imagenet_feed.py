@@ -30,10 +30,10 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from turns import Child, Measure, median_ratio, take_turns
 
+from alexnet_edu.environment import keep_freed_memory
 from alexnet_edu.imagenet.feed import Feed, Views
 from alexnet_edu.imagenet.prepare import prepare
 from alexnet_edu.imagenet.prepared import open_prepared
-from alexnet_edu.training.loop import keep_freed_memory
 
 BATCH, SIDE, IMAGES = 128, 224, 256
 VARIANTS = {

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from alexnet_edu.data.augment import ColorPCA
+from alexnet_edu.environment import autocast, keep_freed_memory
 from alexnet_edu.imagenet.distributed import Single
 from alexnet_edu.imagenet.feed import Batch, Views
 from alexnet_edu.imagenet.prepared import PreparedSet
 from alexnet_edu.imagenet.recipe import Recipe, optimizer_of
 from alexnet_edu.model.architecture import count
 from alexnet_edu.model.compiling import WHAT
-from alexnet_edu.training.loop import autocast, keep_freed_memory
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SIDE = 256

@@ -29,11 +29,11 @@ from torch import Tensor, nn
 from torchvision.models import alexnet  # type: ignore[import-untyped]
 from turns import Child, Measure, median_ratio, take_turns
 
+from alexnet_edu.environment import keep_freed_memory
 from alexnet_edu.model import compiling
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import variant
 from alexnet_edu.model.layers import compile_norms, local_response_norm
-from alexnet_edu.training.loop import keep_freed_memory
 
 SHAPES = {"96x55x55": (96, 55, 55), "256x27x27": (256, 27, 27)}  # the paper's two
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

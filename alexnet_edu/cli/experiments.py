@@ -191,11 +191,11 @@ def _specialization(options: Options) -> None:
     "With the networks of all seeds: a quarter of an hour, longer where they must be trained first.",
 )
 def _retrieval(options: Options) -> None:
+    from alexnet_edu.environment import resolve_precision
     from alexnet_edu.studies import retrieval, shipped
     from alexnet_edu.studies.codes import CodeSettings
     from alexnet_edu.studies.engine import Runs
     from alexnet_edu.studies.record import publish
-    from alexnet_edu.training.loop import resolve_precision
 
     images = options.images()
     name = "stand-in" if images.synthetic else "cifar10"

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alexnet_edu.environment import autocast
 from alexnet_edu.model.architecture import Architecture, Layer, count, scaled_by_fan_in
 from alexnet_edu.model.cifar import CifarNetConfig
 from alexnet_edu.studies.engine import AT_END, Setting
 from alexnet_edu.studies.run import Network, build
 from alexnet_edu.studies.study import CROPS, Study, Variant
-from alexnet_edu.training.loop import autocast
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 SHIFTS = (1, 2, 3, 4)  # pixels by which test images are moved

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from alexnet_edu import paper
 from alexnet_edu.data.augment import STRENGTHS, ColorPCA, random_crop_and_flip
 from alexnet_edu.data.images import Images
-from alexnet_edu.environment import joint_provenance, provenance
+from alexnet_edu.environment import joint_provenance, keep_freed_memory, provenance
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.studies.record import Record, of_rows
-from alexnet_edu.training.loop import keep_freed_memory
 
 EXPERIMENT, TITLE = "augmenting", "What augmentation costs"
 SIDE = 256  # of the prepared images (§2)

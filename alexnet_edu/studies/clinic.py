@@ -27,13 +27,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu.data.images import Images
-from alexnet_edu.environment import joint_provenance, provenance
+from alexnet_edu.environment import joint_provenance, keep_freed_memory, provenance
 from alexnet_edu.files import read_json, write_json
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer, fan_ins, narrow, variant
 from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.studies.record import load as load_record
-from alexnet_edu.training.loop import keep_freed_memory
 
 EXPERIMENT = "clinic"
 TITLE = "Inputs, weights, biases and rules: which let the paper's network learn?"

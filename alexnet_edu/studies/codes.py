@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alexnet_edu import paper
-from alexnet_edu.training.loop import autocast
+from alexnet_edu.environment import autocast
 
 BITS = (32, 64, 128, 256)
 

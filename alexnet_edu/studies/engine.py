@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from alexnet_edu.data.augment import ColorPCA, Preparation, composed
 from alexnet_edu.data.images import Images, ImageSet
-from alexnet_edu.environment import provenance
+from alexnet_edu.environment import provenance, resolve_precision
 from alexnet_edu.files import DataError, write_json, write_tensors
 from alexnet_edu.studies.run import Run, build, copy_all_but_classifier
 from alexnet_edu.studies.statistics import crossing
 from alexnet_edu.training import loop
-from alexnet_edu.training.loop import Point, fit, resolve_precision
+from alexnet_edu.training.loop import Point, fit
 
 if TYPE_CHECKING:
     import pandas as pd

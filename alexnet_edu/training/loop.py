@@ -23,11 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu.environment import PRECISIONS
-from alexnet_edu.environment import autocast as autocast
-from alexnet_edu.environment import has_fast_bfloat16 as has_fast_bfloat16
-from alexnet_edu.environment import keep_freed_memory as keep_freed_memory
-from alexnet_edu.environment import resolve_precision as resolve_precision
+from alexnet_edu.environment import PRECISIONS, autocast, keep_freed_memory
 from alexnet_edu.files import DataError
 from alexnet_edu.training import checkpoint as checkpoints
 from alexnet_edu.training.schedules import PlateauSchedule

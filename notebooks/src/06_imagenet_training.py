@@ -36,7 +36,7 @@ from alexnet_edu import paper
 from alexnet_edu.data.augment import draw_crops
 from alexnet_edu.data.cifar10 import load_cifar10, runs_dir
 from alexnet_edu.data.folders import write_class_folders
-from alexnet_edu.environment import current_scale
+from alexnet_edu.environment import autocast, current_scale, keep_freed_memory
 from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.imagenet import runs as run_control
 from alexnet_edu.imagenet.evaluate import judge, load_network
@@ -50,7 +50,6 @@ from alexnet_edu.lessons import imagenet as training_cost
 from alexnet_edu.lessons.imagenet import cost_explorer, dashboard, report
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import variant
-from alexnet_edu.training.loop import autocast, keep_freed_memory
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 # The folder that `alexnet-edu data imagenet` prepared, if you have one: type its path between the quotes.

@@ -4,7 +4,7 @@ The three have the same interface, so the training does not ask which it has. Al
 order, crops, colours, dropout) are made for the whole batch and the whole network, and each process
 takes its part. So all three compute the same sums in another order.
 
-Started by torchrun, each process runs `joined`; NCCL between GPUs, gloo on processors.
+Started by torchrun, each process enters `place`; NCCL between GPUs, gloo on processors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture
 from alexnet_edu.model.layers import Dropout, GroupedLinear, compile_norms
 from alexnet_edu.training.loop import reseed
-from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet
+from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, joined
 
 TIMEOUT_S = 600.0  # longer than writing a checkpoint; torchrun itself sees a process that died
 
@@ -187,8 +186,8 @@ FORMS: dict[str, type[Single]] = {form.name: form for form in (Single, Columns, 
 
 
 @contextlib.contextmanager
-def joined(parallel: str, device: str = "auto") -> Iterator[tuple[torch.device, bool]]:
-    """Joins the group that torchrun started, if one is needed; this process's device, and if it is the first.
+def place(parallel: str, device: str = "auto") -> Iterator[tuple[torch.device, bool]]:
+    """This process's device, and whether it is the first; joins the others while it lasts.
 
     parallel: one of FORMS. device: "auto" takes a GPU for each process where there are
     enough, else the processor; or "cpu", "cuda", "mps".
@@ -202,22 +201,12 @@ def joined(parallel: str, device: str = "auto") -> Iterator[tuple[torch.device, 
             raise ValueError(f"torchrun started {world} processes: choose --parallel columns or data")
         yield device_of(device), True
         return
-    if world < 1 or (parallel == "columns" and world != 2):
-        was = "this process was started alone" if world < 1 else f"there are {world}"
-        number = "2" if parallel == "columns" else "N"
-        raise ValueError(
-            f"--parallel {parallel} needs {number} processes, but {was}: "
-            f"torchrun --nproc-per-node {number} -m alexnet_edu.cli train …"
-        )
     here = device_of(device, local, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    backend = "nccl" if here.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=TIMEOUT_S))
-    try:
-        yield here, dist.get_rank() == 0
-    finally:
-        dist.destroy_process_group()
+    backend, processes = "nccl" if here.type == "cuda" else "gloo", 2 if parallel == "columns" else None
+    with joined(backend, TIMEOUT_S, processes, f"-m alexnet_edu.cli train --parallel {parallel} …") as rank:
+        yield here, rank == 0
 
 
 def device_of(name: str, local_rank: int = 0, local_world: int = 1) -> torch.device:

@@ -26,7 +26,7 @@ from alexnet_edu.environment import autocast, hardware, keep_freed_memory, memor
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.diagnosis import diagnose
-from alexnet_edu.imagenet.distributed import FORMS, Single, joined
+from alexnet_edu.imagenet.distributed import FORMS, Single, place
 from alexnet_edu.imagenet.evaluate import (
     errors_of,
     no_sums,
@@ -72,7 +72,7 @@ def train(
     keep_freed_memory()
     checkpoints.check_free(folder, running.resume)  # before a rehearsal, not after
     table, start = recipe.architecture(len(prepared.wnids)), None
-    with joined(running.parallel, running.device) as (device, main), contextlib.ExitStack() as stack:
+    with place(running.parallel, running.device) as (device, main), contextlib.ExitStack() as stack:
         if not main:
             say = lambda line: None  # noqa: E731
         elif not running.rehearse_only:

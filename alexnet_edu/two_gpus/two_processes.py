@@ -30,16 +30,25 @@ class ColumnLostError(RuntimeError):
 
 
 @contextlib.contextmanager
-def joined(backend: str | None = None, timeout_s: float = TIMEOUT_S) -> Iterator[int]:
-    """Joins the group of two that torchrun started, gives this process's rank, and leaves again.
+def joined(
+    backend: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    processes: int | None = 2,
+    command: str = "SCRIPT",
+) -> Iterator[int]:
+    """Joins the group that torchrun started, gives this process's rank, and leaves again.
 
-    backend: "nccl" or "gloo"; None takes NCCL where there are two GPUs.
-    Raises ValueError when the process was not started as one of two.
+    backend: "nccl" or "gloo"; None takes NCCL where there are two GPUs. processes: how many the group
+    must have; None takes any number. command: what torchrun should have started, for the error.
+    Raises ValueError when this process was started alone, or as one of another number.
     """
     world = os.environ.get("WORLD_SIZE")
-    if world != "2":
-        started = "it was started alone" if world is None else f"WORLD_SIZE is {world}"
-        raise ValueError(f"two columns need two processes, but {started}: torchrun --nproc-per-node 2 SCRIPT")
+    if world is None or processes not in (None, int(world)):
+        started = "this one was started alone" if world is None else f"there are {world}"
+        number = processes or "N"
+        raise ValueError(
+            f"{number} processes are needed, but {started}: torchrun --nproc-per-node {number} {command}"
+        )
     backend = backend or ("nccl" if torch.cuda.device_count() >= 2 else "gloo")
     dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
     try:

@@ -68,5 +68,5 @@ def test_what_fits_is_taken_over_and_the_rest_drawn_anew(
 
 def test_half_a_network_is_refused(tmp_path: Path) -> None:
     _saved(tmp_path / "c", "paper", 5)
-    with pytest.raises(DataError, match=r"not fit: stages\.conv1\.weights\.weight is \(12, 3, 11, 11\)"):
+    with pytest.raises(DataError, match=r"stages\.conv1\.weights\.weight is \(12, 3, 11, 11\)"):
         starting_weights(tmp_path / "c", Recipe(narrow=8).architecture(5), seed=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 from alexnet_edu.imagenet import checkpoint as checkpoints
-from alexnet_edu.imagenet.distributed import Single, device_of, joined
+from alexnet_edu.imagenet.distributed import Single, device_of, place
 from alexnet_edu.imagenet.log import METRICS, last, read
 from alexnet_edu.imagenet.prepared import open_prepared
 from alexnet_edu.imagenet.recipe import Recipe, Running
@@ -66,7 +65,10 @@ def largest_difference(a: Path, b: Path) -> float:
     return max(float((x - y).abs().max() / x.abs().max().clamp(min=1e-30)) for x, y in parts)
 
 
-@pytest.mark.parametrize("parallel", ["columns", "data"])
+FORMS = pytest.mark.parametrize("parallel", ["columns", "data"])
+
+
+@FORMS
 def test_two_processes_end_with_the_weights_of_one(
     data: Path, alone: Path, tmp_path: Path, parallel: str, ranks: Ranks
 ) -> None:
@@ -75,7 +77,7 @@ def test_two_processes_end_with_the_weights_of_one(
     assert largest_difference(tmp_path, alone) < 1e-12
 
 
-@pytest.mark.parametrize("parallel", ["columns", "data"])
+@FORMS
 def test_one_process_goes_on_with_what_two_began(
     data: Path, alone: Path, tmp_path: Path, parallel: str, ranks: Ranks
 ) -> None:
@@ -106,27 +108,19 @@ def _end(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_ends_all_processes_and_nothing_saved_is_lost(
-    data: Path, alone: Path, tmp_path: Path, number: signal.Signals
+def test_a_killed_rank_ends_the_other_and_nothing_saved_is_lost(
+    data: Path, alone: Path, tmp_path: Path
 ) -> None:
-    """SIGTERM to torchrun saves first; SIGKILL to one rank ends the others soon."""
     process = _start(data, tmp_path, "columns", "--standalone", "--nproc-per-node", "2")
     deadline = time.monotonic() + TIMEOUT_S
     while last(read(tmp_path / METRICS), "step") is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    if number == signal.SIGTERM:
-        process.send_signal(number)
-    else:
-        workers = [p for p in psutil.Process(process.pid).children() if "alexnet_edu.cli" in p.cmdline()]
-        workers[1].send_signal(number)
+    workers = [p for p in psutil.Process(process.pid).children() if "alexnet_edu.cli" in p.cmdline()]
+    workers[1].kill()
     began = time.monotonic()
     output = _end(process)
     assert time.monotonic() - began < 150, output  # and not the ten minutes that gloo would wait
-    if number == signal.SIGTERM:
-        assert 0 < checkpoints.saved_steps(tmp_path)[-1] < 6
-    else:
-        assert process.returncode != 0
+    assert process.returncode != 0
     assert trained(data, tmp_path, "single", "auto") == "finished"
     assert largest_difference(tmp_path, alone) < 1e-12
 
@@ -148,7 +142,7 @@ def test_two_agents_as_two_machines_end_with_the_weights_of_one(
 # --- in this process --------------------------------------------------------------------------
 
 
-def test_dropout_is_told_its_part_before_each_step() -> None:
+def test_the_parts_of_a_network_for_dropout_and_for_the_compiler() -> None:
     group = Single(narrow(variant("paper", 5), 16), torch.device("cpu"), seed=0)
     first, second = [m for m in group.network.modules() if isinstance(m, Dropout)]
     group.begin_step(3, 0, 4, 4)
@@ -156,38 +150,40 @@ def test_dropout_is_told_its_part_before_each_step() -> None:
     group.begin_step(3, 1, 3, 4)
     assert torch.equal(first(torch.ones(2, 256)), whole[1:3])
     assert not torch.equal(second(torch.ones(2, 256)), whole[1:3])  # each has draws of its own
+    with pytest.raises(ValueError, match="'lrn'"):
+        group.compile("lrn")
 
 
 @pytest.mark.parametrize(
     ("parallel", "world", "message"),
     [
-        ("columns", "", "needs 2 processes, but this process was started alone: torchrun --nproc-per-node 2"),
-        ("columns", "3", "needs 2 processes, but there are 3"),
-        ("data", "", "needs N processes"),
-        ("single", "2", "torchrun started 2 processes: choose --parallel columns or data"),
-        ("pipeline", "", "unknown --parallel 'pipeline'; choose one of single, columns, data"),
+        (
+            "columns",
+            "",
+            "2 processes are needed, .* alone: torchrun .* 2 -m alexnet_edu",
+        ),
+        ("columns", "3", "2 processes are needed, but there are 3"),
+        ("data", "", "N processes are needed"),
+        ("single", "2", "2 processes: choose --parallel columns or data"),
+        ("pipeline", "", "'pipeline'; choose one of single, columns, data"),
     ],
 )
 def test_a_wrong_number_of_processes_is_said_with_the_command(
     monkeypatch: pytest.MonkeyPatch, parallel: str, world: str, message: str
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", world or "0")
-    with pytest.raises(ValueError, match=message), joined(parallel, "cpu"):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if world:
+        monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(ValueError, match=message), place(parallel, "cpu"):
         pass
-
-
-def test_a_part_that_cannot_be_compiled_is_quoted() -> None:
-    group = Single(narrow(variant("paper"), 16), torch.device("cpu"), seed=0)
-    with pytest.raises(ValueError, match="'lrn'"):
-        group.compile("lrn")
 
 
 def test_too_few_gpus_are_an_error_and_no_gpu_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ValueError, match="2 processes need as many GPUs, but torch sees 1; choose"):
+    with pytest.raises(ValueError, match=r"2 processes .* torch sees 1"):
         device_of("auto", 1, 2)
     assert device_of("cpu", 1, 2) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert device_of("auto") == torch.device("cpu")
-    with pytest.raises(ValueError, match="'toaster' cannot be used here"):
+    with pytest.raises(ValueError, match="'toaster'"):
         device_of("toaster")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,25 +70,23 @@ def test_networks_are_averaged_over_patches_and_then_over_networks(
     assert list(found.lines) == predictions.contest_lines(direct)
 
 
-def test_a_network_comes_back_from_its_checkpoint(images: PreparedSet, tmp_path: Path) -> None:
-    model = load_network(_saved(tmp_path / "c", images), images.wnids)
+def test_a_network_comes_back_from_its_checkpoint_and_others_are_refused(
+    images: PreparedSet, tmp_path: Path
+) -> None:
+    path, wnids = _saved(tmp_path / "c", images), images.wnids
+    model = load_network(path, wnids)
     assert not model.training
-    x = torch.randn(1, 3, 224, 224) * 50
-    assert torch.equal(model(x), _network(0)(x))
-
-
-def test_other_classes_and_other_files_are_refused(images: PreparedSet, tmp_path: Path) -> None:
-    path = _saved(tmp_path / "c", images)
-    with pytest.raises(DataError, match="trained on 6 classes, and the images have 2"):
-        load_network(path, ["n1", "n2"])
-    checkpoints.save(tmp_path / "d", {}, {"step": 1})
-    with pytest.raises(DataError, match="not a checkpoint of a full training"):
-        load_network(tmp_path / "d", images.wnids)
-    recipe = replace(RECIPE, narrow=8).identity()
-    tensors = checkpoints.load(path).tensors
-    checkpoints.save(tmp_path / "e", tensors, STATE | {"recipe": recipe, "classes": list(images.wnids)})
-    with pytest.raises(DataError, match="do not fit their network"):
-        load_network(tmp_path / "e", images.wnids)
+    assert all(torch.equal(t, model.state_dict()[name]) for name, t in _network(0).state_dict().items())
+    wider = STATE | {"recipe": replace(RECIPE, narrow=8).identity(), "classes": list(wnids)}
+    checkpoints.save(tmp_path / "wider", checkpoints.load(path).tensors, wider)
+    checkpoints.save(tmp_path / "foreign", {}, {"step": 1})
+    for name, classes, quoted in (
+        ("c", wnids[:2], "6 classes, and the images have 2"),
+        ("foreign", wnids, "not a checkpoint of a full training"),
+        ("wider", wnids, "do not fit"),
+    ):
+        with pytest.raises(DataError, match=quoted):
+            load_network(tmp_path / name, classes)
 
 
 def test_images_that_cannot_be_read_are_left_out_and_counted(
@@ -107,13 +106,15 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(
     assert "1 could not be read" in found.text()
 
 
-def test_bad_arguments_are_refused(images: PreparedSet) -> None:
-    with pytest.raises(ValueError, match="patches must be 1 or 10, got 5"):
-        judge([_network(0)], images, patches=5)
-    with pytest.raises(ValueError, match="no network"):
-        judge([], images)
-    with pytest.raises(ValueError, match="1 predictions need 1 weights, got 2"):
-        judge([_network(0)], images, patches=1, weights=[1, 2])
+@pytest.mark.parametrize(
+    ("networks", "options", "quoted"),
+    [(1, {"patches": 5}, "got 5"), (0, {}, "no network"), (1, {"patches": 1, "weights": [1, 2]}, "got 2")],
+)
+def test_bad_arguments_are_refused(
+    images: PreparedSet, networks: int, options: dict[str, Any], quoted: str
+) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        judge([_network(0)] * networks, images, **options)
 
 
 # --- sums over a batch ------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,10 +24,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
 
 def _seen(feed: Feed, first: int, last: int) -> list[Batch]:
     with closing(feed.batches(first, last)) as batches:
-        return [
-            Batch(b.step, b.epoch, b.pixels.clone(), b.labels, b.index, b.start, b.stop, b.total)
-            for b in batches
-        ]
+        return [replace(batch, pixels=batch.pixels.clone()) for batch in batches]
 
 
 @pytest.mark.parametrize(("total", "world"), [(14, 1), (14, 2), (14, 3), (2, 3), (0, 2)])
@@ -87,27 +86,22 @@ def test_images_that_cannot_be_read_lose_their_label_and_are_named(images: Prepa
     train = images.split("train")
     broken = _Broken("train", train._shards, 256)
     feed = Feed(broken, batch_size=16, workers=2)
-    lost, named = [], []
-    with closing(feed.batches(0, 3)) as batches:
-        for batch in batches:
-            assert bool((batch.pixels[batch.labels == NO_LABEL] == 0).all())
-            lost += batch.index[batch.labels == NO_LABEL].tolist()
-            named += batch.unreadable
-    assert sorted(lost) == [3, 40]
+    batches = _seen(feed, 0, 3)
+    assert all(bool((b.pixels[b.labels == NO_LABEL] == 0).all()) for b in batches)
+    lost = torch.cat([b.index[b.labels == NO_LABEL] for b in batches])
+    assert sorted(lost.tolist()) == [3, 40]
+    named = [sentence for batch in batches for sentence in batch.unreadable]
     assert sorted(named) == ["image 3 is damaged", "image 40 is damaged"]
 
 
-def test_ending_early_leaves_no_thread_behind(images: PreparedSet) -> None:
-    import threading
-
+def test_ending_early_leaves_no_thread_behind_and_a_split_without_images_is_refused(
+    images: PreparedSet,
+) -> None:
     batches = Feed(images.split("train"), batch_size=4, workers=2).batches(0, 12)
     next(batches)
     batches.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
-
-
-def test_a_split_without_images_is_refused() -> None:
-    with pytest.raises(DataError, match="has no images"):
+    with pytest.raises(DataError, match="'train'"):
         Feed(Split("train", [], 256))
 
 
@@ -138,13 +132,9 @@ def test_draws_do_not_depend_on_how_a_batch_is_shared(images: PreparedSet) -> No
     whole = views.train(_batch(images), 7)
     parts = [views.train(_batch(images, rank, 2), 7) for rank in (0, 1)]
     assert torch.equal(torch.cat(parts), whole)
-
-
-def test_a_process_without_a_row_gets_an_empty_view(images: PreparedSet) -> None:
-    feed = Feed(images.split("train"), batch_size=1, rank=1, world=2)
-    batch = _seen(feed, 0, 1)[0]
-    assert (batch.start, batch.stop, batch.total) == (1, 1, 1)
-    assert Views(images).train(batch, 0).shape == (0, 3, 224, 224)
+    (none,) = _seen(Feed(images.split("train"), batch_size=1, rank=1, world=2), 0, 1)
+    assert (none.start, none.stop, none.total) == (1, 1, 1)
+    assert views.train(none, 0).shape == (0, 3, 224, 224)
 
 
 def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
@@ -152,7 +142,7 @@ def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
     ten = torch.stack(list(views.patches(pixels, 10)), dim=1)
     assert ten.shape == (9, 10, 3, 224, 224)
     assert torch.equal(next(views.patches(pixels, 1)), views.centre(pixels))
-    with pytest.raises(ValueError, match="patches must be 1 or 10, got 9"):
+    with pytest.raises(ValueError, match="got 9"):
         list(views.patches(pixels, 9))
     assert torch.equal(ten[:, 2], views.centre(pixels))
     mean = images.mean_image[None, :, 16:240, 16:240]
@@ -162,12 +152,12 @@ def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
 # --- damage after the preparation ---------------------------------------------------------------
 
 
-def _damaged(data: bytes, kind: str, draws: random.Random) -> bytes:
+def _damaged(data: bytes, kind: int, draws: random.Random) -> bytes:
     """A JPEG cut short, with bits turned, or with a head that is not its own."""
-    if kind == "truncated":
+    if kind == 0:
         return data[: draws.randrange(len(data))]
     bad = bytearray(data)
-    if kind == "flipped":
+    if kind == 1:
         for _ in range(draws.randrange(1, 50)):
             bad[draws.randrange(len(bad))] ^= 1 << draws.randrange(8)
     else:
@@ -175,22 +165,16 @@ def _damaged(data: bytes, kind: str, draws: random.Random) -> bytes:
     return bytes(bad)
 
 
-def test_a_thousand_damaged_images_crash_nothing_and_each_is_accounted_for(tmp_path: Path) -> None:
+def test_hundreds_of_damaged_images_crash_nothing_and_each_is_accounted_for(tmp_path: Path) -> None:
     draws = random.Random(0)
     pixels, _ = prepared.blobs(4, 4)
     good = [simplejpeg.encode_jpeg(p.permute(1, 2, 0).contiguous().numpy(), 90) for p in pixels]
-    kinds = ("truncated", "flipped", "header")
-    data = [_damaged(good[i % 4], kinds[i % 3], draws) for i in range(1000)] + good
+    data = [_damaged(good[i % 4], i % 3, draws) for i in range(300)] + good
     root = prepared.small(tmp_path, train=8, classes=4)
     prepared.replace_train(root, data)
     feed = Feed(open_prepared(root).split("train"), batch_size=128, workers=2)
-    read, named = 0, []
-    with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
-        for batch in batches:
-            read += int((batch.labels != NO_LABEL).sum())
-            assert len(batch.unreadable) == int((batch.labels == NO_LABEL).sum())
-            named += batch.unreadable
-    assert read + len(named) == 1004
-    assert len(set(named)) == len(named)
-    assert len(named) > 500  # what is cut short or has no head is always noticed
-    assert all("is damaged" in sentence for sentence in named)
+    batches = _seen(feed, 0, feed.steps_per_epoch)
+    named = [sentence for batch in batches for sentence in batch.unreadable]
+    assert sum(int((batch.labels != NO_LABEL).sum()) for batch in batches) + len(named) == 304
+    assert len(set(named)) == len(named) > 150  # what is cut short or has no head is always noticed
+    assert all(len(b.unreadable) == int((b.labels == NO_LABEL).sum()) for b in batches)

@@ -73,13 +73,16 @@ def test_a_follower_reads_only_what_is_new_and_waits_for_the_end_of_a_line(tmp_p
 # --- one process speaks -------------------------------------------------------------------------
 
 
-def test_only_one_process_speaks(tmp_path: Path) -> None:
+def test_only_one_process_speaks_and_a_line_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     said: list[str] = []
     Log(tmp_path, False, said.append).warn("something", step=3)
     assert not (tmp_path / METRICS).exists()
     Log(tmp_path, True, said.append).warn("something", step=3)
     assert said == ["warning: something"]
     assert read(tmp_path / METRICS)[0]["text"] == "something"
+    (tmp_path / "full" / METRICS).mkdir(parents=True)
+    Log(tmp_path / "full", True, said.append).write("step", step=1)
+    assert len(said) == 2
 
 
 def test_an_image_is_named_once_and_not_all_of_thousands(tmp_path: Path) -> None:
@@ -90,23 +93,6 @@ def test_an_image_is_named_once_and_not_all_of_thousands(tmp_path: Path) -> None
     rows = read(tmp_path / METRICS)
     assert len(rows) == MAX_LISTED
     assert rows[0]["text"] == "image 0 is damaged. It is left out."
-
-
-def test_a_line_that_cannot_be_written_is_said_and_no_more(tmp_path: Path) -> None:
-    (tmp_path / METRICS).mkdir()
-    said: list[str] = []
-    Log(tmp_path, True, said.append).write("step", step=1)
-    assert len(said) == 1
-
-
-def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    log = Log(tmp_path, True, lambda line: None, tensorboard=True)
-    log.write("step", step=3, loss=1.5, memory=[1])
-    log.close()
-    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    assert [(e.step, e.value) for e in events.Scalars("step/loss")] == [(3, 1.5)]
 
 
 # --- curves and pace ----------------------------------------------------------------------------
@@ -136,23 +122,15 @@ def test_where_the_rate_fell_and_where_a_run_was_resumed() -> None:
 
 
 def test_the_pace_is_that_of_the_last_part_with_its_evaluations() -> None:
+    assert run_log.pace([START, line(1), START], 10) is None
+    one = run_log.pace([START, line(1)], 10)
+    assert one is not None
+    assert one.seconds_left is None
     rows = [START, line(1), line(2), START, line(3), line(5, time=116.0, images_per_s=60.0)]
     pace = run_log.pace(rows, 11)
-    assert pace is not None
-    assert (pace.images_per_s, pace.waited, pace.memory) == (60, 0.25, (5, 7))
-    assert pace.seconds_left == pytest.approx(6 * (116 - 106) / 2)
-
-
-def test_the_pace_forgets_how_fast_it_was_long_ago() -> None:
+    assert pace == run_log.Pace(60, 0.25, 6 * (116 - 106) / 2, (5, 7))
     slow = [line(i, time=100.0 * i) for i in range(1, 100)]
     fast = [line(i, time=9900.0 + i) for i in range(100, 100 + PACE_ROWS)]
     pace = run_log.pace([START, *slow, *fast], 200)
     assert pace is not None
     assert pace.seconds_left == pytest.approx(200 - fast[-1]["step"])
-
-
-def test_no_pace_before_the_first_line_and_no_time_left_from_one() -> None:
-    assert run_log.pace([START, line(1), START], 10) is None
-    pace = run_log.pace([START, line(1)], 10)
-    assert pace is not None
-    assert pace.seconds_left is None

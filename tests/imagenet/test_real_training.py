@@ -1,12 +1,10 @@
-"""The whole way on real photographs: prepared, trained by two processes, stopped, resumed, judged."""
+"""The whole way on real photographs: prepared, trained by two processes, judged."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from alexnet_edu.imagenet import log as run_log
 IMAGES = Path(os.environ.get("ALEXNET_EDU_REAL_IMAGES", "nowhere")) / "tiny-imagenet-20.zip"
 CLASSES, TRAIN, VAL = 4, 120, 25  # of 20 classes with 200 and 50 images each
 SETTINGS = ("--narrow", "8", "--batch-size", "16", "--rate", "0.01", "--schedule", "constant")
+SETTINGS += ("--device", "cpu", "--precision", "float32", "--log-every", "5", "--rehearsal-steps", "5")
 EPOCHS = 4
 TIMEOUT_S = 600
 
@@ -48,49 +47,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def _start(data: Path, folder: Path, parallel: str, *more: str) -> subprocess.Popen[str]:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, "-m", "alexnet_edu.cli", "train", "--parallel", parallel, "--device", "cpu"]
-    command += ["--data", str(data), "--folder", str(folder), "--epochs", str(EPOCHS), *SETTINGS]
-    command += ["--precision", "float32", "--log-every", "5", "--rehearsal-steps", "5", *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def _finish(process: subprocess.Popen[str]) -> str:
-    try:
-        output, _ = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        process.kill()
-    return output
-
-
 @pytest.mark.parametrize("parallel", ["columns", "data"])
-def test_it_learns_stops_goes_on_and_is_judged(
+def test_it_learns_and_is_judged(
     data: Path, tmp_path: Path, parallel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = tmp_path / run_log.METRICS
-    process = _start(data, tmp_path, parallel)
-    deadline = time.monotonic() + TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        last = run_log.last(run_log.read(log), "step")
-        if last is not None and last["step"] >= 40:
-            break
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    _finish(process)
-    stopped = checkpoints.saved_steps(tmp_path)[-1]
-    assert 40 <= stopped < 30 * EPOCHS
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, "-m", "alexnet_edu.cli", "train", "--parallel", parallel, *SETTINGS]
+    command += ["--data", str(data), "--folder", str(tmp_path), "--epochs", str(EPOCHS)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, env=environment, text=True, capture_output=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ten patches: validation error" in done.stdout
 
-    process = _start(data, tmp_path, parallel, "--resume", "auto")
-    output = _finish(process)
-    assert process.returncode == 0, output
-    assert f"goes on at step {stopped:,} of {30 * EPOCHS}" in output
-    assert "ten patches: validation error" in output
-
-    rows = run_log.read(log)
+    rows = run_log.read(tmp_path / run_log.METRICS)
     losses = [row["loss"] for row in rows if row["kind"] == "step"]
     assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.2  # chance is ln 4 = 1.39
     evaluations = [row for row in rows if row["kind"] == "evaluation"]

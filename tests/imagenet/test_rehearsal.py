@@ -43,10 +43,10 @@ def test_what_cannot_fit_is_refused_with_figures(
 ) -> None:
     monkeypatch.setattr(rehearsal, "memory_free", lambda device: 2**30)
     check_fits(TABLE, group, tmp_path, 3, 12)
-    with pytest.raises(DoesNotFit, match=r"of 100000 images needs at least .* GiB, but cpu has 1\.0 free"):
+    with pytest.raises(DoesNotFit, match=r"100000 images .* 1\.0 free"):
         check_fits(TABLE, group, tmp_path, 3, 100_000)
     monkeypatch.setattr(rehearsal, "_disk_free", lambda folder: 10**6)
-    with pytest.raises(DoesNotFit, match=r"7 checkpoints, .* GB \(.* each\), but .* has 0\.00 free"):
+    with pytest.raises(DoesNotFit, match=r"7 checkpoints.* 0\.00 free"):
         check_fits(TABLE, group, tmp_path / "not" / "there", 7, 12)
 
 
@@ -60,9 +60,6 @@ def test_what_a_step_needs_at_least() -> None:
     assert needs(table, 128, columns=2) == needs(table, 128) // 2
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(8, "8 s"), (119, "119 s"), (125, "2 min"), (18_430, "5 h 07 min"), (475_200, "5 d 12 h")],
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+def test_durations() -> None:
+    words = [duration(seconds) for seconds in (8, 119, 125, 18_430, 475_200)]
+    assert words == ["8 s", "119 s", "2 min", "5 h 07 min", "5 d 12 h"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -84,46 +83,38 @@ def test_a_run_leaves_weights_errors_and_a_log(whole: Path) -> None:
     assert (whole / checkpoints.BEST).exists()
 
 
-@pytest.mark.parametrize("until", [1, 3, 5])
-def test_a_run_that_was_stopped_anywhere_ends_with_the_same_bits(
-    images: PreparedSet, whole: Path, tmp_path: Path, until: int
-) -> None:
-    assert training(images, tmp_path, running=replace(RUNNING, until_step=until)).run() == "stopped"
-    assert contents(tmp_path).state["step"] == until
-    assert training(images, tmp_path, running=RESUMING).run() == "finished"
-    assert_same(tmp_path, whole)
-    assert [row["step"] for row in rows(tmp_path, "evaluation")] == [3, 6]
-
-
 def _after(calls: int) -> Callable[[], bool]:
     """False so many times, then True."""
     answers = iter([False] * calls)
     return lambda: next(answers, True)
 
 
-@pytest.mark.parametrize("calls", [0, 2, 3])  # in a step; at the last one of an epoch; while judging
-def test_told_to_stop_it_saves_and_goes_on_later(
-    images: PreparedSet, whole: Path, tmp_path: Path, calls: int
+@pytest.mark.parametrize(
+    ("calls", "step", "evaluated"),  # in a step; at the last one of an epoch; while judging; in a later epoch
+    [(0, 1, []), (2, 3, []), (3, 3, []), (5, 5, [3])],
+)
+def test_a_run_that_was_stopped_anywhere_ends_with_the_same_bits(
+    images: PreparedSet, whole: Path, tmp_path: Path, calls: int, step: int, evaluated: list[int]
 ) -> None:
     assert training(images, tmp_path, should_stop=_after(calls)).run() == "stopped"
     stopped = contents(tmp_path)
-    assert stopped.state["step"] == min(calls + 1, 3)
-    assert stopped.state["evaluations"] == []
+    assert stopped.state["step"] == step
+    assert [e["step"] for e in stopped.state["evaluations"]] == evaluated
     assert training(images, tmp_path, running=RESUMING).run() == "finished"
     assert_same(tmp_path, whole)
+    assert [row["step"] for row in rows(tmp_path, "evaluation")] == [3, 6]
 
 
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(
     images: PreparedSet, whole: Path, tmp_path: Path
 ) -> None:
-    training(images, tmp_path, running=replace(RUNNING, until_step=5)).run()
+    training(images, tmp_path, should_stop=_after(5)).run()
     newest = checkpoints.path_of(tmp_path, 5)
     newest.write_bytes(newest.read_bytes()[:-100])
     said: list[str] = []
     run = training(images, tmp_path, running=RESUMING, say=said.append)
     assert run.step == 3
-    assert "step-000000005.safetensors was cut short" in said[0]
-    assert "goes on at step 3 of 6" in said[1]
+    assert "step-000000005.safetensors" in said[0]
     assert run.run() == "finished"
     assert_same(tmp_path, whole)
 
@@ -131,15 +122,15 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(
 def test_a_folder_that_holds_another_run_is_refused_and_left_alone(
     images: PreparedSet, whole: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="holds a run at step 6: --resume auto goes on"):
+    with pytest.raises(DataError, match="at step 6: --resume auto"):
         training(images, whole)
-    with pytest.raises(DataError, match=r"a run with rate = 0\.003, not 0\.01"):
+    with pytest.raises(DataError, match=r"rate = 0\.003, not 0\.01"):
         training(images, whole, replace(RECIPE, rate=0.01), RESUMING)
     manifest = {**images.manifest, "source": {"label": "x", "fingerprint": "another"}}
     with pytest.raises(DataError, match="other images"):
         training(replace(images, manifest=manifest), whole, running=RESUMING)
     checkpoints.path_of(tmp_path, 5).write_bytes(b"rubbish")
-    with pytest.raises(DataError, match=r"none of the 1 checkpoints in .* is whole"):
+    with pytest.raises(DataError, match="none of the 1 checkpoints"):
         training(images, tmp_path, running=RESUMING)
     assert checkpoints.path_of(tmp_path, 5).read_bytes() == b"rubbish"
 
@@ -161,7 +152,7 @@ def test_the_rate_falls_by_the_validation_errors(
 
 
 def test_divergence_ends_with_a_diagnosis_and_saves_nothing(images: PreparedSet, tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=r"at step [\d,]+: .*try --rate .* there is no checkpoint yet"):
+    with pytest.raises(Diverged, match=r"--rate .* no checkpoint yet"):
         training(images, tmp_path, replace(RECIPE, rate=1e6)).run()
     assert checkpoints.saved_steps(tmp_path) == []
     assert rows(tmp_path, "stop")[0]["status"] == "diverged"
@@ -186,7 +177,7 @@ def test_a_full_disk_is_said_and_a_run_without_its_last_checkpoint_has_not_finis
             assert training(images, tmp_path, say=said.append).run() == "finished"
             assert sum("the disk is full" in line for line in said) == 1
         else:  # that of step 6; those of step 3 and the best one fit
-            with pytest.raises(DataError, match=r"step 6, the last one, .*goes on from step 3"):
+            with pytest.raises(DataError, match=r"step 6, .* step 3"):
                 training(images, tmp_path).run()
     assert training(images, tmp_path, running=RESUMING).run() == "finished"
     assert_same(tmp_path, whole)
@@ -208,37 +199,25 @@ def test_an_unreadable_image_is_named_and_its_gradient_is_nothing(
     assert [row["text"] for row in rows(tmp_path, "warning")] == ["image 5 is damaged. It is left out."]
 
 
-def test_tensorboard_without_its_package_says_what_to_install(
-    images: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ValueError, match="pip install tensorboard"):
-        training(images, tmp_path, running=replace(RUNNING, tensorboard=True))
-
-
 def test_the_loss_falls(images: PreparedSet, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, narrow=8, batch_size=16, rate=0.01, epochs=16, schedule="constant")
+    recipe = replace(RECIPE, batch_size=16, rate=0.01, epochs=12, schedule="constant")
     training(images, tmp_path, recipe, replace(RUNNING, log_every=3)).run()
     losses = [row["loss"] for row in rows(tmp_path, "step")]
     assert sum(losses[-4:]) / 4 < 0.7 * sum(losses[:4]) / 4
 
 
-def _damage(group: Single, layer: str, value: float) -> None:
-    group.network.get_parameter(f"stages.{layer}.weights.weight").detach().mul_(value)
-
-
 @pytest.mark.parametrize(
-    ("layer", "value", "pixel", "said"),
+    ("layer", "factor", "pixel", "named"),
     [
-        ("conv4", torch.nan, 60.0, "the weights of conv4 are no longer finite"),
-        ("conv3", 1e9, 60.0, "(root mean square) at conv3"),
+        ("conv4", torch.nan, 60.0, "the weights of conv4"),
+        ("conv3", 1e9, 60.0, "at conv3"),
         ("conv3", 1.0, torch.nan, "the pixels themselves"),
-        ("conv3", 1.0, 60.0, "finite, but the loss is out of all range"),
+        ("conv3", 1.0, 60.0, "the loss is out of all range"),
     ],
 )
-def test_a_diagnosis_names_what_fails_first(layer: str, value: float, pixel: float, said: str) -> None:
+def test_a_diagnosis_names_what_fails_first(layer: str, factor: float, pixel: float, named: str) -> None:
     group = Single(RECIPE.architecture(5), torch.device("cpu"), seed=0)
-    _damage(group, layer, value)
+    group.network.get_parameter(f"stages.{layer}.weights.weight").detach().mul_(factor)
     x = pixel * torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    assert said in diagnose(group, x, 0.03)
+    assert named in diagnose(group, x, 0.03)
     assert not any(module._forward_hooks for module in group.network.modules())

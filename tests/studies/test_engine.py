@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from alexnet_edu import environment
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import DataError
@@ -19,7 +20,6 @@ from alexnet_edu.model.cifar import CifarNetConfig
 from alexnet_edu.studies import engine, figure1
 from alexnet_edu.studies.engine import AT_END, NotTrained, Runs, Setting
 from alexnet_edu.studies.run import INITIAL, Run, Sample
-from alexnet_edu.training import loop
 from alexnet_edu.training.loop import TrainConfig
 
 
@@ -164,7 +164,7 @@ def test_what_changes_the_curve_changes_the_file_and_words_do_not(
 
 
 def test_the_precision_is_that_of_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "has_fast_bfloat16", lambda device: device.type == "meta")
+    monkeypatch.setattr(environment, "has_fast_bfloat16", lambda device: device.type == "meta")
     automatic = trained(precision="auto")
     chosen = [Runs(IMAGES, None, device).resolved(automatic).config.precision for device in ("cpu", "meta")]
     assert chosen == ["float32", "bfloat16"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from alexnet_edu import environment
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.model.cifar import CifarNetConfig
 from alexnet_edu.studies import study as studies
@@ -149,7 +150,7 @@ def test_a_record_names_the_machine_that_trained(tmp_path: Path, monkeypatch: py
     """Where it is assembled, "auto" may mean another precision."""
     study = replace(TINY, variants=VARIANTS[:1], seeds=1)
     for fast in (True, False):
-        monkeypatch.setattr(loop, "has_fast_bfloat16", lambda _, fast=fast: fast)
+        monkeypatch.setattr(environment, "has_fast_bfloat16", lambda _, fast=fast: fast)
         runs = Runs(IMAGES, tmp_path)
         if fast:
             studies.train(study, runs, say=lambda _: None)

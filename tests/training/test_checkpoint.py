@@ -37,28 +37,22 @@ def test_what_was_saved_comes_back(path: Path) -> None:
     assert checkpoints.fingerprint(saved.tensors) == checkpoints.fingerprint(some())
 
 
-@pytest.mark.parametrize("place", [-1, -60, 40, 150])
-def test_a_changed_byte_is_noticed(path: Path, place: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(DataError, match=str(path)):
-        checkpoints.load(path)
-
-
-@pytest.mark.parametrize("length", [0, 5, 200, -1])
-def test_a_shortened_file_is_noticed(path: Path, length: int) -> None:
-    path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(DataError, match=str(path)):
-        checkpoints.load(path)
+@pytest.mark.parametrize("place", [-1, -60, 0, 40, 150])
+def test_a_changed_byte_and_a_shortened_file_are_noticed(path: Path, place: int) -> None:
+    whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[place] ^= 1
+    for damaged in (bytes(changed), whole[:place]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=str(path)):
+            checkpoints.load(path)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no checkpoint"):
-        checkpoints.load(tmp_path / "none")
     save_file({"w": torch.ones(2)}, tmp_path / "weights")
-    with pytest.raises(DataError, match="is not a checkpoint"):
-        checkpoints.load(tmp_path / "weights")
+    for name in ("none", "weights"):
+        with pytest.raises(DataError, match=str(tmp_path / name)):
+            checkpoints.load(tmp_path / name)
 
 
 def test_weights_and_velocities_go_back_into_a_network(tmp_path: Path) -> None:

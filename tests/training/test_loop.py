@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_edu import environment
-from alexnet_edu.environment import resolve_precision
 from alexnet_edu.files import DataError
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.training.checkpoint import load
@@ -26,6 +24,7 @@ from alexnet_edu.training.schedules import PlateauSchedule
 
 ROOT = Path(__file__).resolve().parents[2]
 PIXELS = torch.randint(0, 256, (300, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+SETTINGS: dict[str, Any] = {"learning_rate": 0.02, "batch_size": 32, "seed": 5, "precision": "float32"}
 LABELS = (PIXELS[:, 0].float().mean((1, 2)) > 127.5).long()
 
 
@@ -42,9 +41,17 @@ def curve(run: Run) -> list[tuple[int, float, float, float]]:
     return [(p.iteration, p.train_error, p.running_error, p.loss) for p in run.points]
 
 
-def train(model: nn.Module, max_epochs: float, seed: int = 5, **options: object) -> Run:
-    config = TrainConfig(learning_rate=0.02, batch_size=32, seed=seed, precision="float32")
-    return fit(model, PIXELS, LABELS, config, prepare=prepare, max_epochs=max_epochs, **options)  # type: ignore[arg-type]
+def train(model: nn.Module, max_epochs: float, settings: Mapping[str, Any] = SETTINGS, **options: Any) -> Run:
+    config = TrainConfig(**{**SETTINGS, **settings})
+    return fit(model, PIXELS, LABELS, config, prepare=prepare, max_epochs=max_epochs, **options)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
@@ -64,33 +71,26 @@ def test_evaluations_are_spread_over_each_epoch(steps: int, per_epoch: int, due:
     assert found == due
 
 
-def test_the_target_error_ends_a_run() -> None:
-    run = train(small_model(), 50, target_error=0.25)
-    assert run.status == "reached"
-    assert run.points[-1].train_error <= 0.25
-    assert all(p.train_error > 0.25 for p in run.points[:-1])
-
-
-def test_training_lowers_the_error_that_error_rate_measures() -> None:
+def test_training_lowers_the_error_until_the_target_is_reached() -> None:
     model = small_model()
-    before = error_rate(model, PIXELS, LABELS, prepare=prepare, precision="float32")
-    run = train(model, 5)
-    assert run.status == "limit"
-    assert run.points[-1].train_error == error_rate(
-        model, PIXELS, LABELS, prepare=prepare, precision="float32"
-    )
-    assert run.points[-1].train_error < before - 0.1
+    measured = lambda: error_rate(model, PIXELS, LABELS, prepare=prepare, precision="float32")  # noqa: E731
+    before = measured()
+    run = train(model, 50, target_error=0.25)
+    assert run.status == "reached"
+    assert before > 0.35
+    assert all(p.train_error > 0.25 for p in run.points[:-1])
+    assert run.points[-1].train_error == measured() <= 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_kill_9_loses_nothing_that_was_measured(tmp_path: Path) -> None:
+def test_kill_9_loses_nothing_that_was_measured(tmp_path: Path, one_thread: None) -> None:
     """A process that is killed without warning, somewhere in an epoch, is resumed."""
     script = (
         "import sys, time, torch; from pathlib import Path; from tests.training.test_loop import *\n"
         "torch.set_num_threads(1)\n"
         "slow = lambda batch: (time.sleep(0.02), prepare(batch))[1]\n"
-        "config = TrainConfig(0.02, batch_size=32, seed=5, precision='float32')\n"
-        "path = Path(sys.argv[1])\n"
+        "config, path = TrainConfig(**SETTINGS), Path(sys.argv[1])\n"
         "fit(small_model(), PIXELS, LABELS, config, prepare=slow, max_epochs=500, checkpoint=path)\n"
     )
     path = tmp_path / "run.safetensors"
@@ -101,13 +101,8 @@ def test_kill_9_loses_nothing_that_was_measured(tmp_path: Path) -> None:
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        resumed = train(small_model(), 6, checkpoint=path)
-        whole = train(small_model(), max(6, resumed.points[-1].epoch))
-    finally:
-        torch.set_num_threads(threads)
+    resumed = train(small_model(), 6, checkpoint=path)
+    whole = train(small_model(), max(6, resumed.points[-1].epoch))
     assert resumed.resumed_at > 0
     assert curve(resumed) == curve(whole)
 
@@ -125,50 +120,34 @@ def test_an_interrupt_keeps_the_points_measured() -> None:
 
 
 def test_divergence_is_a_result_not_a_crash() -> None:
-    config = TrainConfig(learning_rate=1e12, batch_size=32, precision="float32")
-    run = fit(small_model(), PIXELS, LABELS, config, prepare=prepare, max_epochs=5)
+    run = train(small_model(), 5, {"learning_rate": 1e12})
     assert run.status == "diverged"
     assert run.points[-1].loss <= 1e4
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut short"),
-        (lambda path: train(small_model(), 1, checkpoint=path, seed=6), "another configuration"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_named(
-    tmp_path: Path, damage: Callable[[Path], object], message: str
-) -> None:
+def test_a_checkpoint_that_does_not_fit_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    if "cut" in message:
-        train(small_model(), 1, checkpoint=path)
-    damage(path)
-    with pytest.raises(DataError, match=rf"run\.safetensors .*{message}.*Delete it"):
+    train(small_model(), 1, checkpoint=path)
+    with pytest.raises(DataError, match=r"run\.safetensors .*'seed': 5.*'seed': 6"):
+        train(small_model(), 2, {"seed": 6}, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"run\.safetensors"):
         train(small_model(), 2, checkpoint=path)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rate": -1.0}, "positive number, got -1.0"),
-        ({"learning_rate": float("nan")}, "positive number, got nan"),
-        ({"learning_rate": 0.1, "batch_size": 0}, "got 0"),
-        ({"learning_rate": 0.1, "precision": "float8"}, "unknown precision 'float8'"),
-        ({"learning_rate": 0.1, "rule": "adam"}, "unknown update rule 'adam'; choose one of torch, paper"),
+        ({"learning_rate": -1.0}, "-1.0"),
+        ({"learning_rate": float("nan")}, "nan"),
+        ({"batch_size": 0}, "got 0"),
+        ({"precision": "float8"}, "'float8'"),
+        ({"rule": "adam"}, "'adam'"),
     ],
 )
-def test_bad_configurations_are_quoted(options: dict[str, float], message: str) -> None:
+def test_bad_configurations_are_quoted(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TrainConfig(**options)  # type: ignore[arg-type]
-
-
-def test_auto_precision_is_what_the_hardware_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    for fast, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(environment, "has_fast_bfloat16", lambda device, fast=fast: fast)
-        assert resolve_precision("auto") == expected
-    assert resolve_precision("float32") == "float32"
+        TrainConfig(**{**SETTINGS, **options})
 
 
 def test_images_are_augmented_in_training_alone_and_the_same_way_again() -> None:
@@ -202,12 +181,6 @@ def validated(_: nn.Module) -> dict[str, list[float]]:
     return {"validation_error": [0.5]}  # never better than the first: the rate falls every other point
 
 
-def fit_with(model: nn.Module, max_epochs: float, options: dict[str, Any], **more: Any) -> Run:
-    settings = {"learning_rate": 0.02, "batch_size": 32, "seed": 5, "precision": "float32", **options}
-    config = TrainConfig(**settings)
-    return fit(model, PIXELS, LABELS, config, prepare=prepare, max_epochs=max_epochs, **more)
-
-
 def test_the_papers_rule_is_the_one_that_trains() -> None:
     """Two epochs of 2 steps, the rate falling between them; by hand in float64, to 1e-6.
 
@@ -216,16 +189,8 @@ def test_the_papers_rule_is_the_one_that_trains() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).double()
     w = {n: p.detach().clone() for n, p in model.named_parameters()}
     v = {n: torch.zeros_like(p) for n, p in w.items()}
-    config = TrainConfig(
-        0.01,
-        weight_decay=0.0005,
-        batch_size=150,
-        precision="float32",
-        rule="paper",
-        bias_rate=2.0,
-        decay_biases=False,
-        drops=(1.0,),
-    )
+    rule = {"rule": "paper", "bias_rate": 2.0, "decay_biases": False, "weight_decay": 0.0005}
+    config = TrainConfig(0.01, batch_size=150, precision="float32", drops=(1.0,), **rule)  # type: ignore[arg-type]
     fit(model, PIXELS, LABELS, config, prepare=lambda b: prepare(b).double(), max_epochs=2)
     for epoch, rate in enumerate((0.01, 0.001)):
         order = torch.randperm(300, generator=torch.Generator().manual_seed(epoch))
@@ -250,7 +215,7 @@ def test_a_frozen_layer_stays_to_the_bit_while_the_others_learn(rule: str) -> No
         kept.append({n: p.detach().clone() for n, p in model.named_parameters()})
 
     options = {"rule": rule, "weight_decay": 0.01, "frozen": (("0.", 1.0),), "evals_per_epoch": 1}
-    fit_with(model, 3, options, on_point=keep)
+    train(model, 3, options, on_point=keep)
     first, second, third = kept
     for name in ("0.weight", "0.bias"):
         assert torch.equal(first[name], second[name]), name
@@ -269,9 +234,9 @@ def test_a_plateau_lets_the_rate_fall(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(self, *rest)
 
     with pytest.raises(ValueError, match="needs the validation error"):
-        fit_with(small_model(), 1, {"plateau": PlateauSchedule()}, measure=lambda _: {"test_error": [0.5]})
+        train(small_model(), 1, {"plateau": PlateauSchedule()}, measure=lambda _: {"test_error": [0.5]})
     monkeypatch.setattr(torch.optim.SGD, "step", step)
-    fit_with(small_model(), 4.5, {"plateau": PlateauSchedule()}, measure=validated)
+    train(small_model(), 4.5, {"plateau": PlateauSchedule()}, measure=validated)
     expected = [0.02] * 15 + [0.002] * 10 + [0.0002] * 10 + [0.00002] * 10
     assert rates == pytest.approx(expected)
 
@@ -289,38 +254,33 @@ def test_a_resumed_run_keeps_masks_plateau_and_velocities(rule: str, tmp_path: P
     }
     path = tmp_path / "run.safetensors"
     whole_model, resumed_model = dropout_model(), dropout_model()
-    whole = fit_with(whole_model, 3, options, measure=validated)
+    whole = train(whole_model, 3, options, measure=validated)
     calls = iter([False] * 18 + [True])
-    part = fit_with(dropout_model(), 3, options, measure=validated, checkpoint=path, stop=lambda: next(calls))
+    part = train(dropout_model(), 3, options, measure=validated, checkpoint=path, stop=lambda: next(calls))
     assert part.status == "interrupted"
     assert load(path).part("velocity").keys() == dict(dropout_model().named_parameters()).keys()
     torch.manual_seed(99)  # what torch's own generator does makes no difference
-    resumed = fit_with(resumed_model, 3, options, measure=validated, checkpoint=path)
+    resumed = train(resumed_model, 3, options, measure=validated, checkpoint=path)
     assert resumed.resumed_at == 15
     assert curve(resumed) == curve(whole)
     for a, b in zip(whole_model.parameters(), resumed_model.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_dropout_networks_trained_side_by_side_are_reproducible() -> None:
+def test_dropout_networks_trained_side_by_side_are_reproducible(one_thread: None) -> None:
     """Two threads share torch's own generator; the masks do not come from it."""
 
     def work(seed: int) -> tuple[Any, list[torch.Tensor]]:
         torch.set_num_threads(1)
         model = models[seed]
-        run = fit_with(model, 3, {"seed": seed})
+        run = train(model, 3, {"seed": seed})
         return curve(run), [p.detach().clone() for p in model.parameters()]
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        models = {seed: dropout_model() for seed in (1, 2)}
-        alone = [work(seed) for seed in (1, 2)]
-        models = {seed: dropout_model() for seed in (1, 2)}
-        with ThreadPoolExecutor(2) as pool:
-            together = list(pool.map(work, (1, 2)))
-    finally:
-        torch.set_num_threads(threads)
+    models = {seed: dropout_model() for seed in (1, 2)}
+    alone = [work(seed) for seed in (1, 2)]
+    models = {seed: dropout_model() for seed in (1, 2)}
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(work, (1, 2)))
     for (curve_alone, weights_alone), (curve_together, weights_together) in zip(alone, together, strict=True):
         assert curve_alone == curve_together
         assert all(torch.equal(a, b) for a, b in zip(weights_alone, weights_together, strict=True))

@@ -69,13 +69,6 @@ def test_the_rule_is_the_formula_of_section_5() -> None:
         torch.testing.assert_close(found, w, rtol=1e-14, atol=1e-14, msg=f"step {step}")
 
 
-def test_pytorchs_rule_is_the_same_while_the_rate_is_constant() -> None:
-    """200 steps with decay, to 1e-12."""
-    rates = [0.01] * 200
-    ours, theirs = descend(papers, rates), descend(pytorchs, rates)
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-
-
 def test_the_two_part_when_the_rate_falls_and_rescaling_repairs_it() -> None:
     """After the fall the paper's velocity runs out at its old size: by hand, the first step apart."""
     rates = [0.02] * 30 + [0.002] * 60
@@ -87,7 +80,7 @@ def test_the_two_part_when_the_rate_falls_and_rescaling_repairs_it() -> None:
     assert (ours[40] - theirs[40]).norm() > 10 * (ours[29] - theirs[29]).norm() + 1e-4
     repaired = descend(pytorchs, rates, rescale_momentum)
     torch.testing.assert_close(repaired, ours, rtol=1e-12, atol=1e-12)
-    with pytest.raises(ValueError, match=r"must be positive, got 0\.1 and nan"):
+    with pytest.raises(ValueError, match=r"0\.1 and nan"):
         rescale_momentum(pytorchs([nn.Parameter(torch.ones(1))]), 0.1, math.nan)
 
 
@@ -115,30 +108,12 @@ def test_a_rate_of_zero_skips_a_group_wholly() -> None:
     torch.testing.assert_close(apart.detach(), before + 0.9 * velocity - 0.1 * (1 + 0.5 * before))
 
 
-def test_the_velocity_survives_a_state_dict() -> None:
-    start, loss = bowl()
-    rates = [0.01] * 8
-
-    whole = descend(papers, rates)
-    w = start.clone().requires_grad_()
-    first = papers([w])
-    for step in range(8):
-        if step == 4:
-            kept = first.state_dict()
-            first = papers([w])
-            first.load_state_dict(kept)
-        first.zero_grad()
-        loss(w).backward()
-        first.step()
-    assert torch.equal(w.detach(), whole[-1])
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": math.nan}, "lr must be 0 or more, got nan"),
-        ({"lr": 0.1, "momentum": -0.9}, "momentum must be 0 or more, got -0.9"),
-        ({"lr": 0.1, "weight_decay": math.inf}, "weight_decay must be 0 or more, got inf"),
+        ({"lr": math.nan}, "lr .* nan"),
+        ({"lr": 0.1, "momentum": -0.9}, "momentum .* -0.9"),
+        ({"lr": 0.1, "weight_decay": math.inf}, "weight_decay .* inf"),
     ],
 )
 def test_bad_numbers_are_quoted(options: dict[str, float], message: str) -> None:
@@ -175,30 +150,25 @@ def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
 
 
 def test_a_layer_can_have_a_decay_and_a_group_of_its_own() -> None:
-    found = described(
-        Named(), decays=(("conv", 0.004), ("conv2", 0.1)), separate=("conv1",), decay_biases=True
-    )
-    assert found["conv1.weight"] == (0.01, 0.004, "conv1")
-    assert found["conv1.bias"] == (0.02, 0.004, "conv1")
-    assert found["conv2.weight"] == (0.01, 0.1, "")
-    assert found["fc3.weight"] == (0.01, 0.0005, "")
-    assert described(Named(), decays=(("conv", 0.004),))["conv1.bias"] == (0.02, 0.0, "")
-
-
-def test_of_nested_beginnings_the_longest_counts() -> None:
+    """Of decays the last that fits counts; of nested groups the longest beginning."""
+    decays = (("conv", 0.004), ("conv2", 0.1))
     for separate in (("conv", "conv1"), ("conv1", "conv")):
-        found = described(Named(), separate=separate)
-        assert (found["conv1.weight"][2], found["conv2.weight"][2]) == ("conv1", "conv")
+        groups = described(Named(), decays=decays, separate=separate, decay_biases=True)
+        assert groups["conv1.weight"] == (0.01, 0.004, "conv1")
+        assert groups["conv1.bias"] == (0.02, 0.004, "conv1")
+        assert groups["conv2.weight"] == (0.01, 0.1, "conv")
+        assert groups["fc3.weight"] == (0.01, 0.0005, "")
+    assert described(Named(), decays=decays)["conv1.bias"] == (0.02, 0.0, "")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"separate": ("conv9",)}, r"begins with 'conv9'; there are conv1\.weight"),
-        ({"decays": (("fc8", 0.1),)}, "begins with 'fc8'"),
-        ({"bias_rate": -2.0}, "bias_rate must be 0 or more, got -2.0"),
-        ({"weight_decay": -0.5}, "weight_decay must be 0 or more, got -0.5"),
-        ({"decays": (("fc3", -0.1),)}, "weight decay of 'fc3' must be 0 or more, got -0.1"),
+        ({"separate": ("conv9",)}, r"'conv9'.* conv1\.weight"),
+        ({"decays": (("fc8", 0.1),)}, "'fc8'"),
+        ({"bias_rate": -2.0}, "bias_rate .* -2.0"),
+        ({"weight_decay": -0.5}, "weight_decay .* -0.5"),
+        ({"decays": (("fc3", -0.1),)}, "'fc3' .* -0.1"),
     ],
 )
 def test_groups_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

@@ -179,8 +179,7 @@ def _our_epoch(variant: Variant, folder: Path) -> Epoch:
                 evaluate_on=torch.arange(BATCH),  # evaluation is not timed
             )
         assert run.status == "limit", run.status
-        assert run.last is not None
-        return len(pixels) / run.last.seconds
+        return len(pixels) / run.points[-1].seconds
 
     return epoch
 

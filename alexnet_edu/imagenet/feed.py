@@ -70,7 +70,7 @@ class Feed:
 
     batch_size: images of a global batch, over all processes. seed: of the shuffles; None keeps the
         order of the split, for evaluation. workers: threads that decode.
-    ahead: batches decoded before they are asked for. Raises DataError for a split without images.
+    Raises DataError for a split without images.
     """
 
     def __init__(
@@ -83,14 +83,13 @@ class Feed:
         rank: int = 0,
         world: int = 1,
         workers: int | None = None,
-        ahead: int = AHEAD,
     ) -> None:
         workers = workers or max(1, usable_cores() // world)
         if len(split) == 0:
             raise DataError(f"the split {split.name!r} has no images")
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.device = torch.device(device)
-        self.rank, self.world, self.workers, self.ahead = rank, world, workers, ahead
+        self.rank, self.world, self.workers = rank, world, workers
         self.steps_per_epoch = math.ceil(len(split) / batch_size)
         self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 
@@ -112,10 +111,10 @@ class Feed:
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """The batches of steps `first` up to but without `last`, in order.
 
-        Decoding runs `ahead` batches in front of what is asked for. Close the iterator to end early.
+        Decoding runs `AHEAD` batches in front of what is asked for. Close the iterator to end early.
         """
         ahead: deque[tuple[_Buffer, list[Future[list[Unreadable]]]]] = deque()
-        free = deque(_Buffer(self) for _ in range(self.ahead + 1))
+        free = deque(_Buffer(self) for _ in range(AHEAD + 1))
         next_step = first
         with ThreadPoolExecutor(self.workers, thread_name_prefix="decode") as pool:
             try:

@@ -42,17 +42,14 @@ def append(path: Path, kind: str, **values: Any) -> None:
 
 
 class Log:
-    """Of the run in `folder`: lines of the log, lines on the screen, events of TensorBoard.
+    """Of the run in `folder`: lines of the log, and lines on the screen.
 
     speaks: whether this process does; only one of a group should. A line that cannot be written does not
-    end a run of days. Raises ValueError where TensorBoard is wanted and not installed.
+    end a run of days.
     """
 
-    def __init__(
-        self, folder: Path, speaks: bool, say: Callable[[str], None], tensorboard: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, speaks: bool, say: Callable[[str], None]) -> None:
         self.path, self._speaks, self._say = folder / METRICS, speaks, say
-        self._events = _events(folder) if tensorboard and speaks else None
         self.unreadable: set[str] = set()
 
     def write(self, kind: str, **values: Any) -> None:
@@ -63,10 +60,6 @@ class Log:
             append(self.path, kind, **values)
         except OSError as error:
             self.speak(f"warning: a line of the log was not written ({error})")
-        if self._events is not None and "step" in values:
-            for name, value in values.items():
-                if isinstance(value, float):
-                    self._events.add_scalar(f"{kind}/{name}", value, values["step"])
 
     def speak(self, line: str) -> None:
         """One line on the screen."""
@@ -84,18 +77,6 @@ class Log:
             self.unreadable.add(sentence)
             if len(self.unreadable) <= MAX_LISTED:
                 self.write("warning", step=step, text=f"{sentence} It is left out.")
-
-    def close(self) -> None:
-        if self._events is not None:
-            self._events.close()
-
-
-def _events(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ValueError("--tensorboard needs its package: pip install tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))
 
 
 # --- reading ----------------------------------------------------------------------------------

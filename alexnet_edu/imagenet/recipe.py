@@ -117,9 +117,8 @@ class Running:
     to the last digits. compile: what `torch.compile` rewrites, the "norms" or the "network".
     workers: threads that decode, for each process. resume: "never", or "auto" to go on where the
     folder has checkpoints. keep: how many of the last checkpoints stay besides the best one.
-    log_every, save_every: in steps. tensorboard: write its events too. rehearsal_steps: to measure
-    before the run, 0 for none. rehearse_only: end after that. until_step: stop after this step.
-    force: train even if another process seems to train in the folder.
+    log_every, save_every: in steps. rehearsal_steps: to measure before the run, 0 for none.
+    rehearse_only: end after that. force: train even if another process seems to train in the folder.
     """
 
     parallel: str = "single"
@@ -131,10 +130,8 @@ class Running:
     keep: int = 3
     save_every: int = 1000
     log_every: int = 20
-    tensorboard: bool = False
     rehearsal_steps: int = 20
     rehearse_only: bool = False
-    until_step: int | None = None
     force: bool = False
 
     def __post_init__(self) -> None:

@@ -133,8 +133,7 @@ def start(
     """Starts `alexnet-edu train` on its own and gives its status at once.
 
     data: a prepared folder. folder: of the run. parallel: "single", "columns" or "data"; processes:
-    of "data", 2 if None. settings: the other options of the command, such as batch_size=16 or
-    tensorboard=True.
+    of "data", 2 if None. settings: the other options of the command, such as batch_size=16.
 
     The processes share the cores, unless OMP_NUM_THREADS says otherwise. Raises RunError where the
     folder holds a run; errors of the training itself show in its status.

@@ -92,7 +92,7 @@ def train(
             )
 
         if running.rehearsal_steps or running.rehearse_only:
-            trial = training(replace(running, resume="never", tensorboard=False), folder / "rehearsal")
+            trial = training(replace(running, resume="never"), folder / "rehearsal")
             check_fits(trial.table, trial.group, folder, running.keep, recipe.batch_size)
             measured = rehearse(trial, running.rehearsal_steps or Running.rehearsal_steps)
             say(measured.text(recipe.epochs))
@@ -140,14 +140,14 @@ class Training:
         prepared: PreparedSet,
         group: Single,
         folder: Path,
-        running: Running | None = None,
+        running: Running,
         *,
         start: dict[str, Tensor] | None = None,
         say: Callable[[str], None] = print,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.recipe, self.prepared, self.group, self.folder = recipe, prepared, group, folder
-        self.running = running or Running()
+        self.recipe, self.prepared, self.group = recipe, prepared, group
+        self.folder, self.running = folder, running
         self.device, self._should_stop = group.device, should_stop
         self.table = recipe.architecture(len(prepared.wnids))
         self.views = Views(prepared, self.table.side, self.device)
@@ -160,7 +160,7 @@ class Training:
         self.step, self.seconds = 0, 0.0
         self.evaluations: list[Evaluation] = []
         self._unread: set[str] = set()  # images, of which the other processes do not know yet
-        self.log = Log(folder, group.main, say, self.running.tensorboard)
+        self.log = Log(folder, group.main, say)
         self._resume()
         if self.running.compile is not None:
             group.compile(self.running.compile)
@@ -188,23 +188,21 @@ class Training:
     # --- running ----------------------------------------------------------------------------
 
     def run(self) -> str:
-        """Trains to the end of the recipe; "finished", or "stopped" after `should_stop` or `until_step`.
+        """Trains to the end of the recipe; "finished", or "stopped" after `should_stop`.
 
         Raises Diverged, and DataError where the last checkpoint cannot be written. Every other
         end leaves a checkpoint of the last step behind.
         """
-        until = self.running.until_step
-        last = self.steps if until is None else min(self.steps, until)
         self.log.write("start", step=self.step, steps=self.steps, **self._facts())
         stopped, saved = False, True
         while not stopped:
             if self._evaluation_due():
                 stopped = not self._evaluate_now()
-            elif self.step >= last:
+            elif self.step >= self.steps:
                 break
             else:
                 due = next_evaluation(self.step, self.feed.steps_per_epoch, self.recipe.evaluations)
-                stopped = self._train_to(min(due, last))
+                stopped = self._train_to(min(due, self.steps))
             if stopped or not self._evaluation_due():
                 saved = self._save()
         self._end_if_not(saved)
@@ -213,7 +211,6 @@ class Training:
             self._evaluate_at_last()
         status = "finished" if done else "stopped"
         self.log.write("stop", step=self.step, status=status)
-        self.log.close()
         if not done:
             at = f"step {self.step:,} of {self.steps:,}"
             self.log.speak(f"stopped at {at}; with --resume auto it goes on from there")

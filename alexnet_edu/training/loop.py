@@ -131,10 +131,6 @@ class Run:
     status: str = "running"
     resumed_at: int = 0
 
-    @property
-    def last(self) -> Point | None:
-        return self.points[-1] if self.points else None
-
 
 @runtime_checkable
 class Reseeded(Protocol):
@@ -212,7 +208,7 @@ def fit(
     steps = math.ceil(max_epochs * trainer.steps_per_epoch)
     try:
         while run.status == "running":
-            if target_error is not None and run.last is not None and run.last.train_error <= target_error:
+            if target_error is not None and run.points and run.points[-1].train_error <= target_error:
                 run.status = "reached"
             elif trainer.step >= steps:
                 run.status = "limit"

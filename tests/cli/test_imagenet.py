@@ -116,7 +116,7 @@ def test_fine_tuning_begins_with_given_weights(
 ) -> None:
     command = ["train", "--data", data, "--folder", str(tmp_path), *SMALL, "--rehearsal-steps", "0"]
     best = str(trained / checkpoints.BEST)
-    assert main([*command, "--variant", "conv6", "--start-from", best, "--until-step", "1"]) == 0
+    assert main([*command, "--variant", "conv6", "--start-from", best]) == 0
     assert "drawn anew: conv6" in capsys.readouterr().out
     found, _ = checkpoints.newest(tmp_path)
     assert found is not None

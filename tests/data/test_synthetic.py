@@ -70,8 +70,7 @@ def linear_error(train: Images, test: Images) -> tuple[float, float]:
     prepare = Runs(ImageSet(train, test), None).prepare(inputs="population")
     config = TrainConfig(learning_rate=0.0005, batch_size=64, evals_per_epoch=1)
     run = fit(net, train.pixels, train.labels, config, prepare=prepare, max_epochs=15)
-    assert run.last is not None
-    return run.last.train_error, error_rate(net, test.pixels, test.labels, prepare=prepare)
+    return run.points[-1].train_error, error_rate(net, test.pixels, test.labels, prepare=prepare)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_processes_together_see_the_batches_of_one(images: PreparedSet) -> None:
 
 
 def test_going_on_in_the_middle_of_an_epoch_repeats_and_skips_nothing(images: PreparedSet) -> None:
-    feed = Feed(images.split("train"), batch_size=10, workers=3, ahead=2)
+    feed = Feed(images.split("train"), batch_size=10, workers=3)
     whole = _seen(feed, 0, 12)
     parts = _seen(feed, 0, 7) + _seen(Feed(images.split("train"), batch_size=10), 7, 12)
     assert [b.step for b in parts] == list(range(12))
@@ -66,7 +66,7 @@ def test_going_on_in_the_middle_of_an_epoch_repeats_and_skips_nothing(images: Pr
 
 def test_pixels_and_labels_are_those_of_the_split(images: PreparedSet) -> None:
     train = images.split("train")
-    for batch in _seen(Feed(train, batch_size=5, ahead=1), 0, 4):
+    for batch in _seen(Feed(train, batch_size=5), 0, 4):
         assert batch.pixels.is_contiguous(memory_format=torch.channels_last)
         for row, index in enumerate(batch.index.tolist()):
             assert torch.equal(batch.pixels[row], train.decode(index))

@@ -164,7 +164,7 @@ def test_what_changes_the_curve_changes_the_file_and_words_do_not(
 
 
 def test_the_precision_is_that_of_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "has_fast_bfloat16", lambda device: device.type == "meta")
+    monkeypatch.setattr(environment, "has_fast_bfloat16", lambda device: torch.device(device).type == "meta")
     automatic = trained(precision="auto")
     chosen = [Runs(IMAGES, None, device).resolved(automatic).config.precision for device in ("cpu", "meta")]
     assert chosen == ["float32", "bfloat16"]

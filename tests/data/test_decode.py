@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,10 +12,18 @@ import torch
 from PIL import Image as PilImage
 
 from alexnet_edu.data import decode as module
-from alexnet_edu.data.decode import DESPITE_DAMAGE, UnreadableFile, decode, decode_square, fit_to_square
+from alexnet_edu.data.decode import (
+    DESPITE_DAMAGE,
+    Decoded,
+    UnreadableFile,
+    decode,
+    decode_square,
+    fit_to_square,
+)
 from tests.imagenet_files import damaged_files, encoded, jpeg, picture
 
 WHOLE = jpeg(7)
+PROGRESSIVE, SHARES = jpeg(1, (64, 64), progressive=True), (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
 
 
 def tagged(turn: int) -> dict[str, object]:
@@ -23,6 +32,7 @@ def tagged(turn: int) -> dict[str, object]:
     return {"exif": exif}
 
 
+GREY_40_000 = PilImage.fromarray(np.full((32, 32), 40_000, np.uint16))
 CHANGED = {
     "greyscale JPEG": (encoded(picture(3, mode="L")), "greyscale"),
     "black and white PNG": (encoded(picture(3, mode="1"), "PNG"), "greyscale"),
@@ -31,10 +41,7 @@ CHANGED = {
     "LA PNG": (encoded(picture(3, mode="LA"), "PNG"), "transparent: on white"),
     "palette GIF": (encoded(picture(3).quantize(16), "GIF"), "palette"),
     "turned JPEG": (encoded(picture(3), **tagged(6)), "turned by EXIF"),
-    "16-bit PNG": (
-        encoded(PilImage.fromarray(np.full((32, 32), 40_000, np.uint16)), "PNG"),
-        "16-bit greyscale",
-    ),
+    "16-bit PNG": (encoded(GREY_40_000, "PNG"), "16-bit greyscale"),
     "animated GIF": (
         encoded(picture(3), "GIF", save_all=True, append_images=[picture(4)]),
         "animated: first frame",
@@ -46,10 +53,10 @@ CHANGED = {
 @pytest.mark.parametrize("kind", CHANGED)
 def test_what_had_to_be_changed_is_named(kind: str) -> None:
     data, change = CHANGED[kind]
-    assert change in decode(data).changes
+    decoded = decode(data)
+    assert change in decoded.changes
+    assert (decoded.pixels.dtype, decoded.pixels.shape[2]) == (np.uint8, 3)
     assert decode(WHOLE).changes == ()
-    assert decode(data).pixels.dtype == np.uint8
-    assert decode(data).pixels.shape[2] == 3
 
 
 def test_colours_survive_the_conversion() -> None:
@@ -59,12 +66,9 @@ def test_colours_survive_the_conversion() -> None:
         assert abs(other - rgb).max() <= tolerance, mode
     grey = decode(encoded(picture(3, mode="L"), "PNG")).pixels
     assert all(np.array_equal(grey[:, :, c], np.asarray(picture(3, mode="L"))) for c in range(3))
-
-
-def test_transparent_means_white_and_16_bits_keep_their_brightness() -> None:
     clear = decode(encoded(PilImage.new("RGBA", (9, 9), (200, 0, 0, 0)), "PNG")).pixels
-    assert np.unique(clear).tolist() == [255]
-    assert np.unique(decode(CHANGED["16-bit PNG"][0]).pixels).tolist() == [155]  # of 155.6, rounded down
+    assert np.unique(clear).tolist() == [255], "transparent means white"
+    assert np.unique(decode(encoded(GREY_40_000, "PNG")).pixels).tolist() == [155]  # of 155.6, rounded down
 
 
 @pytest.mark.parametrize(("turn", "rotations"), [(3, 2), (6, 3), (8, 1)])
@@ -91,17 +95,19 @@ def test_ordinary_jpegs_are_those_of_pil() -> None:
 
 
 def test_a_thousand_damaged_files_are_judged_as_by_pil() -> None:
-    """The quick way takes none that PIL refuses, and finds the same pixels; nothing else is ever raised."""
+    """The quick way takes none that PIL refuses, and gives the same pixels; nothing else is ever raised."""
+
+    def pixels(by: Callable[[bytes], Decoded], data: bytes) -> np.ndarray | None:
+        try:
+            return by(data).pixels
+        except UnreadableFile:
+            return None
+
     kept = 0
     for name, data in damaged_files(1000).items():
-        try:
-            expected = module._decode_by_pil(data).pixels
-        except UnreadableFile:
-            with pytest.raises(UnreadableFile):
-                decode(data)
-            continue
-        assert np.array_equal(decode(data).pixels, expected), name
-        kept += 1
+        ours, expected = pixels(decode, data), pixels(module._decode_by_pil, data)
+        assert np.array_equal(ours, expected), name  # None equals None alone
+        kept += ours is not None
     assert 100 < kept < 900, "some are still images, some are none"
 
 
@@ -125,16 +131,16 @@ def jpeg_that_claims(width: int, height: int) -> bytes:
 
 
 BAD = {
-    "text": (b"this is no image", "is no image of a known kind"),
-    "an HTML page": (b"<html>404</html>", "is no image of a known kind"),
-    "empty": (b"", r"is empty \(0 bytes\)"),
-    "half a JPEG": (WHOLE[: len(WHOLE) // 2], "is damaged or cut short"),
-    "a JPEG without its end": (WHOLE[:-2], "is damaged or cut short"),
-    "a JPEG cut in its head": (WHOLE[:30], "is damaged or cut short"),
-    "half a PNG": (encoded(picture(1), "PNG")[:200], "is damaged or cut short"),
-    "a PNG bomb": (png_that_claims(10_000, 10_000), "would be 10,000 × 10,000 pixels"),
-    "a larger PNG bomb": (png_that_claims(60_000, 60_000), "has more than the 89 million pixels allowed"),
-    "a JPEG bomb": (jpeg_that_claims(65_000, 65_000), "would be 65,000 × 65,000 pixels"),
+    "text": (b"this is no image", "of a known kind"),
+    "empty": (b"", "0 bytes"),
+    "half a JPEG": (WHOLE[: len(WHOLE) // 2], "damaged or cut short"),
+    "a JPEG without its end": (WHOLE[:-2], "damaged or cut short"),
+    "a JPEG cut in its head": (WHOLE[:30], "damaged or cut short"),
+    "half a PNG": (encoded(picture(1), "PNG")[:200], "damaged or cut short"),
+    "a PNG bomb": (png_that_claims(10_000, 10_000), "10,000 × 10,000 pixels"),
+    "a larger PNG bomb": (png_that_claims(60_000, 60_000), "89 million pixels"),
+    "a JPEG bomb": (jpeg_that_claims(65_000, 65_000), "65,000 × 65,000 pixels"),
+    **{f"{s:.0%} of a progressive JPEG": (PROGRESSIVE[: int(s * len(PROGRESSIVE))], "cut") for s in SHARES},
 }
 
 
@@ -143,14 +149,6 @@ def test_a_bad_file_says_why(kind: str) -> None:
     data, why = BAD[kind]
     with pytest.raises(UnreadableFile, match=why):
         decode(data)
-
-
-@pytest.mark.parametrize("progressive", [False, True])
-def test_no_truncated_jpeg_is_ever_half_decoded(progressive: bool) -> None:
-    whole = jpeg(1, (64, 64), progressive=progressive)
-    for share in (0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
-        with pytest.raises(UnreadableFile):
-            decode(whole[: int(share * len(whole))])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +161,7 @@ def test_an_error_that_nobody_has_foreseen_costs_one_file(
         raise error
 
     monkeypatch.setattr(module, "_to_rgb", fails)
-    with pytest.raises(UnreadableFile, match=r"is damaged or cut short \((no more|'x'|RecursionError|a)\)"):
+    with pytest.raises(UnreadableFile, match=r"\((no more|'x'|RecursionError|a)\)"):
         decode(encoded(picture(1), "PNG"))
 
 

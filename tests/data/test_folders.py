@@ -1,4 +1,4 @@
-"""Import of folders and archives: every layout, and every kind of bad input with its message."""
+"""Import of folders and archives: every layout, and every kind of bad input with what it quotes."""
 
 from __future__ import annotations
 
@@ -15,51 +15,49 @@ from alexnet_edu.data.decode import decode_square
 from alexnet_edu.data.folders import CIFAR10_CLASSES, import_images, write_class_folders
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import DataError
-from tests.imagenet_files import encoded, picture, tar
-from tests.imagenet_files import jpeg as any_jpeg
+from tests.imagenet_files import encoded, jpeg, picture, tar, write_folder
 
-Builder = Callable[[dict[str, bytes]], Path]
-
-
-def jpeg(seed: int = 0, size: tuple[int, int] = (32, 32)) -> bytes:
-    return any_jpeg(seed, size)
+Files = dict[str, bytes]
+SIDE = (32, 32)
 
 
-def good(split: str = "", classes: tuple[str, ...] = ("cat", "dog"), each: int = 3) -> dict[str, bytes]:
+def good(split: str = "", classes: tuple[str, ...] = ("cat", "dog"), each: int = 3) -> Files:
     start = f"{split}/" if split else ""
     return {
-        f"{start}{name}/{i}.jpg": jpeg(100 * c + i) for c, name in enumerate(classes) for i in range(each)
+        f"{start}{name}/{i}.jpg": jpeg(100 * c + i, SIDE)
+        for c, name in enumerate(classes)
+        for i in range(each)
     }
 
 
 BOTH = good("train") | good("test", each=2)
 
 
-@pytest.fixture(params=["folder", "zip"])
-def build(request: pytest.FixtureRequest, tmp_path: Path) -> Builder:
-    """Writes the files as a folder, or as a zip; every test that takes it runs on both."""
-    return (lambda f: folder(tmp_path, f)) if request.param == "folder" else (lambda f: packed(tmp_path, f))
-
-
-def folder(where: Path, files: dict[str, bytes]) -> Path:
-    root = where / "pictures"
-    root.mkdir()
-    for name, data in files.items():
-        path = root / name
+def folder(where: Path, files: Files) -> Path:
+    """Names that end in "/" are empty folders."""
+    write_folder(where / "pictures", {name: data for name, data in files.items() if name[-1] != "/"})
+    for name in files:
         if name.endswith("/"):
-            path.mkdir(parents=True)
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return root
+            (where / "pictures" / name).mkdir(parents=True, exist_ok=True)
+    return where / "pictures"
 
 
-def packed(where: Path, files: dict[str, bytes]) -> Path:
+def packed(where: Path, files: Files) -> Path:
     path = where / "pictures.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return path
+
+
+@pytest.fixture(params=[folder, packed])
+def build(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Files], Path]:
+    """Writes the files as a folder, or as a zip; every test that takes it runs on both."""
+    tmp_path.joinpath("pictures").mkdir()
+    return lambda files: request.param(tmp_path, files)
+
+
+Build = Callable[[Files], Path]
 
 
 def run(path: Path, **options: object):  # type: ignore[no-untyped-def]
@@ -75,30 +73,22 @@ def refused(path: Path, **options: object) -> str:
 # --- layouts ---------------------------------------------------------------------------------
 
 
-def test_train_and_test_are_taken_as_they_are(build: Builder) -> None:
-    report = run(build(BOTH))
-    train, test = report.images.train, report.images.test
-    assert (len(train), len(test), report.skipped) == (6, 4, 0)
-    assert train.classes == test.classes == ("cat", "dog")
-    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert (report.problems, report.changes, report.notes) == ((), {}, ())
-    expected = torch.stack([decode_square(BOTH[name], 32) for name in sorted(BOTH) if "train" in name])
-    assert torch.equal(train.pixels, expected)
-    assert train.source in ("images imported from pictures", "images imported from pictures.zip")
-    assert report.text().startswith("10 images in 2 classes, 32 × 32 pixels: 6 to train, 4 to test")
-
-
 def test_a_folder_its_zip_and_its_tar_give_the_same_images(tmp_path: Path) -> None:
     shuffled = dict(reversed(BOTH.items()))
     (tmp_path / "pictures.tar").write_bytes(tar(shuffled))
-    paths = [folder(tmp_path, BOTH), packed(tmp_path, shuffled), tmp_path / "pictures.tar"]
-    sets = [run(path).images for path in paths]
-    assert len({images.train.fingerprint() for images in sets}) == 1
-    assert len({images.test.fingerprint() for images in sets}) == 1
+    for path in (folder(tmp_path, BOTH), packed(tmp_path, shuffled), tmp_path / "pictures.tar"):
+        report = run(path)
+        train, test = report.images.train, report.images.test
+        assert train.classes == test.classes == ("cat", "dog")
+        assert (train.labels.tolist(), test.labels.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1])
+        assert (report.skipped, report.problems, report.changes, report.notes) == (0, (), {}, ())
+        assert train.source == f"images imported from {path.name}"
+        for split, images in (("train", train), ("test", test)):
+            expected = [decode_square(BOTH[name], 32) for name in sorted(BOTH) if split in name]
+            assert torch.equal(images.pixels, torch.stack(expected))
 
 
-LONE = good()
-LAYOUTS: dict[str, tuple[dict[str, bytes], tuple[int, int]]] = {
+LAYOUTS: dict[str, tuple[Files, tuple[int, int]]] = {
     "val": (good("train") | good("val", each=2), (6, 4)),
     "validation": (good("training") | good("validation", each=2), (6, 4)),
     "capitals": (good("Train") | good("VAL", each=2), (6, 4)),
@@ -117,7 +107,7 @@ LAYOUTS: dict[str, tuple[dict[str, bytes], tuple[int, int]]] = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_layout_is_recognized(build: Builder, name: str) -> None:
+def test_every_layout_is_recognized(build: Build, name: str) -> None:
     files, counts = LAYOUTS[name]
     images = run(build(files)).images
     assert (len(images.train), len(images.test)) == counts
@@ -125,123 +115,109 @@ def test_every_layout_is_recognized(build: Builder, name: str) -> None:
     assert images.test.pixels.shape[1:] == (3, 32, 32)
 
 
-def test_a_split_is_made_where_there_is_none(build: Builder) -> None:
-    path = build(good(each=12))
-    report = run(path, seed=3)
+def test_a_split_is_made_where_there_is_none(tmp_path: Path) -> None:
+    files = good(each=12)
+    report = run(folder(tmp_path, files), seed=3)
     train, test = report.images.train, report.images.test
     assert torch.bincount(train.labels).tolist() == [10, 10]
     assert torch.bincount(test.labels).tolist() == [2, 2]
-    assert "seed 3, 4 of 24 images (17%)" in report.text()
-    assert run(path, seed=3).images.test.fingerprint() == test.fingerprint()
-    assert run(path, seed=4).images.test.fingerprint() != test.fingerprint()
-    every = {decode_square(data, 32).numpy().tobytes() for data in good(each=12).values()}
+    assert "seed 3, 4 of 24 images" in report.text()
+    again, other = (run(tmp_path / "pictures", seed=seed).images.test.fingerprint() for seed in (3, 4))
+    assert again == test.fingerprint() != other
+    every = {decode_square(data, 32).numpy().tobytes() for data in files.values()}
     assert {p.numpy().tobytes() for p in (*train.pixels, *test.pixels)} == every, "none lost, none twice"
 
 
-def test_what_is_not_read_is_named(build: Builder) -> None:
+def test_what_is_not_read_is_named(build: Build) -> None:
     more = {"train/labels.csv": b"a,b", "extra/x/1.jpg": b""}
     text = run(build(BOTH | good("val", each=1) | more)).text()
-    assert "not read: train/labels.csv" in text
-    assert "val/ (2 files) is not read" in text
-    assert "extra/ (1 files) is not read" in text
-    assert "Left out" not in text
+    assert all(name in text for name in ("train/labels.csv", "val/ (2 files)", "extra/ (1 files)"))
 
 
 def test_a_test_folder_without_classes_is_named(tmp_path: Path) -> None:
-    report = run(folder(tmp_path, good("train", each=6) | {"test/1.jpg": jpeg()}))
+    report = run(folder(tmp_path, good("train", each=6) | {"test/1.jpg": jpeg(0, SIDE)}))
     assert (len(report.images.train), len(report.images.test)) == (10, 2)
-    assert "not read: test/1.jpg" in report.text()
+    assert "test/1.jpg" in report.text()
 
 
 def test_the_source_names_cifar10_only_where_it_is_whole(
-    build: Builder, monkeypatch: pytest.MonkeyPatch
+    build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alexnet_edu.data.folders.CIFAR10_COUNTS", (20, 10))
     path = build(good("train", CIFAR10_CLASSES, 2) | good("test", CIFAR10_CLASSES, 1))
-    assert run(path).images.source == f"CIFAR-10, imported from {path.name} (JPEG)"
-    monkeypatch.setattr("alexnet_edu.data.folders.CIFAR10_COUNTS", (21, 10))
     assert run(path).images.source == f"images imported from {path.name}"
+    monkeypatch.setattr("alexnet_edu.data.folders.CIFAR10_COUNTS", (20, 10))
+    assert run(path).images.source == f"CIFAR-10, imported from {path.name} (JPEG)"
 
 
-# --- bad input as a whole ----------------------------------------------------------------------
+# --- bad input ---------------------------------------------------------------------------------
 
-REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
+REFUSED: dict[str, tuple[Files, str]] = {
     "nothing": ({}, "0 files directly in it and 0 empty folders"),
-    "no class folders": ({"1.jpg": jpeg(), "2.jpg": jpeg()}, "2 files directly in it"),
+    "no class folders": ({"1.jpg": jpeg(0), "2.jpg": jpeg(0)}, "2 files directly in it"),
     "empty class folders": ({"cat/": b"", "dog/": b""}, "2 empty folders"),
     "one class": (good(classes=("cat",)), "one class only ('cat')"),
-    "a test split alone": (good("test"), "holds test/ but no train/"),
+    "a test split alone": (good("test"), "test/"),
     "other classes": (
         good("train", ("cat", "dog")) | good("test", ("cat", "dgo"), 2),
         "only in the training images: dog (3 files); only in the test images: dgo (2 files)",
     ),
-    "no images": (
-        {"cat/1.txt": b"meow", "dog/1.txt": b"woof"},
-        "cat/1.txt, dog/1.txt",
-    ),
+    "no images": ({"cat/1.txt": b"meow", "dog/1.txt": b"woof"}, "cat/1.txt, dog/1.txt"),
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_of_no_use_is_refused(build: Builder, kind: str) -> None:
+def test_what_is_of_no_use_is_refused(build: Build, kind: str) -> None:
     files, message = REFUSED[kind]
     assert message in refused(build(files))
 
 
-def test_a_zip_of_nothing_but_names_that_lead_outside_says_so(tmp_path: Path) -> None:
-    assert "leads out of the archive" in refused(packed(tmp_path, {"../a.jpg": jpeg(), "../b.jpg": jpeg()}))
-
-
-def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
+def test_no_archive_harm_alone_and_sizes_out_of_range(tmp_path: Path) -> None:
+    assert "../a.jpg, ../b.jpg" in refused(packed(tmp_path, {"../a.jpg": b"", "../b.jpg": b""}))
     path = tmp_path / "pictures.rar"
     path.write_bytes(b"x" * 100)
     assert f"{path} is neither a folder nor a whole zip or tar (100 bytes)" in refused(path)
-
-
-@pytest.mark.parametrize("size", [4, 5000])
-def test_sizes_out_of_range(tmp_path: Path, size: int) -> None:
-    assert str(size) in refused(tmp_path, size=size)
+    for size in (4, 5000):
+        assert str(size) in refused(tmp_path, size=size)
 
 
 @pytest.mark.parametrize("size", [512, None])
 def test_more_than_memory_should_hold(
-    build: Builder, monkeypatch: pytest.MonkeyPatch, size: int | None
+    build: Build, monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
     monkeypatch.setattr("alexnet_edu.data.folders.MAX_PACK_BYTES", 10_000)
     assert f"at {size or 32} × {size or 32} pixels" in refused(build(BOTH), size=size)
 
 
-# --- bad and odd files among good ones -----------------------------------------------------------
-
-
-def test_bad_files_are_listed_and_the_good_ones_kept(build: Builder, tmp_path: Path) -> None:
+def test_bad_files_are_listed_and_the_good_ones_kept(build: Build, tmp_path: Path) -> None:
     whole = jpeg(1, (64, 64))
     cut = {f"train/cat/0{i}.jpg": whole[: 700 + 10 * i] for i in range(25)}
     report = run(build(BOTH | cut | {"test/dog/bad.jpg": b""}))
-    (tmp_path / "alone").mkdir()
     alone = run(folder(tmp_path / "alone", BOTH)).images
     assert report.images.train.fingerprint() == alone.train.fingerprint()
     assert report.images.test.fingerprint() == alone.test.fingerprint()
     assert report.skipped == 26
     assert [name for name, _ in report.problems] == ["test/dog/bad.jpg", *sorted(cut)]
     assert len({why for _, why in report.problems}) > 2, "PIL says how much is missing"
-    text = report.text().split("Left out (26):\n")[1]
-    assert "  is empty (0 bytes): test/dog/bad.jpg" in text
-    assert "and 15 more (25 files)" in text, "faults of one kind share a line"
+    assert "and 15 more (25 files)" in report.text(), "faults of one kind share a line"
 
 
-def test_classes_without_images_are_left_out_and_named(build: Builder) -> None:
-    empty = {"train/ant/": b"", "test/ant/0.jpg": jpeg(), "train/bee/0.jpg": b"no", "test/bee/": b""}
+def test_classes_without_images_are_left_out_and_named(build: Build) -> None:
+    empty = {
+        "train/ant/": b"",
+        "test/ant/0.jpg": jpeg(0, SIDE),
+        "train/bee/0.jpg": b"no",
+        "test/bee/": b"",
+    }
     report = run(build(BOTH | empty))
     assert report.images.train.classes == ("cat", "dog")
     assert report.images.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert report.images.test.labels.tolist() == [0, 0, 1, 1]
-    assert "left out: ant (and its 1 test images), bee (and its 0 test images)." in report.text()
+    assert "ant (and its 1 test images), bee (and its 0 test images)" in report.text()
 
 
-def test_images_of_another_kind_or_size_are_converted_and_counted(build: Builder) -> None:
+def test_images_of_another_kind_or_size_are_converted_and_counted(build: Build) -> None:
     odd = {
-        "train/cat/x.png": encoded(picture(3, (32, 32), mode="L"), "PNG"),
+        "train/cat/x.png": encoded(picture(3, SIDE, mode="L"), "PNG"),
         "train/cat/y.jpg": jpeg(3, (50, 40)),
         "train/cat/z.jpg": jpeg(3, (20, 16)),
     }
@@ -251,15 +227,11 @@ def test_images_of_another_kind_or_size_are_converted_and_counted(build: Builder
     assert "greyscale: 1, resized to 32 × 32: 2" in report.text()
 
 
-def test_without_a_size_all_images_must_share_one(build: Builder) -> None:
+def test_without_a_size_all_images_must_share_one(tmp_path: Path) -> None:
     files = {name: jpeg(1, (40, 40)) for name in BOTH}
-    path = build(files)
-    assert tuple(run(path, size=None).images.train.pixels.shape) == (6, 3, 40, 40)
-
-
-def test_sizes_that_differ_are_listed_where_none_was_chosen(build: Builder) -> None:
-    message = refused(build(BOTH | {"train/cat/9.jpg": jpeg(1, (40, 24))}), size=None)
-    assert "32 × 32 (10 images), 24 × 40 (1 images)" in message
+    assert run(packed(tmp_path, files), size=None).images.train.pixels.shape == (6, 3, 40, 40)
+    other = packed(tmp_path, files | {"train/cat/9.jpg": jpeg(1, (40, 24))})
+    assert "40 × 40 (10 images), 24 × 40 (1 images)" in refused(other, size=None)
 
 
 # --- class folders written ---------------------------------------------------------------------
@@ -268,7 +240,7 @@ IMAGES = synthetic_images(60, 30)
 
 
 def test_a_written_image_is_the_small_one_enlarged(tmp_path: Path) -> None:
-    write_class_folders(IMAGES, tmp_path, train=1, val=1, quality=100)
+    write_class_folders(IMAGES, tmp_path, train=1, val=1)
     place = int((IMAGES.train.labels == 4).nonzero()[0])
     with PilImage.open(tmp_path / "train" / "n00000004" / f"n00000004_{place}.JPEG") as written:
         assert written.size == (256, 256)
@@ -281,12 +253,11 @@ def test_a_written_image_is_the_small_one_enlarged(tmp_path: Path) -> None:
 
 def test_written_files_that_are_there_are_kept(tmp_path: Path) -> None:
     write_class_folders(IMAGES, tmp_path, train=1, val=1)
-    files = sorted(tmp_path.rglob("*.JPEG"))
-    files[0].write_bytes(b"mine")
-    before = {path: path.stat().st_mtime_ns for path in files}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.JPEG")}
     write_class_folders(IMAGES, tmp_path, train=2, val=1)
-    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
-    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 30
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(after) == 30
+    assert before.items() <= after.items()
 
 
 @pytest.mark.parametrize(("train", "val", "quoted"), [(7, 1, "train=7"), (1, 4, "val=4"), (0, 1, "train=0")])

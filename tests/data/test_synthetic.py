@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -48,14 +47,10 @@ def test_impossible_arguments_are_refused(train: int, test: int, size: int) -> N
         synthetic_images(train, test, size=size)
 
 
-def test_its_pixels_are_spread_like_those_of_photographs() -> None:
-    pixels = synthetic_images(500, 10).train.pixels.float()
-    assert 110 < pixels.mean() < 140
-    assert 50 < pixels.std() < 70  # CIFAR-10: 64
-
-
-def test_no_class_has_a_mean_image_of_its_own() -> None:
+def test_pixels_are_spread_like_those_of_photographs_and_no_class_has_a_mean_of_its_own() -> None:
     images = synthetic_images(4_000, 10).train
+    assert 110 < images.pixels.float().mean() < 140
+    assert 50 < images.pixels.float().std() < 70  # CIFAR-10: 64
     pixels = images.pixels.float().mean(1)  # (N, H, W) brightness
     means = torch.stack([pixels[images.labels == c].mean(0) for c in range(10)])
     spread = means.std(0).mean().item()
@@ -73,17 +68,7 @@ def linear_error(train: Images, test: Images) -> tuple[float, float]:
     return run.points[-1].train_error, error_rate(net, test.pixels, test.labels, prepare=prepare)
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """For networks this small a second thread helps little, and hurts where the machine is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_a_linear_classifier_is_lost_and_relu_is_ahead_of_tanh() -> None:
     images = synthetic_images(2_000, 500)
     runs = Runs(images, None)

@@ -36,10 +36,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script has onl
 
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.environment import results_dir, weights_dir
-from alexnet_edu.show.photograph import photograph
 from alexnet_edu.studies.networks import SHIPPED, load_weights
 from alexnet_edu.studies.specialization import KERNELS_FILE, load_kernels
 from tests import imagenet_files
+from tests.explorers import of_networks, of_numbers
 
 HERE = Path(__file__).resolve().parent
 Found = dict[str, Any]
@@ -105,19 +105,9 @@ def shown(**explorers: Any) -> Found:
 
 @golden
 def explorers() -> Found:
-    """Those that show arithmetic and recorded values."""
+    """Those that show arithmetic and recorded values, and the dashboard of a training."""
     from alexnet_edu.imagenet.log import METRICS
-    from alexnet_edu.lessons.augmentation import crop_explorer
-    from alexnet_edu.lessons.dropout import dropout_explorer
-    from alexnet_edu.lessons.imagenet import cost_explorer, dashboard
-    from alexnet_edu.lessons.pooling import pooling_explorer
-    from alexnet_edu.lessons.relu import function_explorer
-    from alexnet_edu.lessons.results import results_explorer
-    from alexnet_edu.lessons.sgd import clinic_explorer, schedule_explorer
-    from alexnet_edu.lessons.two_gpus import exchange_explorer, memory_explorer
-    from alexnet_edu.show.network import architecture_explorer
-    from alexnet_edu.studies import clinic
-    from alexnet_edu.studies.record import load
+    from alexnet_edu.lessons.imagenet import dashboard
 
     judged: dict[str, Any] = {"top1": 0.75, "top5": 0.25, "loss": 2.1, "images": 12, "patches": 1}
     step = {"top1": 0.9, "top5": 0.5, "loss": 2.2, "rate": 0.01, "images_per_s": 30.0, "waited": 0.1}
@@ -133,51 +123,12 @@ def explorers() -> Found:
         (folder / METRICS).write_text("".join(lines))
         training = dashboard(folder, note="synthetic stand-in, not ImageNet")
         training.close()
-    return shown(
-        architecture=architecture_explorer(),
-        function=function_explorer(),
-        pooling=pooling_explorer(),
-        crop=crop_explorer(photograph()),
-        exchange=exchange_explorer(),
-        memory=memory_explorer(),
-        cost=cost_explorer(),
-        dashboard=training,
-        dropout=dropout_explorer(),
-        schedule=schedule_explorer(load("schedule")),
-        clinic=clinic_explorer(clinic.load()),
-        results=results_explorer(load("results")),
-    )
+    return shown(**of_numbers(), dashboard=training)
 
 
 @rounded
 def explorers_of_networks() -> Found:
-    """Those that show what a network, or statistics of images, come to: on the small stand-in."""
-    from alexnet_edu.data.augment import ColorPCA
-    from alexnet_edu.data.cifar10 import load_cifar10
-    from alexnet_edu.lessons.augmentation import color_explorer, patch_explorer
-    from alexnet_edu.lessons.kernels import (
-        excitation_explorer,
-        specialization_explorer,
-        training_explorer,
-    )
-    from alexnet_edu.lessons.lrn import lrn_explorer
-    from alexnet_edu.lessons.neighbours import neighbour_explorer
-    from alexnet_edu.lessons.relu import activation_explorer
-    from alexnet_edu.studies.record import load
-
-    images, network = load_cifar10("quick"), load_weights("stand-in")
-    train, test = (images.train.subset(torch.arange(300)), images.test.subset(torch.arange(100)))
-    record = load("specialization")
-    return shown(
-        activation=activation_explorer(images.train),
-        lrn=lrn_explorer(images.train),
-        color=color_explorer(photograph(), ColorPCA.fit(images.train.pixels)),
-        patch=patch_explorer(test.subset(torch.arange(12)), network.prepare.side, network.probabilities),
-        training=training_explorer(network),
-        specialization=specialization_explorer(record, load_kernels(weights_dir() / KERNELS_FILE)),
-        excitation=excitation_explorer(network, test),
-        neighbours=neighbour_explorer(network, train, test, image=3),
-    )
+    return shown(**of_networks())
 
 
 # --- what is trained: five steps or so, in more than one epoch -------------------------------

@@ -126,6 +126,13 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} is damaged ({error}). Delete it and run the same thing again.") from error
 
 
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What `make` gives, as JSON gives it back: made where there is no file yet, and read ever after."""
+    if not path.exists():
+        write_json(path, make())
+    return read_json(path)
+
+
 def load_record(path: Path, experiment: str, parts: Set[str]) -> dict[str, Any]:
     """The record of an experiment in `data/results`: an object that names it and has all of `parts`.
 

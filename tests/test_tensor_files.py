@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from alexnet_edu import files as tensor_files
-from alexnet_edu.files import DataError, checked, read_head, remove_partials, write_tensors
+from alexnet_edu.files import DataError, checked, kept, read_head, remove_partials, write_tensors
 
 TENSORS = {
     "doubles": np.arange(6, dtype=np.float64).reshape(2, 3) / 7,
@@ -124,3 +125,11 @@ def test_half_written_files_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     remove_partials(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_is_kept_is_made_once(tmp_path: Path) -> None:
+    path, made = tmp_path / "new" / "x.json", iter([{"a": (1, 2)}])
+    assert kept(path, lambda: next(made)) == kept(path, lambda: next(made)) == {"a": [1, 2]}
+    path.write_text("{")
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        kept(path, dict)

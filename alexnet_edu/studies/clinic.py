@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 
 from alexnet_edu.data.images import Images
 from alexnet_edu.environment import joint_provenance, keep_freed_memory, provenance
-from alexnet_edu.files import read_json, write_json
+from alexnet_edu.files import kept
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer, fan_ins, narrow, variant
 from alexnet_edu.studies.record import Record, of_rows
@@ -42,11 +43,11 @@ BIASES = {"ones": "1 (§5)", "zeros": "0"}
 RULES = {"sgd": "SGD, ε = 0.01, momentum 0.9", "adam": "Adam, ε = 0.001"}
 WORDS = {"inputs": INPUTS, "init": INITS, "biases": BIASES, "rule": RULES}
 CLASSES = 10
-DIVISOR = 8  # so many times fewer kernels has the narrow network of the record
-STEPS, FULL_STEPS = 60, 3  # of training in the record, of the narrow network and of the paper's
-EXPLODED = 1e4  # nats; a loss beyond this, or one that is no number, ends a training
+DIVISOR = 8  # the narrow network of the record has this many times fewer kernels
+STEPS, FULL_STEPS = 60, 3  # of training in the record: the narrow network, and the paper's
+EXPLODED = 1e4  # nats; a loss above this, or one that is NaN, ends a training
 LEARNED = 0.9  # share of ln 10 below which the last three losses must lie
-BLIND = 1e-3  # logits that tell images apart by less than this teach the classifier nothing soon
+BLIND = 1e-3  # where the logits of different images differ by less, the classifier learns very slowly
 LOUD = 2.0  # logits of this size make the first losses, and so the first gradients, large
 
 
@@ -95,7 +96,7 @@ class Cell:
     """One setting examined and trained.
 
     layers: before the training. losses: in nats, before each step, and after the last where it did not
-    explode; infinite for one that is no finite number.
+    explode; infinite for one that is not finite.
     """
 
     layers: tuple[LayerScale, ...]
@@ -258,7 +259,7 @@ def _rms(x: Tensor) -> float:
 
 
 def train(model: AlexNet, x: Tensor, labels: Tensor, rule: str, steps: int) -> list[float]:
-    """The loss before each of so many steps on one batch and after the last; fewer where it explodes.
+    """The loss before each step on one batch and after the last; fewer where it explodes.
 
     rule: a key of RULES. No weight decay. Dropout is off, its factor 0.5 is on.
     """
@@ -273,7 +274,7 @@ def train(model: AlexNet, x: Tensor, labels: Tensor, rule: str, steps: int) -> l
     for step in range(steps + 1):
         loss = F.cross_entropy(model(x), labels)
         losses.append(loss.item())
-        if step == steps or not losses[-1] < EXPLODED:  # so written, NaN is caught too
+        if step == steps or not losses[-1] < EXPLODED:  # `not <` catches NaN too
             break
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -304,37 +305,35 @@ def record(batch: Batch, runs_dir: Path, *, say: Callable[[str], None] = print) 
     origins = []
     for size, divisor, steps in (("narrow", DIVISOR, STEPS), ("full", 1, FULL_STEPS)):
         for setting in SETTINGS:
-            kept = _kept(setting, batch, runs_dir, steps, divisor, say)
+            name = "-".join(asdict(setting).values())
+            path = runs_dir / f"clinic-{name}-{divisor}-{steps}-{batch.fingerprint[:10]}.json"
+            made = kept(path, partial(_made, setting, batch, steps, divisor, say))
             number = {"run": len(rows["runs"])}
             rows["runs"].append({"variant": size, "divisor": divisor, **asdict(setting)})
-            rows["layers"] += [number | layer for layer in kept["layers"]]
-            rows["losses"] += [number | {"step": i, "loss": loss} for i, loss in enumerate(kept["losses"])]
-            origins.append(kept["provenance"])
+            rows["layers"] += [number | layer for layer in made["layers"]]
+            rows["losses"] += [number | {"step": i, "loss": loss} for i, loss in enumerate(made["losses"])]
+            origins.append(made["provenance"])
     source = f"one image of each class, enlarged to 224 × 224; {batch.source}"
     data = {"source": source, "synthetic": batch.synthetic, "fingerprint": batch.fingerprint}
-    made = joint_provenance(origins) | {"precision": ["float32"], "data": data}
-    return of_rows(EXPERIMENT, TITLE, {}, made, rows)
+    origin = joint_provenance(origins) | {"precision": ["float32"], "data": data}
+    return of_rows(EXPERIMENT, TITLE, {}, origin, rows)
 
 
-def _kept(
-    setting: Setting, batch: Batch, runs_dir: Path, steps: int, divisor: int, say: Callable[[str], None]
+def _made(
+    setting: Setting, batch: Batch, steps: int, divisor: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    name = "-".join(asdict(setting).values())
-    path = runs_dir / f"clinic-{name}-{divisor}-{steps}-{batch.fingerprint[:10]}.json"
-    if not path.exists():
-        origin, cell = provenance(), trial(setting, batch, steps=steps, divisor=divisor)
-        losses = [loss if math.isfinite(loss) else None for loss in cell.losses]  # JSON has no infinity
-        layers = [asdict(layer) for layer in cell.layers]
-        write_json(path, {"layers": layers, "losses": losses, "provenance": origin})
-        say(f"{divisor} times narrower, {steps} steps: {setting.words()}: {cell.fate}")
-    return read_json(path)
+    """One setting's cell, ready for JSON, which has no infinity."""
+    origin, cell = provenance(), trial(setting, batch, steps=steps, divisor=divisor)
+    losses = [loss if math.isfinite(loss) else None for loss in cell.losses]
+    say(f"{divisor} times narrower, {steps} steps: {setting.words()}: {cell.fate}")
+    return {"layers": [asdict(layer) for layer in cell.layers], "losses": losses, "provenance": origin}
 
 
 @dataclass(frozen=True)
 class Clinic:
     """The record as it is read: each setting's cell, of the narrow network and at the paper's size.
 
-    divisor: so many times fewer kernels has the narrow one.
+    divisor: how many times fewer kernels the narrow one has.
     """
 
     narrow: dict[Setting, Cell]

@@ -22,7 +22,7 @@ from torch import Tensor
 from alexnet_edu import paper
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import joint_provenance, provenance
-from alexnet_edu.files import read_json, write_json
+from alexnet_edu.files import kept
 from alexnet_edu.studies.codes import BITS, Coder, CodeSettings, random_coder, search_codes, train_coder
 from alexnet_edu.studies.neighbours import (
     KEPT_2012,
@@ -239,21 +239,23 @@ def record(
     prints = {name: part.fingerprint() for name, part in (("train", images.train), ("test", images.test))}
     parts: dict[str, Any] = {}
 
-    def kept(name: str, what: list[Any], measure: Callable[[], Rows]) -> None:
+    def part(name: str, what: list[Any], measure: Callable[[], Rows]) -> None:
         digest = hashlib.sha256(json.dumps([what, asdict(plan), prints]).encode()).hexdigest()[:10]
-        path = folder / f"{name}-{digest}.json"
-        if not path.exists():
-            origin = provenance()  # before, not after: what the part is measured with
-            write_json(path, {"tables": measure(), "provenance": origin})
-            say(f"finished {name}")
-        parts[name] = read_json(path)
+        parts[name] = kept(folder / f"{name}-{digest}.json", partial(_measured, name, measure, say))
 
-    work = [partial(kept, PIXELS, [], partial(pixels_part, searched, plan))]
+    work = [partial(part, PIXELS, [], partial(pixels_part, searched, plan))]
     for seed, network in sorted(networks.items()):
         measure = partial(network_part, network, seed, searched, plan)
-        work.append(partial(kept, f"network-seed{seed}", _weights_digest(network), measure))
+        work.append(partial(part, f"network-seed{seed}", _weights_digest(network), measure))
     together(work, workers, threading.Event())
     return _assembled([parts[name] for name in sorted(parts)], images, plan)
+
+
+def _measured(name: str, measure: Callable[[], Rows], say: Callable[[str], None]) -> dict[str, Any]:
+    origin = provenance()  # before, not after: the code that the part is measured with
+    tables = measure()
+    say(f"finished {name}")
+    return {"tables": tables, "provenance": origin}
 
 
 def _weights_digest(network: Network) -> list[Any]:

@@ -85,10 +85,7 @@ class Network:
     @property
     def kernels(self) -> Tensor:
         """A copy of the first layer's kernels, (K, 3, h, w) float32."""
-        for module in self.stages[self.layers[0]].modules():
-            if isinstance(module, nn.Conv2d):
-                return module.weight.detach().float().cpu().clone(memory_format=torch.contiguous_format)
-        raise ValueError(f"the first layer of {self.name!r} has no convolution")
+        return first_kernels(self.stages)
 
     @torch.no_grad()
     def outputs_of(
@@ -144,6 +141,12 @@ class Network:
                 f"trained again by: {facts['command']}",
             )
         )
+
+
+def first_kernels(model: nn.Module) -> Tensor:
+    """A copy of the kernels of a model's first convolution, (K, 3, h, w) float32."""
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    return first.weight.detach().float().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def network(source: str | Path) -> Network:

@@ -26,7 +26,7 @@ from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, kernel_net
 from alexnet_edu.studies.ablations import PAPER_RULE
 from alexnet_edu.studies.engine import NotTrained, Result, Runs
-from alexnet_edu.studies.networks import SHIPPED, Network, load_weights, save_weights
+from alexnet_edu.studies.networks import SHIPPED, Network, first_kernels, load_weights, save_weights
 from alexnet_edu.studies.run import Run
 from alexnet_edu.studies.study import together
 from alexnet_edu.training.loop import TrainConfig
@@ -151,6 +151,36 @@ def train_with_snapshots(
     return Trained(replace(result, run=runs.resolved(run)), snapshots)
 
 
+@dataclass(frozen=True)
+class Job:
+    """A run that is to be trained with snapshots at these steps. name: for the line that says it is done."""
+
+    name: str
+    runs: Runs
+    run: Run
+    steps: Sequence[int]
+
+
+def train_together(
+    jobs: Sequence[Job], *, workers: int | None = None, say: Callable[[str], None] = print
+) -> list[Trained]:
+    """Trains these runs, `workers` at a time, each on one thread; the results in the order of the jobs.
+
+    Whatever is done already is taken from the folder of its `runs`: being killed loses at most an epoch
+    of each worker. Raises as `train_with_snapshots` does.
+    """
+    stop, trained = threading.Event(), dict[int, Trained]()
+
+    def one(number: int, job: Job) -> None:
+        trained[number] = done = train_with_snapshots(job.runs, job.run, job.steps, stop=stop.is_set)
+        seconds = done.result.column("cpu_seconds")[-1]
+        seed = job.run.config.seed
+        say(f"{job.name}, seed {seed}: test error {done.test_error:.2%} after {seconds:.0f} s")
+
+    together([partial(one, number, job) for number, job in enumerate(jobs)], workers, stop)
+    return [trained[number] for number in range(len(jobs))]
+
+
 def finished(runs: Runs, run: Run) -> Trained | None:
     """What is kept of a run that has ended, on a machine of whatever precision; None where there is none."""
     for precision in ("auto", "bfloat16", "float32"):
@@ -168,13 +198,6 @@ def finished(runs: Runs, run: Run) -> Trained | None:
 
 def steps_an_epoch(runs: Runs, run: Run) -> int:
     return math.ceil(len(runs.images.train) / run.config.batch_size)
-
-
-def first_kernels(model: torch.nn.Module) -> Tensor:
-    """A copy of the first layer's kernels, (K, 3, h, w) float32."""
-    assert isinstance(model, AlexNet)
-    weight = model.weights(model.architecture.layers[0].name).get_parameter("weight")
-    return weight.detach().float().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _snapshots_path(runs: Runs, run: Run) -> Path:
@@ -203,20 +226,9 @@ def train_seeds(
     workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[int, Trained]:
-    """Trains a recipe of `RECIPES` with these seeds, `workers` at a time, each on one thread.
-
-    Whatever is done already is taken from the folder of `runs`. Raises as `train_with_snapshots` does.
-    """
-    stop, trained = threading.Event(), dict[int, Trained]()
-
-    def one(seed: int) -> None:
-        run = seeded(RECIPES[name], seed)
-        trained[seed] = train_with_snapshots(runs, run, SNAPSHOTS, stop=stop.is_set)
-        seconds = trained[seed].result.column("cpu_seconds")[-1]
-        say(f"{name}, seed {seed}: test error {trained[seed].test_error:.2%} after {seconds:.0f} s")
-
-    together([partial(one, seed) for seed in seeds], workers, stop)
-    return dict(sorted(trained.items()))
+    """Trains a recipe of `RECIPES` with these seeds, as `train_together` does; by their seeds, in order."""
+    jobs = [Job(name, runs, seeded(RECIPES[name], seed), SNAPSHOTS) for seed in sorted(seeds)]
+    return dict(zip(sorted(seeds), train_together(jobs, workers=workers, say=say), strict=True))
 
 
 def as_network(name: str, runs: Runs, trained: Trained) -> Network:

@@ -7,10 +7,8 @@ colour against permuted kernels be made again by the reader.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +33,16 @@ from alexnet_edu.studies.run import Run
 from alexnet_edu.studies.shipped import (
     RECIPES,
     SEEDS,
+    Job,
     Trained,
     finished,
     kernel_run,
     seeded,
     steps_an_epoch,
-    train_with_snapshots,
+    train_together,
 )
 from alexnet_edu.studies.specialization_record import EXPERIMENT
-from alexnet_edu.studies.study import joint, together
+from alexnet_edu.studies.study import joint
 
 TITLE = "Do the two columns divide colour between them?"
 CIFAR10 = "cifar10"
@@ -152,20 +151,13 @@ def train_all(
     workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Trains the networks of these conditions, `workers` at a time, each on one thread.
-
-    runs: those on a pack, by its name. Whatever is done already is taken from their folder; killing it
-    loses at most an epoch of each worker.
-    """
-    stop = threading.Event()
-
-    def one(condition: Condition, seed: int) -> None:
+    """Trains the networks of these conditions by `train_together`. runs: those on a pack, by its name."""
+    jobs = []
+    for condition, seed in in_rounds(chosen):
         on_pack, run = runs(condition.pack), seeded(condition.run, seed)
         steps = snapshot_steps(run, steps_an_epoch(on_pack, run))
-        trained = train_with_snapshots(on_pack, run, steps, stop=stop.is_set)
-        say(f"{condition.name}, seed {seed}: test error {trained.test_error:.1%}")
-
-    together([partial(one, condition, seed) for condition, seed in in_rounds(chosen)], workers, stop)
+        jobs.append(Job(condition.name, on_pack, run, steps))
+    train_together(jobs, workers=workers, say=say)
 
 
 # --- one record of what was run ---------------------------------------------------------------

@@ -45,9 +45,9 @@ from alexnet_edu.studies.kernels import (
     silent,
     tuning,
 )
-from alexnet_edu.studies.networks import weights_for
+from alexnet_edu.studies.networks import first_kernels, weights_for
 from alexnet_edu.studies.record import load as load_record
-from alexnet_edu.studies.shipped import first_kernels, kernel_run, seeded
+from alexnet_edu.studies.shipped import kernel_run, seeded
 
 images = load_cifar10()
 note = f" ({figure_note(images)})" if images.synthetic else ""

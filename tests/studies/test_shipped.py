@@ -17,7 +17,7 @@ from alexnet_edu.files import DataError
 from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import shipped
 from alexnet_edu.studies.engine import Runs
-from alexnet_edu.studies.networks import FACTS, SHIPPED, load_weights, weights_path
+from alexnet_edu.studies.networks import FACTS, SHIPPED, first_kernels, load_weights, weights_path
 from alexnet_edu.studies.shipped import (
     RECIPES,
     SEEDS,
@@ -69,8 +69,8 @@ def after(steps: int) -> Callable[[], bool]:
 def test_kernels_are_kept_from_the_first_to_the_last_and_change_nothing(whole: Trained) -> None:
     runs, test = Runs(IMAGES, None), IMAGES.test
     assert list(whole.snapshots) == [0, *STEPS, 9]
-    assert torch.equal(whole.snapshots[0], shipped.first_kernels(runs.build(RUN)))
-    assert torch.equal(whole.kernels, shipped.first_kernels(whole.result.network))
+    assert torch.equal(whole.snapshots[0], first_kernels(runs.build(RUN)))
+    assert torch.equal(whole.kernels, first_kernels(whole.result.network))
     assert all(not torch.equal(a, b) for a, b in pairwise(whole.snapshots.values()))
     prepare = runs.prepare(16, "standardized")
     assert whole.test_error == error_rate(whole.result.network, test.pixels, test.labels, prepare=prepare)

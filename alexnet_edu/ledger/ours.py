@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from alexnet_edu import paper as p
-from alexnet_edu.data.augment import STRENGTHS
 from alexnet_edu.environment import results_dir
 from alexnet_edu.files import DataError, load_record
 from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
@@ -282,8 +281,8 @@ def _two_gpu_time(record: Mapping[str, Any]) -> Figures:
 
 @reader("pca-formula")
 def _strengths(record: Record) -> Figures:
-    first = record.tables["colours"].iloc[0]
-    return {"size": {kind: p.COLOR_PCA_STD * first[kind] for kind in STRENGTHS}}
+    strengths = record.tables["colours"].iloc[0].drop(["eigenvalue", "red", "green", "blue"])
+    return {"size": (p.COLOR_PCA_STD * strengths).to_dict()}
 
 
 @reader("aug-free")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from alexnet_edu.environment import autocast
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet.checkpoint import Checkpoint, check_full, load
-from alexnet_edu.imagenet.feed import NO_LABEL, Batch, Feed, Views
+from alexnet_edu.imagenet.feed import NO_LABEL, Feed, Views
 from alexnet_edu.imagenet.prepared import PreparedSet
 from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
@@ -81,27 +81,6 @@ def errors_of(sums: Tensor) -> Errors:
     loss, wrong1, wrong5, images = sums.tolist()
     count = max(1.0, images)
     return Errors(wrong1 / count, wrong5 / count, loss / count, int(images))
-
-
-def sums_over(
-    feed: Feed,
-    predict: Callable[[Tensor], Tensor],
-    *,
-    each_batch: Callable[[Batch, Tensor], bool] = lambda batch, probabilities: False,
-) -> Tensor | None:
-    """(4,): `sums_of` all images of a feed, added up; None where `each_batch` said to stop.
-
-    predict: (b, 3, H, W) uint8 -> (b, classes) probabilities. each_batch: gets the batch and what was
-    predicted for it.
-    """
-    sums = no_sums(feed.device)
-    with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
-        for batch in batches:
-            probabilities = predict(batch.pixels)
-            sums += sums_of(probabilities, batch.labels)
-            if each_batch(batch, probabilities):
-                return None
-    return sums
 
 
 @torch.no_grad()
@@ -194,25 +173,20 @@ def judge(
     """
     if not networks:
         raise ValueError("there is no network to judge")
-    device, lines, seen = torch.device(device), list[str](), 0
+    device = torch.device(device)
+    sums, lines, seen = no_sums(device), list[str](), 0
     views = Views(prepared, networks[0].architecture.side, device)
     for network in networks:
         network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-
-    def averaged(pixels: Tensor) -> Tensor:
-        each = [predict(network, views, pixels, patches, precision) for network in networks]
-        return predictions.average(torch.stack(each), weights)
-
-    def keep(batch: Batch, probabilities: Tensor) -> bool:
-        nonlocal seen
-        seen += len(batch.labels)
-        if contest:
-            lines.extend(predictions.contest_lines(probabilities.cpu()))
-        each_batch(len(batch.labels))
-        return False
-
     feed = Feed(prepared.split(split), batch_size=BATCH, seed=None, device=device, workers=workers)
-    sums = sums_over(feed, averaged, each_batch=keep)
-    assert sums is not None  # `keep` never stops it
+    with closing(feed.batches(0, feed.steps_per_epoch)) as batches:
+        for batch in batches:
+            each = [predict(network, views, batch.pixels, patches, precision) for network in networks]
+            probabilities = predictions.average(torch.stack(each), weights)
+            sums += sums_of(probabilities, batch.labels)
+            seen += len(batch.labels)
+            if contest:
+                lines.extend(predictions.contest_lines(probabilities.cpu()))
+            each_batch(len(batch.labels))
     errors = errors_of(sums)
     return Judgement(*errors, seen - errors.images, patches, len(networks), tuple(lines))

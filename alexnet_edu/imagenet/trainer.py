@@ -27,14 +27,7 @@ from alexnet_edu.files import DataError
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.diagnosis import diagnose
 from alexnet_edu.imagenet.distributed import FORMS, Single, place
-from alexnet_edu.imagenet.evaluate import (
-    errors_of,
-    no_sums,
-    predict,
-    summed_loss,
-    sums_in_training,
-    sums_over,
-)
+from alexnet_edu.imagenet.evaluate import errors_of, no_sums, predict, summed_loss, sums_in_training, sums_of
 from alexnet_edu.imagenet.feed import Batch, Feed, Views
 from alexnet_edu.imagenet.log import METRICS, Log, append
 from alexnet_edu.imagenet.prepared import PreparedSet
@@ -337,16 +330,13 @@ class Training:
         None if it was asked to stop before the end.
         """
         self.group.network.eval()
-
-        def asked_to_stop(batch: Batch, _: Tensor) -> bool:
-            self._unread.update(batch.unreadable)
-            return self.group.any(self._should_stop())
-
-        sums = sums_over(
-            self.validation, lambda pixels: self.probabilities(pixels, patches), each_batch=asked_to_stop
-        )
-        if sums is None:
-            return None
+        sums = no_sums(self.device)
+        with closing(self.validation.batches(0, self.validation.steps_per_epoch)) as batches:
+            for batch in batches:
+                sums += sums_of(self.probabilities(batch.pixels, patches), batch.labels)
+                self._unread.update(batch.unreadable)
+                if self.group.any(self._should_stop()):
+                    return None
         self._name_unreadable()
         errors = errors_of(self.group.sum_rows(sums))
         return Evaluation(self.step, round(self.epoch, 4), *errors, patches)

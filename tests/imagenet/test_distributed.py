@@ -21,7 +21,6 @@ from alexnet_edu.imagenet.recipe import Recipe, Running
 from alexnet_edu.imagenet.trainer import train
 from alexnet_edu.model.architecture import narrow, variant
 from alexnet_edu.model.layers import Dropout
-from tests import prepared
 from tests.ranks import Ranks
 
 # Batches of 17, 17 and 14 images: no half is even.
@@ -30,11 +29,6 @@ RUNNING = {"precision": "float64", "device": "cpu", "workers": 1, "log_every": 1
 WORDS = ("--narrow", "16", "--batch-size", "17", "--epochs", "2", "--rate", "0.003", "--precision", "float64")
 QUICK = ("--rehearsal-steps", "0", "--workers", "1", "--device", "cpu", "--log-every", "1")
 TIMEOUT_S = 300
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared.small(tmp_path_factory.mktemp("prepared"), val=7)
 
 
 def trained(data: Path, folder: Path, parallel: str, resume: str = "never", stop_after: int = 99) -> str:

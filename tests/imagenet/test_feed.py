@@ -1,25 +1,16 @@
 from __future__ import annotations
 
-import random
 import threading
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import simplejpeg
 import torch
 
 from alexnet_edu.data import augment
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet.feed import NO_LABEL, Batch, Feed, Views, share
-from alexnet_edu.imagenet.prepared import PreparedSet, Split, open_prepared
-from tests import prepared
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
-    return open_prepared(prepared.small(tmp_path_factory.mktemp("prepared")))
+from alexnet_edu.imagenet.prepared import PreparedSet, Split
 
 
 def _seen(feed: Feed, first: int, last: int) -> list[Batch]:
@@ -147,34 +138,3 @@ def test_the_middle_patch_and_the_ten(images: PreparedSet) -> None:
     assert torch.equal(ten[:, 2], views.centre(pixels))
     mean = images.mean_image[None, :, 16:240, 16:240]
     assert torch.equal(ten[:, 5] + mean, (ten[:, 0] + mean).flip(3))  # mirrored before the mean is taken off
-
-
-# --- damage after the preparation ---------------------------------------------------------------
-
-
-def _damaged(data: bytes, kind: int, draws: random.Random) -> bytes:
-    """A JPEG cut short, with bits turned, or with a head that is not its own."""
-    if kind == 0:
-        return data[: draws.randrange(len(data))]
-    bad = bytearray(data)
-    if kind == 1:
-        for _ in range(draws.randrange(1, 50)):
-            bad[draws.randrange(len(bad))] ^= 1 << draws.randrange(8)
-    else:
-        bad[: draws.randrange(2, 200)] = draws.randbytes(draws.randrange(2, 200))
-    return bytes(bad)
-
-
-def test_hundreds_of_damaged_images_crash_nothing_and_each_is_accounted_for(tmp_path: Path) -> None:
-    draws = random.Random(0)
-    pixels, _ = prepared.blobs(4, 4)
-    good = [simplejpeg.encode_jpeg(p.permute(1, 2, 0).contiguous().numpy(), 90) for p in pixels]
-    data = [_damaged(good[i % 4], i % 3, draws) for i in range(300)] + good
-    root = prepared.small(tmp_path, train=8, classes=4)
-    prepared.replace_train(root, data)
-    feed = Feed(open_prepared(root).split("train"), batch_size=128, workers=2)
-    batches = _seen(feed, 0, feed.steps_per_epoch)
-    named = [sentence for batch in batches for sentence in batch.unreadable]
-    assert sum(int((batch.labels != NO_LABEL).sum()) for batch in batches) + len(named) == 304
-    assert len(set(named)) == len(named) > 150  # what is cut short or has no head is always noticed
-    assert all(len(b.unreadable) == int((b.labels == NO_LABEL).sum()) for b in batches)

@@ -23,11 +23,11 @@ def test_lines_come_back_in_order_with_their_time(tmp_path: Path) -> None:
     assert read(path) == []
     append(path, "step", step=1, loss=6.9)
     append(path, "evaluation", step=2, top1=0.9)
-    rows = read(path)
-    assert [(r["kind"], r["step"]) for r in rows] == [("step", 1), ("evaluation", 2)]
-    assert rows[0]["time"] <= rows[1]["time"]
-    assert run_log.last(rows, "step") == rows[0]
-    assert run_log.last(rows, "stop") is None
+    first, second = read(path)
+    assert (first["kind"], first["step"], first["loss"]) == ("step", 1, 6.9)
+    assert first["time"] <= second["time"]
+    assert run_log.last([first, second], "step") == first
+    assert run_log.last([first, second], "stop") is None
 
 
 def test_half_a_line_and_foreign_lines_are_passed_over_and_what_follows_is_whole(tmp_path: Path) -> None:

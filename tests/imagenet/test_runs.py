@@ -20,15 +20,9 @@ from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet import runs
 from alexnet_edu.imagenet.log import METRICS, Follower, append, last
 from alexnet_edu.imagenet.runs import RunError, Status, announced, ask_to_stop, start, status, stop, wait
-from tests import prepared
 
 SMALL = {"narrow": 16, "batch_size": 8, "schedule": "constant", "log_every": 1, "workers": 1}
 LIMIT = 180.0  # seconds; a start takes about five on a quiet machine
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared.small(tmp_path_factory.mktemp("data") / "prepared")
 
 
 @pytest.fixture

@@ -16,19 +16,13 @@ from alexnet_edu.imagenet.checkpoint import Checkpoint
 from alexnet_edu.imagenet.diagnosis import diagnose
 from alexnet_edu.imagenet.distributed import Single
 from alexnet_edu.imagenet.log import METRICS, Row, read
-from alexnet_edu.imagenet.prepared import PreparedSet, Split, open_prepared
+from alexnet_edu.imagenet.prepared import PreparedSet, Split
 from alexnet_edu.imagenet.recipe import Recipe, Running
 from alexnet_edu.imagenet.trainer import Diverged, Training
-from tests import prepared
 
 RECIPE = Recipe(narrow=16, batch_size=18, epochs=2, rate=0.003, evaluations=1, patience=1)  # 3 steps an epoch
 RUNNING = Running(precision="float32", workers=1, log_every=2, save_every=100)
 RESUMING = replace(RUNNING, resume="auto")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
-    return open_prepared(prepared.small(tmp_path_factory.mktemp("prepared"), val=7))
 
 
 def training(

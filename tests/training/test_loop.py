@@ -19,7 +19,7 @@ from torch import nn
 from alexnet_edu.files import DataError
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.training.checkpoint import load
-from alexnet_edu.training.loop import Run, TrainConfig, error_rate, fit, next_evaluation, order_of_epoch
+from alexnet_edu.training.loop import Run, TrainConfig, error_rate, fit, next_evaluation
 from alexnet_edu.training.schedules import PlateauSchedule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,12 +52,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
-    epochs = [order_of_epoch(300, 5, epoch) for epoch in range(2)]
-    assert all(sorted(order.tolist()) == list(range(300)) for order in epochs)
-    assert not torch.equal(*epochs)
 
 
 @pytest.mark.parametrize(

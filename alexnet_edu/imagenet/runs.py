@@ -127,13 +127,11 @@ def _born(pid: int) -> float | None:
 # --- starting -------------------------------------------------------------------------------
 
 
-def start(
-    data: Path, folder: Path, *, parallel: str = "single", processes: int | None = None, **settings: Any
-) -> Status:
+def start(data: Path, folder: Path, *, parallel: str = "single", **settings: Any) -> Status:
     """Starts `alexnet-edu train` on its own and gives its status at once.
 
-    data: a prepared folder. folder: of the run. parallel: "single", "columns" or "data"; processes:
-    of "data", 2 if None. settings: the other options of the command, such as batch_size=16.
+    data: a prepared folder. folder: of the run. parallel: "single", or "columns" or "data", which take two
+    processes. settings: the other options of the command, such as batch_size=16.
 
     The processes share the cores, unless OMP_NUM_THREADS says otherwise. Raises RunError where the
     folder holds a run; errors of the training itself show in its status.
@@ -143,7 +141,7 @@ def start(
         raise RunError(f"{folder} is being trained in ({now.where}): stop it first, or choose another folder")
     if now.state != "none":
         raise RunError(f"{folder} holds a run ({now.text()}): resume it, or choose another folder")
-    return _launch(folder, _command(data, folder, parallel, processes, settings), Path.cwd())
+    return _launch(folder, _command(data, folder, parallel, settings), Path.cwd())
 
 
 def resume(folder: Path, *, force: bool = False) -> Status:
@@ -170,41 +168,28 @@ def resume(folder: Path, *, force: bool = False) -> Status:
     return _launch(folder, command, Path(process.cwd))
 
 
-def rehearse(
-    data: Path,
-    folder: Path,
-    *,
-    parallel: str = "single",
-    processes: int | None = None,
-    steps: int = 20,
-    **settings: Any,
-) -> str:
+def rehearse(data: Path, folder: Path, *, parallel: str = "single", steps: int = 20, **settings: Any) -> str:
     """Measures a few steps as `start` would take them, and gives what the command said.
 
     Also adds its numbers to the log of `folder`. Raises RunError, in the command's own words, where
     the run would not fit or cannot be made.
     """
     settings = {**settings, "rehearse_only": True, "rehearsal_steps": steps}
-    command = _command(data, folder, parallel, processes, settings)
+    command = _command(data, folder, parallel, settings)
     done = subprocess.run(command, env=_environment(command), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RunError(_reason(done.stdout + done.stderr))
     return done.stdout.strip()
 
 
-def _command(
-    data: Path, folder: Path, parallel: str, processes: int | None, settings: dict[str, Any]
-) -> list[str]:
+def _command(data: Path, folder: Path, parallel: str, settings: dict[str, Any]) -> list[str]:
     if parallel not in PROCESSES:
         raise RunError(f"unknown parallel={parallel!r}; choose one of {', '.join(PROCESSES)}")
-    count = processes or PROCESSES[parallel]
-    if parallel != "data" and count != PROCESSES[parallel]:
-        raise RunError(f"parallel={parallel!r} takes {PROCESSES[parallel]} processes, not {count}")
     if "resume" in settings:
         raise RunError("a run is resumed by `resume`, not by start(resume=…)")
     # `--folder` and `--data` are written out: torchrun would take `--run` for an option of its own.
     settings = {"parallel": parallel, "data": data.absolute(), "folder": folder.absolute(), **settings}
-    words = [*_python(count), "train"]
+    words = [*_python(PROCESSES[parallel]), "train"]
     for name, value in settings.items():
         if value is not None and value is not False:
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]

@@ -57,15 +57,16 @@ class File(NamedTuple):
 class Files:
     """What is in a folder or an archive.
 
-    label: its base name, for messages and records. files: sorted by name.
+    label: its base name, for messages and records. files: sorted by name. names: of those in an archive.
     folders: names of all folders, without a trailing slash (an empty one is only here).
     problems: (name, why) of entries that are not even looked into. notes: sentences.
     read: the bytes of one; raises UnreadableFile, and SourceChanged as `read_file`.
     """
 
     label: str
-    files: list[File]
-    folders: set[str]
+    files: list[File] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     read: Callable[[File], bytes] = lambda file: read_file(file)
@@ -76,6 +77,38 @@ class Files:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def add_folder(self, name: str) -> None:
+        """Lists a folder of an archive, if its name means no harm."""
+        if clean := self._clean(name):
+            self.folders.add(clean)
+
+    def add(self, file: File, *, is_file: bool = True) -> str:
+        """Lists a file of an archive; its name there, "" where it is left out."""
+        name = self._clean(file.name)
+        if name and not is_file:
+            self.problems.append((file.name, "a link, not a file: left out"))
+        elif name in self.names:
+            self.problems.append((file.name, "the name occurs twice in the archive: the first one counts"))
+        elif name:
+            self.names.add(name)
+            self.files.append(file._replace(name=name))
+            parts = name.split("/")
+            self.folders.update("/".join(parts[:i]) for i in range(1, len(parts)))
+            return name
+        return ""
+
+    def _clean(self, name: str) -> str:
+        """The name without "." and "//"; "" for one that means harm, and for junk."""
+        slashed = name.replace("\\", "/")  # some Windows tools write them so
+        parts = [part for part in slashed.split("/") if part not in ("", ".")]
+        if slashed.startswith("/") or ":" in slashed.split("/")[0]:
+            self.problems.append((name, "an absolute name: left out"))
+        elif ".." in parts:
+            self.problems.append((name, "a name that leads out of the archive (..): left out"))
+        elif not any(is_junk(part) for part in parts):
+            return "/".join(parts)
+        return ""
 
 
 def open_files(path: Path, tick: Callable[[], object] = lambda: None) -> Files:
@@ -104,7 +137,7 @@ def open_files(path: Path, tick: Callable[[], object] = lambda: None) -> Files:
 
 def joined(label: str, parts: Mapping[str, Files]) -> Files:
     """Several folders or tars as one: the files of each in a folder with the name of its key."""
-    whole = Files(label, [], set(parts))
+    whole = Files(label, folders=set(parts))
     for name, part in sorted(parts.items()):
         whole.files += [file._replace(name=f"{name}/{file.name}") for file in part.files]
         whole.folders |= {f"{name}/{folder}" for folder in part.folders}
@@ -187,49 +220,6 @@ def _size(path: str) -> int:
 # --- an archive ---------------------------------------------------------------------------
 
 
-class _Directory:
-    """The directory of an archive as it is read: usable files by name, all folders, and what is left out."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, File] = {}
-        self.folders: set[str] = set()
-        self.problems: list[Problem] = []
-        self.notes: list[str] = []
-
-    def add_folder(self, name: str) -> None:
-        if clean := self._clean(name):
-            self.folders.add(clean)
-
-    def add(self, file: File, *, is_file: bool = True) -> str:
-        """The name under which a file is listed, "" where it is left out."""
-        name = self._clean(file.name)
-        if name and not is_file:
-            self.problems.append((file.name, "a link, not a file: left out"))
-        elif name in self.files:
-            self.problems.append((file.name, "the name occurs twice in the archive: the first one counts"))
-        elif name:
-            self.files[name] = file._replace(name=name)
-            parts = name.split("/")
-            self.folders.update("/".join(parts[:i]) for i in range(1, len(parts)))
-            return name
-        return ""
-
-    def _clean(self, name: str) -> str:
-        """The name without "." and "//"; "" for one that means harm, and for junk."""
-        slashed = name.replace("\\", "/")  # some Windows tools write them so
-        parts = [part for part in slashed.split("/") if part not in ("", ".")]
-        if slashed.startswith("/") or ":" in slashed.split("/")[0]:
-            self.problems.append((name, "an absolute name: left out"))
-        elif ".." in parts:
-            self.problems.append((name, "a name that leads out of the archive (..): left out"))
-        elif not any(is_junk(part) for part in parts):
-            return "/".join(parts)
-        return ""
-
-    def listed(self, label: str) -> Files:
-        return Files(label, sorted(self.files.values()), self.folders, self.problems, self.notes)
-
-
 def _open_zip(path: Path) -> Files:
     try:
         archive = zipfile.ZipFile(path)
@@ -237,22 +227,22 @@ def _open_zip(path: Path) -> Files:
         raise DataError(f"{path} is a damaged zip ({error}). Fetch or make it again.") from error
     except RuntimeError as error:  # a newer kind of zip than Python's library knows
         raise DataError(f"{path} cannot be read ({error}). Unpack it and give the folder.") from error
-    directory, infos = _Directory(), {}
+    files = Files(path.name, close=archive.close)
+    infos = {}
     for info in archive.infolist():
         if info.filename.endswith(("/", "\\")):
-            directory.add_folder(info.filename)
+            files.add_folder(info.filename)
             continue
         file = File(info.filename, str(path), info.header_offset, info.file_size)
-        if name := directory.add(file, is_file=not stat.S_ISLNK(info.external_attr >> 16)):
+        if name := files.add(file, is_file=not stat.S_ISLNK(info.external_attr >> 16)):
             infos[name] = info
     try:
         _check_bomb(path, [info.file_size for info in infos.values()])
     except DataError:
         archive.close()
         raise
-    files = directory.listed(path.name)
+    files.files.sort()
     files.read = lambda file: _read_zipped(archive, infos[file.name])
-    files.close = archive.close
     return files
 
 
@@ -285,27 +275,26 @@ def _check_bomb(path: Path, sizes: Sequence[int]) -> None:
 
 def _open_tar(path: Path, tick: Callable[[], object]) -> Files:
     """A tar is a list of heads of 512 bytes, each followed by a file's bytes as they are."""
-    directory = _Directory()
+    files = Files(path.name)
     # no buffer: heads lie far apart, what it reads ahead would be thrown away
     with _tar_errors(path), path.open("rb", buffering=0) as file:
-        _add_tar(directory, file, File(path.name, str(path), 0, path.stat().st_size), "", tick)
-    return directory.listed(path.name)
+        _add_tar(files, file, File(path.name, str(path), 0, path.stat().st_size), "", tick)
+    files.files.sort()
+    return files
 
 
-def _add_tar(
-    directory: _Directory, opened: BinaryIO, tar: File, folder: str, tick: Callable[[], object]
-) -> None:
+def _add_tar(files: Files, opened: BinaryIO, tar: File, folder: str, tick: Callable[[], object]) -> None:
     """Adds what is in a tar, and what is in the tars in it, each in a folder of its name ("" or "a/")."""
-    for member in _members(opened, tar, directory.notes):
+    for member in _members(opened, tar, files.notes):
         name = folder + member.name
         file = File(name, tar.path, member.offset_data, member.size)
         if member.isdir():
-            directory.add_folder(name)
+            files.add_folder(name)
         elif member.isreg() and name.endswith(".tar") and not folder:
-            _add_tar(directory, opened, file, name.removesuffix(".tar") + "/", tick)
+            _add_tar(files, opened, file, name.removesuffix(".tar") + "/", tick)
             tick()
         else:
-            directory.add(file, is_file=member.isreg() and not member.issparse())
+            files.add(file, is_file=member.isreg() and not member.issparse())
 
 
 def _members(opened: BinaryIO, tar: File, notes: list[str]) -> Iterator[tarfile.TarInfo]:

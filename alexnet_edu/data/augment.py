@@ -221,15 +221,14 @@ class ColorPCA:
         *,
         kind: str = "stdevs",
         divisor: float = 1.0,
-        clip: bool = False,
         shifts: Tensor | None = None,
     ) -> Tensor:
         """(N, 3, H, W), values 0–255 -> float32 of the same shape; colours shifted, one draw an image.
 
         generator: of the draws; torch's own if None. divisor: what the sum is divided by; the authors'
-        code has 1.1, in training alone (`convdata_jpeg.py` 179). clip: keep to 0–255; they did not.
-        shifts: (N, 3), drawn before by `shifts`, in place of a draw.
-        Differences between the pixels of an image stay as they are (unless divided or clipped).
+        code has 1.1, in training alone (`convdata_jpeg.py` 179). shifts: (N, 3), drawn before by `shifts`,
+        in place of a draw. Values may leave 0–255, and differences between the pixels of an image stay as
+        they are (unless divided).
         Raises ValueError for a divisor that is not positive.
         """
         if images.dim() != 4 or images.shape[1] != 3:
@@ -246,8 +245,6 @@ class ColorPCA:
             _add_colors(part, shifts[start : start + some])
             if divisor != 1.0:
                 part.div_(divisor)
-            if clip:
-                part.clamp_(0, 255)
         return out
 
 
@@ -369,11 +366,11 @@ class Preparation:
             raise ValueError(f"pixels are divided by a positive number, got {self.std!r}")
 
     @classmethod
-    def of(cls, images: Images, side: int, *, standardized: bool = True) -> Preparation:
-        """Mean image and, if `standardized`, standard deviation of the training images."""
+    def of(cls, images: Images, side: int) -> Preparation:
+        """With the mean image and the standard deviation of the training images."""
         pixels = images.pixels.float()
         mean = pixels.mean(0)
-        return cls(mean, (pixels - mean).std().item() if standardized else 1.0, side)
+        return cls(mean, (pixels - mean).std().item(), side)
 
     def __call__(self, batch: Tensor) -> Tensor:
         """float32 (N, 3, side, side). Images that are smaller than that raise ValueError."""

@@ -81,14 +81,13 @@ def pack_path(name: str = CIFAR10_NAME) -> Path:
 # --- the policy ---------------------------------------------------------------------------
 
 
-def load_cifar10(scale: str | None = None, *, allow_download: bool | None = None) -> ImageSet:
+def load_cifar10(scale: str | None = None) -> ImageSet:
     """CIFAR-10, or the stand-in where it cannot be had (`.synthetic` tells which).
 
     scale: one of `environment.SCALES`; None takes the current one. At "quick" the result is the
         small stand-in (2,000 and 500 images), whatever is on disk, and nothing is said.
-    allow_download: whether to fetch CIFAR-10 if it is not there. None: only where someone
-        can watch (a notebook or a terminal), never with ALEXNET_EDU_OFFLINE set.
 
+    It is fetched only where someone can watch (a notebook or a terminal), never with ALEXNET_EDU_OFFLINE set.
     Prints one line to stderr when the stand-in (10,000 and 2,000 images) had to do.
     Raises DataError when there is a pack but it is damaged: that is not passed over.
     """
@@ -98,7 +97,7 @@ def load_cifar10(scale: str | None = None, *, allow_download: bool | None = None
     if pack_path().exists():
         return load_pack(pack_path())
     global _failed_download
-    if _may_download(allow_download):
+    if _may_download():
         try:
             return load_pack(download_cifar10())
         except DataError as error:
@@ -132,9 +131,7 @@ def figure_note(images: ImageSet | Images) -> str:
     return FIGURE_NOTE if images.synthetic else ""
 
 
-def _may_download(asked: bool | None) -> bool:
-    if asked is not None:
-        return asked
+def _may_download() -> bool:
     if os.environ.get(OFFLINE_VARIABLE) or _failed_download is not None:
         return False
     return "ipykernel" in sys.modules or hasattr(sys, "ps1") or sys.stderr.isatty()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,20 +169,7 @@ class ImportReport:
         if self.changes:
             parts = ", ".join(f"{what}: {count:,}" for what, count in sorted(self.changes.items()))
             lines.append(f"Converted on the way: {parts}.")
-        if self.problems:
-            lines.append(_listing(f"Left out ({len(self.problems):,}):", self.problems))
-        return "\n".join(lines)
-
-
-@dataclass
-class _Labelled:
-    """Decoded images of one split, (N, 3, H, W) uint8 and (N,) int64, in the order of class and file."""
-
-    pixels: Tensor
-    labels: Tensor
-
-    def at(self, index: Tensor) -> _Labelled:
-        return _Labelled(self.pixels[index], self.labels[index])
+        return _with_problems("\n".join(lines), self.problems)
 
 
 def import_images(path: Path, *, size: int | None = 32, seed: int = 0, progress: bool = True) -> ImportReport:
@@ -211,7 +198,7 @@ def import_images(path: Path, *, size: int | None = 32, seed: int = 0, progress:
         reader.check_result(read[0])
     if test is None:
         read = _divide(read[0], seed, notes)
-    images = _assemble(reader, tuple(train), read[0], read[1], notes)
+    images = _assemble(reader, read[0], read[1], notes)
     problems = tuple(sorted(reader.problems))
     seconds = time.perf_counter() - started
     return ImportReport(images, reader.skipped, problems, dict(reader.changes), tuple(notes), seconds)
@@ -227,7 +214,7 @@ def _splits(files: Files, notes: list[str]) -> tuple[Classes, Classes | None]:
             f"directly in it and {len(train.classes):,} empty folders. Expected is one folder per class: "
             "train/<class>/… and test/<class>/…, or just <class>/…"
         )
-        raise DataError(_listing(f"{text} Left out:", files.problems) if files.problems else text)
+        raise DataError(_with_problems(text, files.problems))
     loose = [file.name for split in (train, test) if split is not None for file in split.loose]
     if loose:
         notes.append(f"Files outside the class folders are not read: {some(loose)}.")
@@ -249,8 +236,8 @@ class _Reader:
         self.shapes: Counter[tuple[int, int]] = Counter()  # (height, width), only for size=None
         self.skipped = 0
 
-    def read(self, classes: Classes) -> _Labelled:
-        """All images of one split that can be decoded."""
+    def read(self, classes: Classes) -> Images:
+        """All images of one split that can be decoded, in the order of class and file."""
         count = sum(len(files) for files in classes.values())
         pixels = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         labels = torch.empty(count, dtype=torch.int64)
@@ -266,7 +253,7 @@ class _Reader:
             if image.shape == pixels.shape[1:]:
                 pixels[kept], labels[kept] = image, label
                 kept += 1
-        return _Labelled(pixels[:kept], labels[:kept])
+        return Images(pixels[:kept], labels[:kept], tuple(classes), self.files.label)
 
     def _image(self, file: File) -> Tensor | None:
         """(3, H, W) uint8, or None with the reason noted."""
@@ -295,7 +282,7 @@ class _Reader:
                 f"pixels, more than the {MAX_PACK_BYTES / 1e9:.0f} GB allowed. Choose a smaller --size."
             )
 
-    def check_result(self, train: _Labelled) -> None:
+    def check_result(self, train: Images) -> None:
         """Raises DataError where no image was read, or, with size=None, not all are one square size."""
         if len(self.shapes) > 1 or any(h != w for h, w in self.shapes):
             sizes = [f"{h} × {w} ({n:,} images)" for (h, w), n in self.shapes.most_common()]
@@ -303,15 +290,15 @@ class _Reader:
                 f"The images of {self.files.label} are not all squares of one size: {some(sizes)}. "
                 "Choose one with --size, for instance --size 32."
             )
-        if len(train.labels) == 0:
-            head = f"No image in {self.files.label} could be used; {self.skipped:,} files were tried:"
-            raise DataError(_listing(head, self.problems))
+        if len(train) == 0:
+            head = f"No image in {self.files.label} could be used; {self.skipped:,} files were tried."
+            raise DataError(_with_problems(head, self.problems))
 
 
-def _divide(images: _Labelled, seed: int, notes: list[str]) -> list[_Labelled]:
+def _divide(images: Images, seed: int, notes: list[str]) -> list[Images]:
     """Takes a random share of each class for testing; a class of one image keeps it."""
     generator = torch.Generator().manual_seed(seed)
-    for_test = torch.zeros(len(images.labels), dtype=torch.bool)
+    for_test = torch.zeros(len(images), dtype=torch.bool)
     for label in images.labels.unique():
         members = (images.labels == label).nonzero()[:, 0]
         count = min(max(1, round(TEST_SHARE * len(members))), len(members) - 1)
@@ -320,13 +307,12 @@ def _divide(images: _Labelled, seed: int, notes: list[str]) -> list[_Labelled]:
         f"No test split was found: made one, stratified, seed {seed}, {int(for_test.sum()):,} of "
         f"{len(for_test):,} images ({for_test.double().mean():.0%})."
     )
-    return [images.at(~for_test), images.at(for_test)]
+    return [images.subset(~for_test), images.subset(for_test)]
 
 
-def _assemble(
-    reader: _Reader, names: tuple[str, ...], train: _Labelled, test: _Labelled, notes: list[str]
-) -> ImageSet:
+def _assemble(reader: _Reader, train: Images, test: Images, notes: list[str]) -> ImageSet:
     """Drops classes that nothing can be learned about, and names the source."""
+    names = train.classes
     counts = torch.bincount(train.labels, minlength=len(names))
     tests = torch.bincount(test.labels, minlength=len(names))
     rows = list(zip(names, counts.tolist(), tests.tolist(), strict=True))
@@ -340,11 +326,11 @@ def _assemble(
             f"{reader.files.label} has usable training images in one class only ({classes[0]!r}); at least "
             "two are needed."
         )
-        raise DataError(_listing(f"{head} Left out:", reader.problems) if reader.problems else head)
+        raise DataError(_with_problems(head, reader.problems))
     renumber = (counts > 0).cumsum(0) - 1
-    test = test.at(counts[test.labels] > 0)
+    test = test.subset(counts[test.labels] > 0)
     pixels = test.pixels.reshape(-1, *train.pixels.shape[1:])  # no image has no size of its own
-    source = _source(reader.files, classes, (len(train.labels), len(test.labels)))
+    source = _source(reader.files, classes, (len(train), len(test)))
     return ImageSet(
         Images(train.pixels, renumber[train.labels], classes, source),
         Images(pixels, renumber[test.labels], classes, source),
@@ -358,16 +344,18 @@ def _source(files: Files, classes: tuple[str, ...], counts: tuple[int, int]) -> 
     return f"CIFAR-10, imported from {files.label}" + (" (JPEG)" if jpeg else "")
 
 
-def _listing(head: str, problems: Iterable[Problem]) -> str:
-    """`head`, then one line per kind of fault with the first few of its files.
+def _with_problems(text: str, problems: Sequence[Problem]) -> str:
+    """`text`, then what was left out: one line per kind of fault with the first few of its files.
 
     Faults that differ only in what stands in brackets ("… (51 bytes not processed)") are
     one kind.
     """
+    if not problems:
+        return text
     kinds: defaultdict[str, list[Problem]] = defaultdict(list)
     for name, why in problems:
         kinds[why.split(" (")[0]].append((name, why))
-    lines = [head]
+    lines = [text, f"Left out ({len(problems):,}):"]
     for kind, listed in list(kinds.items())[:SHOWN]:
         reasons = {why for _, why in listed}
         count = f" ({len(listed):,} files)" if len(listed) > 1 else ""
@@ -381,32 +369,32 @@ def _listing(head: str, problems: Iterable[Problem]) -> str:
 # --- the other way ------------------------------------------------------------------------
 
 
-def write_class_folders(images: ImageSet, root: Path, *, train: int, val: int, quality: int = 90) -> Path:
+def write_class_folders(images: ImageSet, root: Path, *, train: int, val: int) -> Path:
     """Writes the first `train` and `val` images of each class as ImageNet comes; returns `root`.
 
     They stand in for ImageNet where a preparation and a training are to be tried: train/<class>/*.JPEG
     and val/<class>/*.JPEG of 256 × 256 pixels. They are not ImageNet: small pictures enlarged stay what
     they were.
 
-    train, val: images of each class, from the two splits. quality: of the JPEGs, 1–100. The
-    classes get names such as n00000003, in their order. Files that are there already are kept, so
-    it may be killed and called again. Raises ValueError where a split has too few images of a class.
+    train, val: images of each class, from the two splits. The classes get names such as n00000003, in
+    their order. Files that are there already are kept, so it may be killed and called again. Raises
+    ValueError where a split has too few images of a class.
     """
     for name, split, count in (("train", images.train, train), ("val", images.test, val)):
         for label, title in enumerate(split.classes):
             places = (split.labels == label).nonzero().flatten().tolist()
             if not 1 <= count <= len(places):
                 raise ValueError(f"{name}={count!r}, but there are {len(places)} images of {title!r}")
-            _write_class(split, places[:count], root / name / f"n{label:08d}", quality)
+            wnid = f"n{label:08d}"
+            for place in places[:count]:
+                _write_enlarged(split.pixels[place], root / name / wnid / f"{wnid}_{place}.JPEG")
     return root
 
 
-def _write_class(split: Images, places: Sequence[int], folder: Path, quality: int) -> None:
-    for place in places:
-        path = folder / f"{folder.name}_{place}.JPEG"
-        if path.exists():
-            continue
-        small = PilImage.fromarray(split.pixels[place].permute(1, 2, 0).contiguous().numpy())
-        large = small.resize((IMAGE_SIDE, IMAGE_SIDE), PilImage.Resampling.BICUBIC)
-        with replacing(path) as partial:
-            partial.write_bytes(simplejpeg.encode_jpeg(np.asarray(large), quality))
+def _write_enlarged(pixels: Tensor, path: Path) -> None:
+    if path.exists():
+        return
+    small = PilImage.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    large = small.resize((IMAGE_SIDE, IMAGE_SIDE), PilImage.Resampling.BICUBIC)
+    with replacing(path) as partial:
+        partial.write_bytes(simplejpeg.encode_jpeg(np.asarray(large), 90))

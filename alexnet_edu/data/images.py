@@ -53,7 +53,7 @@ class Images:
         return len(self.pixels)
 
     def subset(self, index: Tensor) -> Images:
-        """The images at `index` ((M,) int64), in that order."""
+        """The images at `index`, (M,) int64, in that order; or those where it is true, (N,) bool."""
         return Images(self.pixels[index], self.labels[index], self.classes, self.source, self.synthetic)
 
     def fingerprint(self) -> str:

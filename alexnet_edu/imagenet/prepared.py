@@ -78,7 +78,10 @@ class Split:
         shard, place = self._place(index)
         data = shard.bytes[shard.offsets[place] : shard.offsets[place + 1]]
         try:
-            _decode_jpeg(data, out)
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            if (height, width) != out.shape[:2]:
+                raise ValueError(f"it is {width} × {height} pixels, not {out.shape[1]} × {out.shape[0]}")
+            simplejpeg.decode_jpeg(data, "RGB", buffer=out.reshape(-1))  # no copy of either
         except JPEG_ERRORS as error:  # a wrong size, too
             raise DataError(
                 f"image {place} of {shard.path} ({shard.name_of(place)}) is damaged: {error}. "
@@ -90,11 +93,6 @@ class Split:
         out = np.empty((self.side, self.side, 3), dtype=np.uint8)
         self.decode_into(index, out)
         return torch.from_numpy(out).permute(2, 0, 1)
-
-    def name_of(self, index: int) -> str:
-        """The name of the file that image `index` was made from."""
-        shard, place = self._place(index)
-        return shard.name_of(place)
 
     def _place(self, index: int) -> tuple[Shard, int]:
         """The shard of an image, and its place in there."""
@@ -196,14 +194,6 @@ def _shard(root: Path, entry: dict[str, Any]) -> Shard:
     tensors = _tensors(root, entry)
     path, offsets = root / entry["file"], tensors["offsets"].tolist()
     return Shard(path, tensors["bytes"].numpy(), offsets, tensors["labels"])
-
-
-def _decode_jpeg(data: np.ndarray[Any, np.dtype[np.uint8]], out: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """A JPEG straight into its place of a batch; simplejpeg needs no copy of either."""
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    if (height, width) != out.shape[:2]:
-        raise ValueError(f"it is {width} × {height} pixels, not {out.shape[1]} × {out.shape[0]}")
-    simplejpeg.decode_jpeg(data, "RGB", buffer=out.reshape(-1))
 
 
 def verify(root: Path, *, progress: bool = False) -> list[str]:

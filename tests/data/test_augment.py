@@ -263,16 +263,17 @@ def test_no_steps_crop_and_unknown_steps_and_missing_colours_are_refused() -> No
 
 
 @pytest.mark.parametrize("side", [16, 13, 12])
-@pytest.mark.parametrize("standardized", [True, False])
-def test_a_network_reads_the_middle_minus_the_middle_of_the_mean(side: int, standardized: bool) -> None:
-    prepare = Preparation.of(TRAIN, side, standardized=standardized)
+def test_a_network_reads_the_middle_minus_the_middle_of_the_mean(side: int) -> None:
+    prepare = Preparation.of(TRAIN, side)
     first = (16 - side) // 2
     part = slice(first, first + side)
     centred = TRAIN.pixels.float() - TRAIN.pixels.float().mean(0)
-    expected = centred[:, :, part, part] / (centred.std().item() if standardized else 1.0)
+    expected = centred[:, :, part, part] / centred.std().item()
     assert torch.equal(prepare(TRAIN.pixels), expected)
     assert torch.equal(prepare(TRAIN.pixels[:, :, part, part]), expected), "cropped already"
     assert torch.equal(prepare(TRAIN.pixels[:, :, part]), expected), "not square"
+    raw = Preparation(prepare.mean, 1.0, side)
+    assert torch.equal(raw(TRAIN.pixels), centred[:, :, part, part])
     with pytest.raises(ValueError, match=r"\(80, 3, 11, 16\)"):
         prepare(TRAIN.pixels[:, :, :11])
 

@@ -37,6 +37,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone sits before a notebook, who may see a download."""
+    monkeypatch.delenv("ALEXNET_EDU_OFFLINE")
+    monkeypatch.setitem(data.sys.modules, "ipykernel", data)
+
+
 def make_set(value: int = 1, classes: tuple[str, ...] = CIFAR10_CLASSES, source: str = "test") -> ImageSet:
     def split(n: int) -> Images:
         pixels = torch.full((n, 3, 32, 32), value, dtype=torch.uint8)
@@ -111,17 +118,16 @@ def test_the_stand_in_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> N
         data.load_cifar10("huge")
 
 
-def test_nothing_is_downloaded_offline_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("watched")
+def test_nothing_is_downloaded_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "download_cifar10", lambda: pytest.fail("must not download"))
-    monkeypatch.delenv("ALEXNET_EDU_OFFLINE")
-    monkeypatch.setitem(data.sys.modules, "ipykernel", data)  # someone watches
     with pytest.raises(pytest.fail.Exception):
         data.load_cifar10("laptop")
-    assert data.load_cifar10("laptop", allow_download=False).synthetic
     monkeypatch.setenv("ALEXNET_EDU_OFFLINE", "1")
     assert data.load_cifar10("laptop").synthetic
 
 
+@pytest.mark.usefixtures("watched")
 def test_a_failed_download_is_said_and_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,9 +137,8 @@ def test_a_failed_download_is_said_and_not_tried_again(
         raise next(failures)
 
     monkeypatch.setattr(data, "download_cifar10", fail)
-    monkeypatch.delenv("ALEXNET_EDU_OFFLINE")
-    for asked in (True, None):
-        assert data.load_cifar10("laptop", allow_download=asked).synthetic
+    for _ in range(2):
+        assert data.load_cifar10("laptop").synthetic
         assert "(no connection: gone)." in capsys.readouterr().err
 
 
@@ -203,8 +208,9 @@ def server(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         served.shutdown()
 
 
+@pytest.mark.usefixtures("watched")
 def test_a_download_ends_in_a_pack_and_nothing_else(server: Server, folder: Path) -> None:
-    images = data.load_cifar10("laptop", allow_download=True)
+    images = data.load_cifar10("laptop")
     assert (len(images.train), len(images.test)) == (50, 10)
     assert images.train.classes == CIFAR10_CLASSES
     assert images.source == "CIFAR-10, official batches"

@@ -1,4 +1,4 @@
-"""Files of tensors: safetensors reads them, their bytes never differ, and damage is seen."""
+"""Files are whole or not there, damage is seen, a folder has one writer at a time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from alexnet_edu import files as tensor_files
-from alexnet_edu.files import DataError, checked, kept, read_head, remove_partials, write_tensors
+from alexnet_edu import files
+from alexnet_edu.files import (
+    DataError,
+    checked,
+    kept,
+    locked,
+    read_head,
+    read_json,
+    remove_partials,
+    write_json,
+    write_tensors,
+)
 
 TENSORS = {
     "doubles": np.arange(6, dtype=np.float64).reshape(2, 3) / 7,
@@ -103,21 +116,34 @@ def test_a_head_that_is_none(tmp_path: Path, head: bytes) -> None:
         read_head(path)
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_numbers(path: Path, numbers: Any) -> None:
+    write_tensors(path, {"numbers": np.array(numbers)}, {})
+
+
+@pytest.mark.parametrize("write", [write_json, write_numbers])
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any
+) -> None:
     path = tmp_path / "x"
-    write_tensors(path, TENSORS, {})
+    write(path, [1, 2])
     before = path.read_bytes()
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tensor_files.os, "fsync", full)
-    with pytest.raises(
-        DataError, match=r"the disk is full: .*free some space and run the same command again"
-    ):
-        write_tensors(path, TENSORS, NOTES)
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(DataError, match=r"the disk is full: .*x could not be written"):
+        write(path, [3])
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("text", ["", '{"a": 1', "\xff"])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        read_json(path)
 
 
 def test_half_written_files_are_removed(tmp_path: Path) -> None:
@@ -133,3 +159,39 @@ def test_what_is_kept_is_made_once(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(DataError, match=re.escape(str(path))):
         kept(path, dict)
+
+
+# --- one writer at a time -----------------------------------------------------------------------
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from alexnet_edu.files import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_can_be_locked_again_also_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), locked(tmp_path):
+        raise KeyError
+    with locked(tmp_path):
+        assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+
+
+def test_another_process_is_kept_out_until_the_first_is_dead(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDS, tmp_path], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == b"locked"
+        with pytest.raises(DataError, match=re.escape(str(tmp_path))), locked(tmp_path):
+            pytest.fail("two at a time")
+        other.kill()
+    with locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="file"), locked(tmp_path / "file" / "below"):
+        pytest.fail("there is no such folder")

@@ -146,7 +146,7 @@ class Network:
     """One way to train a network. norm: as in `network`, or "torchvision" for its own network.
 
     fast: channels-last bfloat16, else contiguous float32. keep: freed memory is kept, as
-    `train.fit` asks for; else the allocator is as it comes. whole: all of it through `torch.compile`.
+    `training.loop.fit` asks for; else the allocator is as it comes. whole: all of it through `torch.compile`.
     """
 
     title: str

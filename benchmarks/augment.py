@@ -66,7 +66,7 @@ def image_by_image(size: int, colors: ColorPCA) -> Way:
 
 @dataclass(frozen=True)
 class Variant:
-    """title: its line in the table. make: the way. keep: freed memory is kept, as `training.loop.fit` asks for."""
+    """title: its line in the table. make: the way. keep: freed memory is kept, as `fit` asks for."""
 
     title: str
     make: Callable[[int, ColorPCA], Way]

@@ -1,9 +1,9 @@
 """Short binary codes for vectors: learned by an auto-encoder, as §6.1 proposes, or by random planes.
 
-The auto-encoder has a bottleneck of `bits` units with tanh. Going forward each is rounded to −1 or +1; going
-backward the rounding counts as if it were not there, so that the network learns to live with it.
-Codes are packed to bytes and compared by how many bits differ; faiss does that by the processor's own
-instructions for bits.
+The auto-encoder has a bottleneck of `bits` tanh units. The forward pass rounds each to −1 or +1; the backward
+pass ignores the rounding (a straight-through estimator), so that the network learns to live with it.
+Codes are packed into bytes and compared by the number of bits that differ; faiss does that with the
+processor's own bit instructions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CodeSettings:
 
 
 def check_bits(bits: int) -> None:
-    """Raises ValueError where so many bits do not fill whole bytes."""
+    """Raises ValueError where this many bits do not fill whole bytes."""
     if bits < 8 or bits % 8:
         raise ValueError(f"a code has a multiple of 8 bits, at least 8; got {bits!r}")
 

@@ -108,33 +108,21 @@ STRIPED = 0.5  # selectivity from which a kernel counts as striped
 GREY, COLOURED = 0.25, 0.5  # colour shares below and above which it counts as grey, as coloured
 
 
-@dataclass(frozen=True)
-class Kinds:
-    """What the kernels of one network, or of several together, are.
+def kinds(kernels: Tensor) -> dict[str, float | None]:
+    """What the kernels (K, 3, h, w) of one network, or of several together, are.
 
-    striped: share (0–1) that prefers one direction. blobs: share that is coloured and prefers none.
-    rest: the others. grey_frequency, coloured_frequency: median in cycles a pixel of the grey and of the
-    coloured ones; None where there are none.
+    "striped": the share (0–1) that prefers one direction. "blobs": the share that is coloured and prefers
+    none. "rest": the others. "grey_frequency", "coloured_frequency": the medians of the grey and of the
+    coloured kernels in cycles per pixel; None where there are none.
     """
-
-    striped: float
-    blobs: float
-    rest: float
-    grey_frequency: float | None
-    coloured_frequency: float | None
-
-
-def kinds(kernels: Tensor) -> Kinds:
-    """Stripes, coloured blobs and the rest among kernels (K, 3, h, w)."""
     each = tuning(kernels)
     striped = (each.selectivity >= STRIPED) & (each.frequency > 0)
     blobs = ~striped & (each.colour > COLOURED)
-    medians = [
-        each.frequency[which].median().item() if which.any() else None
-        for which in (each.colour < GREY, each.colour > COLOURED)
-    ]
-    shares = [which.double().mean().item() for which in (striped, blobs, ~striped & ~blobs)]
-    return Kinds(*shares, *medians)
+    shares = {"striped": striped, "blobs": blobs, "rest": ~striped & ~blobs}
+    groups = {"grey_frequency": each.colour < GREY, "coloured_frequency": each.colour > COLOURED}
+    return {name: which.double().mean().item() for name, which in shares.items()} | {
+        name: each.frequency[which].median().item() if which.any() else None for name, which in groups.items()
+    }
 
 
 # --- two columns ------------------------------------------------------------------------------

@@ -70,8 +70,8 @@ class Plan:
 class Searched:
     """Images to search among and images to search with.
 
-    The training images are shuffled: of codes that are equally far, those that come first are taken, and in a
-    pack they lie in class order.
+    The training images are shuffled: of codes that are equally far away the first ones are taken, and in a
+    pack the images lie in class order.
     """
 
     train: Images
@@ -86,9 +86,9 @@ class Searched:
         drawn = torch.randperm(len(images.test), generator=generator)[:sample]
         return cls(images.train.subset(order), images.test, drawn)
 
-    def precision(self, index: Tensor) -> Tensor:
-        """Of all test images: (N,)."""
-        return precision_at_k(index, self.test.labels, self.train.labels)
+    def precision(self, index: Tensor, queries: Tensor | slice = slice(None)) -> Tensor:
+        """Of what was found for each of these test images: (Q,). index: (Q, k); queries: all, or `sample`."""
+        return precision_at_k(index, self.test.labels[queries], self.train.labels)
 
 
 # --- the parts ---------------------------------------------------------------------------------
@@ -110,7 +110,8 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
             precision = searched.precision(true)
             by_class = _by_class(precision, searched.test)
         else:
-            precision = _of_sample(nearest(x[searched.sample], y, plan.k).index, searched)
+            found = nearest(x[searched.sample], y, plan.k).index
+            precision = searched.precision(found, searched.sample)
         layers.append({"layer": name, "dimensions": y.shape[1], "precision": precision.mean().item()})
     run = {
         "variant": FEATURES,
@@ -197,15 +198,11 @@ def _by_class(precision: Tensor, test: Images) -> list[dict[str, Any]]:
     return [{"class": name, "precision": mean} for name, mean in zip(test.classes, means, strict=True)]
 
 
-def _of_sample(index: Tensor, searched: Searched) -> Tensor:
-    return precision_at_k(index, searched.test.labels[searched.sample], searched.train.labels)
-
-
 def _by_angle(gallery: Tensor, queries: Tensor, searched: Searched, plan: Plan) -> float:
     """Precision of exact search by the angle at the mean of the gallery, which random planes stand for."""
     center = gallery.mean(0)
     x, y = (F.normalize(vectors - center) for vectors in (queries[searched.sample], gallery))
-    return _of_sample(nearest(x, y, plan.k).index, searched).mean().item()
+    return searched.precision(nearest(x, y, plan.k).index, searched.sample).mean().item()
 
 
 def _pixel_ranks(true: Tensor, searched: Searched) -> dict[str, float]:

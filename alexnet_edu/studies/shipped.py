@@ -1,7 +1,7 @@
 """How the small two-column networks are trained: their first kernels kept on the way; those that are shipped.
 
-Several seeds of each shipped network are trained; the first is shipped, and the spread of the others says how
-exactly a repetition may be expected to give the same error.
+Each shipped network is trained with several seeds; the first is shipped, and the spread of all says how
+closely a repetition can be expected to give the same error.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def kernel_run(
     augment: tuple[str, ...] = (),
     inputs: str = "standardized",
 ) -> Run:
-    """A training by §5's rule, of the seed 0; `seeded` makes those of others.
+    """A training by §5's rule, with the seed 0; `seeded` gives it another.
 
-    network: its side is that of the crops, and the images may be larger. The rest as in `Run`.
+    network: its side is that of the crops; the images may be larger. The rest as in `Run`.
     """
     config = TrainConfig(rate, evals_per_epoch=1, drops=drops, **PAPER_RULE)
     return Run(
@@ -70,7 +70,7 @@ def kernel_run(
 
 
 def seeded(run: Run, seed: int) -> Run:
-    """The same with another seed, of the weights and of the order of the images."""
+    """The same run with another seed for the weights and for the order of the images."""
     config = replace(run.config, seed=seed)
     return replace(run, name=f"{run.name}-seed{seed}", config=config, initial_seed=seed)
 
@@ -288,9 +288,9 @@ def ship(name: str, runs: Runs, trained: dict[int, Trained], path: Path) -> dict
 class Retrained:
     """A shipped network trained again.
 
-    stated, lowest, highest: error of the shipped file, and those of all recorded seeds (0–1).
-    tolerance: how far outside of these a repetition may lie: the spread of the seeds, and one standard
-    error of a share of so many test images.
+    error: of the repetition. stated: of the shipped file. lowest, highest: of all its seeds. All 0–1.
+    tolerance: how far outside of the seeds' range a repetition may lie: half of that range, and one
+    standard error of a share of the test images.
     """
 
     name: str

@@ -57,8 +57,9 @@ KERNELS_FILE = "specialization.safetensors"  # beside the trained networks
 class Condition:
     """One setting of the study.
 
-    title: for a table. run: how each network is made, of the seed 0. seeds: 1 to so many. pack: the images,
-    by the name of their pack. differs: what sets it apart from the first condition.
+    title: for a table. run: how each network is made, with the seed 0. seeds: networks are trained with
+    the seeds from 1 to this one. differs: what sets it apart from the first condition. pack: the name of
+    the data set.
     """
 
     name: str
@@ -182,8 +183,8 @@ def measures(kernels: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:
 def assemble(chosen: Sequence[Condition], runs: Callable[[str], Runs], kernels: Path) -> Record:
     """One record of all networks that are finished; their last kernels go to the file `kernels`.
 
-    Tests are made of kernels in half precision, as the file holds them, so that a reader of the file
-    finds the same numbers. A network that diverged has no kernels to compare: it stands in "runs" alone.
+    The tests use kernels in half precision, as the file holds them, so that a reader of the file finds
+    the same numbers. A network that diverged has no kernels to compare: it appears in "runs" alone.
     Raises ValueError where nothing is finished.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ("runs", "conditions", "columns", "pooled")}
@@ -231,7 +232,7 @@ def _add_rows(
     rows["conditions"].append(
         {**name, "title": condition.title, "differs": condition.differs, "pack": condition.pack}
         | _about(condition.run, len(runs.images.train))
-        | asdict(kinds(torch.cat([_half(trained.kernels) for trained in whole.values()])))
+        | kinds(torch.cat([_half(trained.kernels) for trained in whole.values()]))
     )
 
 

@@ -117,10 +117,10 @@ def test_stripes_and_blobs_are_counted() -> None:
     hill = torch.exp(-((down - 7) ** 2 + (right - 7) ** 2) / 8)
     blob = torch.tensor(RED_GREEN)[:, None, None] * hill
     found = kinds(torch.stack([stripes, stripes, blob, hill.expand(3, 15, 15)]))
-    assert (found.striped, found.blobs, found.rest) == (0.5, 0.25, 0.25)
-    assert found.grey_frequency == pytest.approx(0.25, abs=0.02)
-    assert found.coloured_frequency == 0
-    assert kinds(stripes[None]).coloured_frequency is None
+    assert (found["striped"], found["blobs"], found["rest"]) == (0.5, 0.25, 0.25)
+    assert found["grey_frequency"] == pytest.approx(0.25, abs=0.02)
+    assert found["coloured_frequency"] == 0
+    assert kinds(stripes[None])["coloured_frequency"] is None
     round_ones = tuning(torch.stack([blob, torch.zeros(3, 15, 15)]))
     assert round_ones.selectivity.tolist() == pytest.approx([0, 0], abs=1e-3)
     assert round_ones.frequency.tolist() == [0, 0]

@@ -1,8 +1,8 @@
 """Nearest neighbours by Euclidean distance, as in Figure 4 right, and vectors as a map of the plane.
 
-Exact search goes block by block through ‖x − y‖² = ‖x‖² − 2 x·y + ‖y‖², so that the work is one matrix
-product and no more than a few blocks lie in memory. Beside it stands the authors' search, to which each
-batch of training images offers its nearest one only (findsimilar.py).
+Exact search uses ‖x − y‖² = ‖x‖² − 2 x·y + ‖y‖², block by block, so that the work is matrix products and only
+a few blocks are in memory. Beside it is the authors' search, to which each batch of training images offers
+only its nearest one (findsimilar.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PERPLEXITY = 30.0  # of t-SNE: about how many neighbours each point listens to
 class Neighbours:
     """The nearest ones of each query, the nearest first.
 
-    squared: (Q, k), ‖x − y‖²; findsimilar.py compared without the root, too, which changes no order.
+    squared: (Q, k), ‖x − y‖²; findsimilar.py left out the root too, which does not change the order.
     index: (Q, k) int64, places in what was searched.
     """
 
@@ -42,14 +42,14 @@ def as_vectors(pixels: Tensor) -> Tensor:
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """‖x − y‖² of all pairs by one matrix product: (Q, D) and (N, D) float -> (Q, N), at least 0.
 
-    What is common to all vectors cancels in theory and costs digits in practice: subtract it before.
+    What all vectors share cancels in theory and costs digits in practice: subtract it first.
     """
     squares = (x * x).sum(1)[:, None] + (y * y).sum(1)[None]  # (Q, N)
     return squares.addmm_(x, y.T, alpha=-2).clamp_(min=0)
 
 
 def nearest(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> Neighbours:
-    """Exact search: the k nearest of the gallery for each query. Among equals any may be taken.
+    """Exact search: the k nearest of the gallery for each query. Ties may fall either way.
 
     queries: (Q, D), gallery: (N, D), both of one floating type. The mean of the gallery is subtracted first,
     since float32 has seven digits. Raises ValueError where the shapes or k do not fit.
@@ -160,9 +160,9 @@ def _joined(parts: list[Neighbours]) -> Neighbours:
 def plane(vectors: Tensor, *, seed: int = 0, perplexity: float = PERPLEXITY) -> Tensor:
     """(N, D) float -> (N, 2) float32 by t-SNE, started at the first two principal components.
 
-    Distances between far points, the axes and their units say nothing. The same on one machine with one
-    seed; elsewhere the picture may be turned otherwise. Raises ValueError for fewer than four times
-    `perplexity` points.
+    The axes, their units and large distances mean nothing. The result is the same on one machine with one
+    seed; elsewhere the picture may be turned. Raises ValueError for fewer than four times `perplexity`
+    points.
     """
     if vectors.ndim != 2 or len(vectors) < 4 * perplexity:
         raise ValueError(

@@ -1,9 +1,9 @@
 """Trained networks to look into: shipped, in a file, from a full training of one's own, or torchvision's.
 
-All come as one kind of thing, `Network`: layers by their names, and a preparation that takes the pixels of
-any image to what the network was trained on. A file of `data/weights` is a safetensors file: the weights,
-the mean image, the first kernels at some steps of the training; and as text the table of the network, how
-it was made, and what it is worth. No file's code is ever run.
+Each comes as a `Network`: named layers, and a preparation that turns the pixels of any image into what the
+network was trained on. A file in `data/weights` is a safetensors file with the weights, the mean image and
+the first kernels at some steps of the training; its header holds the table of the network, how it was made,
+and its errors, as text. No code from a file is ever run.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ TIMEOUT_SECONDS = 30
 class Network:
     """A trained network and all that is needed to use it.
 
-    stages: its layers in their order, each with what follows it (ReLU, pooling, …): applied one after the
-        other to what `prepare` makes of uint8 images (N, 3, H, W) they give logits (N, classes).
-    columns: 2 where the first kernels fall into two halves that differ in whom they talk to; else 1.
+    stages: its layers in order, each with what follows it (ReLU, pooling, …). Applied one after the other to
+        what `prepare` makes of uint8 images (N, 3, H, W), they give logits (N, classes).
+    columns: 2 where the first kernels fall into two halves with different connections; else 1.
     snapshots: step -> first kernels before that step, (K, 3, h, w), from random to learned; may be empty.
-    facts: how it was made and what it is worth, in words and numbers, as the file has it.
+    facts: how it was made, and its errors, as the file states them.
     """
 
     name: str
@@ -91,11 +91,11 @@ class Network:
     def outputs_of(
         self, pixels: Tensor, layers: Sequence[str], *, batch_size: int = 500, device: str = "cpu"
     ) -> dict[str, Tensor]:
-        """What these layers answer to images, after their ReLU and pooling, without dropout, by one pass.
+        """The outputs of these layers after ReLU and pooling, without dropout, from one forward pass.
 
         pixels: (N, 3, H, W) uint8. Returns float32 (N, C, h, w) for a convolution, (N, D) for a fully
-        connected layer; the last layer gives logits. Raises ValueError for an unknown layer, or pixels that
-        are of another kind.
+        connected layer; the last layer gives logits. Raises ValueError for an unknown layer, and for pixels
+        of another shape or type.
         """
         if pixels.dim() != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.uint8:
             raise ValueError(f"pixels must be (N, 3, H, W) uint8, got {tuple(pixels.shape)} {pixels.dtype}")
@@ -118,7 +118,7 @@ class Network:
         return self.outputs_of(pixels, [layer], **options)[layer]
 
     def features(self, pixels: Tensor, layer: str | None = None, **options: Any) -> Tensor:
-        """`outputs` of a layer, the last hidden one if None, as one vector an image: (N, D) float32."""
+        """`outputs` of a layer, the last hidden one if None, as one vector per image: (N, D) float32."""
         return self.outputs(pixels, layer or self.hidden, **options).flatten(1)
 
     def probabilities(self, pixels: Tensor, **options: Any) -> Tensor:
@@ -305,10 +305,10 @@ class SquarePreparation:
 def from_run(folder: Path | str, *, data: Path | str | None = None) -> Network:
     """The network of a full training (`alexnet-edu train`, notebook 06), to be looked into.
 
-    It is the one with the lowest validation error, or the last one where there is no best yet. data: the
+    It is the one with the lowest validation error, or the latest where there is no best yet. data: the
     prepared folder that it was trained on, for its mean image and classes; None takes the one that the
-    run's own command names. Raises DataError where the prepared folder is missing or another, where
-    the folder holds no run, or none of its checkpoints is whole.
+    run's own command names. Raises DataError where the prepared folder is missing or not the one trained
+    on, where `folder` holds no run, and where none of its checkpoints is whole.
     """
     folder = Path(folder).expanduser()
     checkpoint = _best(folder)

@@ -79,8 +79,3 @@ def test_groups_get_their_rates_and_a_frozen_layer_stands_still() -> None:
 def test_bad_settings_are_quoted(kind: Any, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} .*{value!r}"):
         kind(**{name: value})
-
-
-def test_an_unknown_variant_is_refused() -> None:
-    with pytest.raises(ValueError, match="'vgg'"):
-        Recipe(variant="vgg").architecture(10)

@@ -30,10 +30,9 @@ class PixelSums:
         self._rows = torch.empty(IMAGE_SIDE, IMAGE_SIDE, 3)  # one for all: new memory costs more than sums
         self._pixels = torch.zeros_like(self._rows)
         self._products = torch.zeros(IMAGE_SIDE, 3, 3, dtype=torch.float64)
-        values = 255 - torch.arange(8 * IMAGE_SIDE * 3).remainder(7).view(
-            8, IMAGE_SIDE, 3
-        )  # a few bright rows
-        if not torch.equal(_products(values.float()).long(), values.mT @ values):
+        bright = 255 - torch.arange(8 * IMAGE_SIDE * 3).remainder(7)
+        rows = bright.view(8, IMAGE_SIDE, 3)
+        if not torch.equal(_products(rows.float()).long(), rows.mT @ rows):
             raise RuntimeError(
                 "products of float32 are rounded here, and sums would not be exact: call "
                 "torch.set_float32_matmul_precision('highest'), and unset DNNL_DEFAULT_FPMATH_MODE"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import http.server
 import pickle
@@ -9,7 +10,6 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -173,43 +173,27 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> bytes:
     return packed
 
 
-@dataclass
-class Server:
-    """Serves `content` at any address."""
-
-    content: bytes
-    code: int = 200
-    requests: int = 0
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
-def server(archive: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    state = Server(archive)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(state.code)
-            self.send_header("Content-Length", str(len(state.content)))
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            state.requests += 1
-            self.do_HEAD()
-            self.wfile.write(state.content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
+def served(archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The archive on this machine's web server; what is written there is served."""
+    name = "cifar-10-python.tar.gz"
+    folder = write_folder(tmp_path / "web", {name: archive})
+    handler = functools.partial(Quiet, directory=folder)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{served.server_port}/cifar-10-python.tar.gz")
-        yield state
-        served.shutdown()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/{name}")
+        yield folder / name
+        server.shutdown()
 
 
 @pytest.mark.usefixtures("watched")
-def test_a_download_ends_in_a_pack_and_nothing_else(server: Server, folder: Path) -> None:
+def test_a_download_ends_in_a_pack_and_nothing_else(served: Path, folder: Path) -> None:
     images = data.load_cifar10("laptop")
     assert (len(images.train), len(images.test)) == (50, 10)
     assert images.train.classes == CIFAR10_CLASSES
@@ -218,9 +202,8 @@ def test_a_download_ends_in_a_pack_and_nothing_else(server: Server, folder: Path
     assert images.train.pixels[:, 1].max() == 0
     assert images.train.labels.tolist() == [i % 10 for i in range(50)]
     assert list((folder / "downloads").rglob("*")) == []
-    requests = server.requests
+    served.unlink()  # nothing is fetched again
     assert data.download_cifar10() == data.pack_path()
-    assert server.requests == requests
     assert "official batches; 50 training" in data.run_download()
     assert data.load_cifar10("laptop").train.fingerprint() == images.train.fingerprint()
 
@@ -235,17 +218,18 @@ def download_fails() -> str:
     return message
 
 
-def test_a_download_that_is_not_whole_is_noticed_and_can_be_repeated(server: Server, archive: bytes) -> None:
+def test_a_download_that_is_not_whole_is_noticed_and_can_be_repeated(served: Path, archive: bytes) -> None:
     flipped = bytes([*archive[:-9], archive[-9] ^ 1, *archive[-8:]])
-    for server.content in (archive[: len(archive) // 2], flipped):
+    for content in (archive[: len(archive) // 2], flipped):
+        served.write_bytes(content)
         download_fails()
-    server.content = archive
+    served.write_bytes(archive)
     assert len(load_pack(data.download_cifar10()).train) == 50
 
 
-def test_a_server_that_refuses_and_no_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.code = 503
-    assert "503 Service Unavailable" in download_fails()
+def test_a_server_that_refuses_and_no_network(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.unlink()
+    assert "404" in download_fails()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # not listening: a connection is refused
         monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{taken.getsockname()[1]}/x.tar.gz")
@@ -254,12 +238,12 @@ def test_a_server_that_refuses_and_no_network(server: Server, monkeypatch: pytes
 
 
 def test_a_killed_unpacking_is_finished_without_a_second_download(
-    server: Server, archive: bytes, folder: Path
+    served: Path, archive: bytes, folder: Path
 ) -> None:
     left = {"cifar-10-python.tar.gz": archive, "cifar-10-batches-py/data_batch_1": b"half"}
     write_folder(folder / "downloads", left)
+    served.unlink()
     assert len(load_pack(data.download_cifar10()).train) == 50
-    assert server.requests == 0
 
 
 # --- what the command line says ---------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -32,12 +34,6 @@ plt.show()
 """
 
 
-def test_there_are_notebooks() -> None:
-    names = [pair.name for pair in PAIRS]
-    assert "00_start_here" in names
-    assert "01_relu_vs_tanh" in names
-
-
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_notebook_is_as_it_should_be(pair: tool.Pair) -> None:
     assert tool.problems(pair) == []
@@ -58,12 +54,6 @@ def test_every_solution_is_judged_right(pair: tool.Pair) -> None:
     for cell in checks:
         texts = [o.get("data", {}).get("text/plain", "") for o in cell.outputs]
         assert any(": right." in text for text in texts), cell.source
-
-
-def test_no_pairing_that_jupyterlab_could_find() -> None:
-    assert not list(tool.ROOT.glob("jupytext.*"))
-    assert not list(tool.NOTEBOOKS.rglob("jupytext.*"))
-    assert "[tool.jupytext]" not in (tool.ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 # --- the tool itself ------------------------------------------------------------------
@@ -154,62 +144,31 @@ def test_pull_takes_an_edit_into_the_text(pair: tool.Pair) -> None:
     assert [line for line in tool.problems(pair) if "differs" in line] == []
 
 
-def test_pull_of_an_unchanged_notebook_gives_the_same_cells(pair: tool.Pair) -> None:
-    before = [tool.cell_key(c) for c in tool.read_source(pair.source).cells]
-    tool.pull(pair)
-    assert [tool.cell_key(c) for c in tool.read_source(pair.source).cells] == before
-
-
-def test_an_executed_pair_has_no_problems(pair: tool.Pair) -> None:
-    pretend_executed(pair)
-    assert tool.problems(pair) == []
-
-
-def damaged(notebook: NotebookNode, how: str) -> None:
-    code = [c for c in notebook.cells if c.cell_type == "code"]
-    if how == "count":
-        code[0].execution_count = 5
-    elif how == "not run":
-        code[1].execution_count = None
-    elif how == "error":
-        code[0].outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])]
-    elif how == "picture":
-        code[2].outputs = []
-    elif how == "source":
-        code[0].source = "print('other')"
-    elif how == "cell too many":
-        notebook.cells.append(nbformat.v4.new_markdown_cell("more"))
-    elif how == "jupytext":
-        notebook.metadata["jupytext"] = {"formats": "ipynb,py"}
-    elif how == "timing":
-        code[0].metadata["execution"] = {"iopub.execute_input": "2012-09-30"}
-    elif how == "tag":
-        code[0].metadata["tags"] = ["nbval-ignore-outputs"]
-    elif how == "path":
-        code[0].outputs[0].text = f"{tool.ROOT}/notebooks: a warning"
+def fail(cell: NotebookNode) -> None:
+    cell.outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])]
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("damage", "message"),
     [
-        ("count", r"execution counts are \[5, 2, 3\], expected 1 to 3"),
-        ("not run", r"execution counts are \[1, None, 3\]"),
-        ("error", r"In \[1\] failed: ValueError: no"),
-        ("picture", "no output holds a picture"),
-        ("source", "cell 1 differs from its text"),
-        ("cell too many", "5 cells, but the text has 4"),
-        ("jupytext", "expected the kernelspec alone"),
-        ("timing", r"cell 1 has metadata \['execution'\]"),
-        ("tag", "nbval-ignore-outputs.*nbval does not know"),
-        ("path", "names a path of the machine"),
+        (lambda n: n.cells[1].update(execution_count=5), r"counts are \[5, 2, 3\], expected 1 to 3"),
+        (lambda n: n.cells[2].update(execution_count=None), r"counts are \[1, None, 3\]"),
+        (lambda n: fail(n.cells[1]), r"In \[1\] failed: ValueError: no"),
+        (lambda n: n.cells[3].update(outputs=[]), "no output holds a picture"),
+        (lambda n: n.cells[1].update(source="print('other')"), "cell 1 differs from its text"),
+        (lambda n: n.cells.append(nbformat.v4.new_markdown_cell("more")), "5 cells, but the text has 4"),
+        (lambda n: n.metadata.update(jupytext={"formats": "ipynb,py"}), "expected the kernelspec alone"),
+        (lambda n: n.cells[1].metadata.update(execution={"a": "2012"}), r"cell 1 .* \['execution'\]"),
+        (lambda n: n.cells[1].metadata.update(tags=["nbval-ignore"]), "nbval-ignore.*nbval does not know"),
+        (lambda n: n.cells[1].outputs[0].update(text=f"{tool.ROOT}/notebooks: x"), "names a path"),
     ],
 )
-def test_check_finds(pair: tool.Pair, how: str, message: str) -> None:
+def test_check_finds(pair: tool.Pair, damage: Callable[[NotebookNode], object], message: str) -> None:
     notebook = pretend_executed(pair)
-    damaged(notebook, how)
+    assert tool.problems(pair) == []
+    damage(notebook)
     nbformat.write(notebook, pair.notebook)
-    with pytest.raises(AssertionError, match=message):
-        assert not tool.problems(pair), "\n".join(tool.problems(pair))
+    assert re.search(message, "\n".join(tool.problems(pair)))
 
 
 def test_check_finds_a_missing_half(pair: tool.Pair) -> None:
@@ -237,18 +196,19 @@ def test_execute_saves_outputs_that_are_in_order(pair: tool.Pair) -> None:
 
 
 @pytest.mark.slow
-def test_execute_leaves_the_file_when_a_cell_fails_or_hangs(pair: tool.Pair) -> None:
-    before = pair.notebook.read_bytes()
-    edit(pair, 'print("first")', "1 / 0")
+@pytest.mark.parametrize(
+    ("code", "limit", "quoted"),
+    [("1 / 0", 120, "07_sample"), ("import time\ntime.sleep(600)", 5, "5 s")],
+)
+def test_execute_leaves_the_file_when_a_cell_fails_or_hangs(
+    pair: tool.Pair, code: str, limit: int, quoted: str
+) -> None:
+    edit(pair, 'print("first")', code)
     tool.sync(pair)
-    failing = pair.notebook.read_bytes()
-    assert failing != before
-    with pytest.raises(tool.NotebookError, match="07_sample failed at scale quick"):
-        tool.execute(pair, "quick", limit=120)
-    assert pair.notebook.read_bytes() == failing
-    edit(pair, "1 / 0", "import time\ntime.sleep(600)")
-    with pytest.raises(tool.NotebookError, match="stopped after 5 s"):
-        tool.execute(pair, "quick", limit=5)
+    before = pair.notebook.read_bytes()
+    with pytest.raises(tool.NotebookError, match=quoted):
+        tool.execute(pair, "quick", limit=limit)
+    assert pair.notebook.read_bytes() == before
 
 
 def test_the_command_line_reports_and_fails(

@@ -1,9 +1,6 @@
 """The published figures against each other: identities first, then the ones that do not hold."""
 
-import ast
 import math
-import re
-import sys
 from pathlib import Path
 
 from alexnet_edu import paper
@@ -23,35 +20,6 @@ def test_the_layer_table_gives_the_exact_sizes() -> None:
     assert sum(layer.parameters for layer in paper.LAYERS) == 60_965_224
     assert sum(layer.neurons for layer in paper.LAYERS) == 659_272
     assert sum(layer.multiply_adds for layer in paper.LAYERS) == 724_406_816
-
-
-def test_the_one_gpu_network() -> None:
-    assert sum(layer.parameters for layer in paper.ONE_GPU_LAYERS) == 59_798_312
-    assert sum(layer.multiply_adds for layer in paper.ONE_GPU_LAYERS) == 391_514_384
-    for half, whole in zip(paper.ONE_GPU_LAYERS[:4], paper.LAYERS[:4], strict=True):
-        assert 2 * half.outputs == whole.outputs
-    assert paper.ONE_GPU_LAYERS[4].outputs == paper.LAYERS[4].outputs
-    for here, below in zip(paper.ONE_GPU_LAYERS[1:5], paper.ONE_GPU_LAYERS[:4], strict=True):
-        assert here.inputs == below.outputs
-
-
-def test_layers_fit_onto_each_other() -> None:
-    conv1, conv2, conv3, conv4, conv5, fc6, fc7, fc8 = paper.LAYERS
-    columns = paper.GPUS
-
-    def pooled(side: int) -> int:
-        return (side - paper.POOL_SIZE) // paper.POOL_STRIDE + 1
-
-    assert conv2.inputs == conv1.outputs // columns
-    assert conv3.inputs == conv2.outputs  # the one convolution that reads both columns
-    assert conv4.inputs == conv3.outputs // columns
-    assert conv5.inputs == conv4.outputs // columns
-    assert (pooled(conv1.side), pooled(conv2.side)) == (conv2.side, conv3.side)
-    assert fc6.inputs == conv5.outputs * pooled(conv5.side) ** 2
-    assert (fc7.inputs, fc8.inputs) == (fc6.outputs, fc7.outputs)
-    assert (fc8.outputs, fc7.outputs) == (paper.CLASSES, paper.FEATURE_LENGTH)
-    assert (conv1.outputs, conv1.kernel) == (paper.CONV1_KERNELS, paper.CONV1_SIZE)
-    assert (conv1.outputs, conv1.kernel) == (paper.FIGURE3_KERNELS, paper.FIGURE3_KERNEL_SIZE)
 
 
 def test_rounded_sizes_of_the_abstract() -> None:
@@ -101,28 +69,3 @@ def test_figure_1_is_consistent_with_itself() -> None:
     ratio = paper.APPROXIMATE_TANH_CROSSING_EPOCH / paper.APPROXIMATE_RELU_CROSSING_EPOCH
     assert ratio == paper.RELU_SPEEDUP
     assert paper.TARGET_TRAINING_ERROR == 0.25
-
-
-def test_named_layers_exist() -> None:
-    names = {layer.name for layer in paper.LAYERS}
-    assert set(paper.BIAS_ONE_LAYERS) < names
-    assert set(paper.DROPOUT_LAYERS) < names
-
-
-def test_every_constant_names_its_section_in_a_trailing_comment() -> None:
-    text = SOURCE.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign):
-            line = lines[node.lineno - 1]
-            assert re.search(r"  # (abstract|§\d(\.\d)?|Fig\. \d)", line), line
-
-
-def test_stdlib_only() -> None:
-    roots = set()
-    for node in ast.walk(ast.parse(SOURCE.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            roots |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            roots.add((node.module or "").split(".")[0])
-    assert roots <= sys.stdlib_module_names

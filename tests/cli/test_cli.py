@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -84,13 +83,6 @@ def test_what_does_not_fit_is_a_usage_error(words: str, capsys: Capture) -> None
     assert "usage" in capsys.readouterr().err
 
 
-def test_help_comes_from_the_docstring() -> None:
-    found = cli.help_of(Example)
-    assert found["rate"] == "shares, 10% or so (default: 0.5)"
-    assert found["decay"] == "shares, 10% or so"
-    assert found["size"] == "of all; a second line (default: s)"
-
-
 def test_a_command_shows_the_chosen_options_alone(capsys: Capture) -> None:
     parser = cli._Parser()
     add_options(parser, Example, ("rate", "fast"))
@@ -107,19 +99,7 @@ def test_help_names_every_command(capsys: Capture) -> None:
         cli.main(["--help"])
     assert leaving.value.code == 0
     text = capsys.readouterr().out
-    for command in ("doctor", "data", "train", "evaluate", "experiment", "weights", "claims"):
-        assert re.search(rf"^ +{command}( |$)", text, flags=re.MULTILINE)
-    assert max(len(line) for line in text.splitlines()) <= 100
-
-
-@pytest.mark.parametrize("name", ["data", "experiment", "weights"])
-def test_each_group_lists_its_commands(name: str, capsys: Capture) -> None:
-    with pytest.raises(SystemExit):
-        cli.main([name, "--help"])
-    text = capsys.readouterr().out
-    words = [command.removeprefix(f"{name} ") for command in cli.COMMANDS if command.startswith(f"{name} ")]
-    assert len(words) >= 2
-    assert all(word in text for word in words)
+    assert {name.split()[0] for name in NAMES} <= set(text.split())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -201,14 +181,6 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
     assert error == b""
 
 
-def test_claims_load_no_torch() -> None:
-    code = "import sys; from alexnet_edu.cli import main; main(['claims']); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
-    assert lines[-1] == "False"
-    assert len(lines) == 44
-
-
 # --- what the commands do -----------------------------------------------------------------------------
 
 
@@ -236,11 +208,6 @@ def test_claims_of_a_notebook_as_objects(capsys: Capture) -> None:
     assert cli.main(["claims", "--json", "--notebook", "01"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [claim["id"] for claim in found] == ["relu-6x", "relu-several", "relu-saturate"]
-
-
-def test_one_claim_in_full(capsys: Capture) -> None:
-    assert cli.main(["claims", "relu-6x"]) == 0
-    assert "6 times faster to 25% training error" in capsys.readouterr().out
 
 
 def test_doctor_exits_1_only_for_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

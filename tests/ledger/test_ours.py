@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,6 @@ def test_without_records_only_what_is_counted_has_a_value(folder: Path) -> None:
     assert set(COUNTS) | set(RECORDED) == {claim.id for claim in CLAIMS if claim.ours}
 
 
-def test_every_published_record_is_read() -> None:
-    for claim_id, name in RECORDED.items():
-        found = ours(claim_id)
-        assert found is not None
-        assert found.record == PUBLISHED / f"{name}.json"
-        assert found.provenance.startswith("recorded 20")
-
-
 @pytest.mark.parametrize("name", sorted(set(RECORDED.values()) - {"two-columns"}))
 def test_the_stand_in_is_named(name: str, folder: Path) -> None:
     record = json.loads((PUBLISHED / f"{name}.json").read_text())
@@ -56,7 +47,6 @@ def published(name: str, **changed: Any) -> str:
     return json.dumps(json.loads((PUBLISHED / f"{name}.json").read_text()) | changed)
 
 
-@pytest.mark.parametrize("name", ["figure1", "pooling"])
 @pytest.mark.parametrize(
     "damage",
     [
@@ -69,17 +59,11 @@ def published(name: str, **changed: Any) -> str:
     ],
     ids=["empty", "cut", "list", "another study", "nothing in it", "no provenance"],
 )
-def test_a_damaged_record_is_named_without_its_folder(name: str, damage: Any, folder: Path) -> None:
-    (folder / f"{name}.json").write_text(damage(name))
-    with pytest.raises(DataError, match=rf"{name}\.json") as caught:
-        ours("relu-6x" if name == "figure1" else "pool-overlap")
+def test_a_damaged_record_is_named_without_its_folder(damage: Any, folder: Path) -> None:
+    (folder / "pooling.json").write_text(damage("pooling"))
+    with pytest.raises(DataError, match=r"pooling\.json") as caught:
+        ours("pool-overlap")
     assert str(folder) not in str(caught.value)
-
-
-def test_a_record_is_read_anew_each_time(folder: Path) -> None:
-    assert ours("pool-overlap") is None
-    shutil.copy(PUBLISHED / "pooling.json", folder)
-    assert ours("pool-overlap") is not None
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -128,8 +112,6 @@ def test_means_over_the_seeds_at_the_chosen_rate() -> None:
     figures = of_study(claim_named("pool-overfit"), study(z2={0.01: WORSE}, z3={0.01: BETTER}))
     assert figures is not None
     assert figures["each"] == "7.0 points at z = 3, 10.0 at z = 2, training error 12.0% against 11.0%"
-    assert figures["study"] == "on CIFAR-10, 4 epochs, 2 seeds"
-    assert figures["at_one_rate"] == ""  # both chose the same
     assert figures["verdict"] == HOLDS
 
 
@@ -207,12 +189,6 @@ def test_six_times(row: dict[str, Any], words: str, verdict: str) -> None:
     figures = READERS["relu-6x"](figure1(0.25, row))
     assert figures is not None
     assert (figures["times"], figures["verdict"]) == (words, verdict)
-
-
-def test_unequal_numbers_of_seeds_are_named() -> None:
-    figures = READERS["relu-6x"](figure1(0.25, ratio("2012", 5.5, runs=3)))
-    assert figures is not None
-    assert figures["seeds"] == "5 tanh and 3 ReLU seeds"
 
 
 def test_another_target_and_a_single_network_say_nothing() -> None:

@@ -13,7 +13,7 @@ import pytest
 from alexnet_edu.ledger import table as module
 from alexnet_edu.ledger.claims import CLAIMS, HOLDS, NOT_HERE, Check, claim_named
 from alexnet_edu.ledger.ours import Ours
-from alexnet_edu.ledger.table import as_object, chosen, detail, lines, table, verdict, word
+from alexnet_edu.ledger.table import chosen, table, verdict, word
 
 RESULTS = Path(__file__).resolve().parents[2] / "data" / "results"
 
@@ -60,16 +60,6 @@ def test_markdown_keeps_one_row_per_claim() -> None:
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
     assert r"a \| b \*c\* &amp; \`d\`" in rows[2]
     assert "<script>" not in rows[2]
-
-
-def test_text_is_aligned() -> None:
-    head, rule, *rest = repr(verdict(["relu-6x", "relu-several"], {"relu-6x": "because"})).splitlines()
-    bars = [i for i, character in enumerate(rule) if character == "+"]
-    assert len(bars) == 4
-    for line in filter(None, [head, *rest]):
-        found = [i for i, character in enumerate(line) if character == "|"]
-        assert found == bars[: len(found)]
-        assert len(line) <= 120
 
 
 def test_verdict_refuses_what_it_cannot_show() -> None:
@@ -128,28 +118,6 @@ def test_the_words_of_today(claim_id: str, expected: str) -> None:
 
 
 # --- in a terminal ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_one_line_a_claim(width: int) -> None:
-    text = lines(CLAIMS, width).splitlines()
-    assert [line.split()[0] for line in text] == [claim.id for claim in CLAIMS]
-    assert max(map(len, text)) <= width
-
-
-def test_a_claim_in_full_keeps_to_the_width() -> None:
-    for claim in CLAIMS:
-        text = detail(claim, 80)
-        assert max(map(len, text.splitlines())) <= 80
-        assert " ".join(claim.paper.split()) in " ".join(text.split())
-    assert "commit" in detail(claim_named("relu-6x"), 80)
-
-
-def test_objects_have_names() -> None:
-    found = as_object(claim_named("relu-6x"))
-    assert found["id"] == "relu-6x"
-    assert found["verdict"] == word(claim_named("relu-6x"))
-    assert {"section", "claim", "paper", "log", "ours", "lesson"} <= set(found)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 
-import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from alexnet_edu.lessons import dropout as thinned
@@ -52,13 +50,6 @@ def test_strange_numbers_are_refused() -> None:
         thinned.all_masks(21)
     with pytest.raises(ValueError, match=r"1\.5"):
         thinned.draw_masks(1, 2, 1.5, torch.Generator())
-
-
-def test_drawn_masks_keep_their_share_and_grow_with_it() -> None:
-    few, many = (thinned.draw_masks(4000, 3, k, torch.Generator().manual_seed(1)) for k in (0.3, 0.7))
-    assert few.mean().item() == pytest.approx(0.3, abs=0.02)
-    assert many.mean().item() == pytest.approx(0.7, abs=0.02)
-    assert (many >= few).all()
 
 
 # --- networks -----------------------------------------------------------------------------------
@@ -121,16 +112,6 @@ def test_one_softmax_layer_scaled_is_the_geometric_mean_of_all(keep: float) -> N
     mean = thinned.geometric_mean(thinned.thinned_logits(x, layers[:1], [masks]), weights)
     whole = thinned.whole_logits(x, layers[:1], keep).log_softmax(-1)
     assert (mean - whole).abs().max() < 1e-12
-    assert thinned.divergence(mean, whole).abs().max() < 1e-12
-
-
-def test_two_layers_are_near_and_not_equal() -> None:
-    x, layers = head()
-    mean = thinned.geometric_mean(thinned.thinned_logits(x, layers, both_masks(layers)))
-    off = thinned.divergence(mean, thinned.whole_logits(x, layers).log_softmax(-1))
-    assert off.max() > 1e-3
-    wrong = thinned.divergence(mean, thinned.whole_logits(x, layers, 0.9).log_softmax(-1))
-    assert off.mean() < wrong.mean()
 
 
 def test_means_by_hand() -> None:
@@ -179,7 +160,7 @@ def test_errors_with_masks_at_the_whole_network_and_at_few_units() -> None:
     assert 0.1 < sum(found[0.1]) / 30 < 1
 
 
-# --- the explorer and the pictures -----------------------------------------------------------------
+# --- the explorer -------------------------------------------------------------------------------
 
 
 def shares(alt: str) -> list[float]:
@@ -224,17 +205,3 @@ def test_every_control_is_followed() -> None:
         widget.controls[name].value = value
         assert widget.error is None
         assert widget.alt != before
-
-
-# --- the figures of the notebook ------------------------------------------------------------
-
-
-def test_ratios_show_every_seed_and_leave_out_what_was_not_reached() -> None:
-    ax = Figure().add_subplot()
-    rows = [[1.5, 1.7], [2.0, None], [None, None]]
-    thinned.draw_ratios(ax, {"2012": rows, "inverted": rows}, ["50%", "30%", "10%"])
-    marks = [line.get_ydata() for line in ax.lines if line.get_linestyle() == "None"]
-    assert all(np.isfinite(y).sum() == 3 for y in marks)
-    means = [line.get_ydata() for line in ax.lines if line.get_label() in ("2012", "inverted")]
-    assert np.array_equal(means, [[1.6, np.nan, np.nan]] * 2, equal_nan=True)
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["2012", "inverted"]

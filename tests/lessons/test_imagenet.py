@@ -61,38 +61,25 @@ def test_the_papers_days_say_what_share_of_the_peak_was_reached(days: float, sha
     assert imagenet.seconds(wanted, peak, reached, paper.GPUS) == pytest.approx(days * DAY)
 
 
-def test_devices_have_the_type_that_is_asked_for_or_float32() -> None:
-    assert DEVICES["GTX 580"].peak("bfloat16") == DEVICES["GTX 580"].float32
-    assert DEVICES["A100"].peak("bfloat16") == 312e12
-
-
 @pytest.mark.parametrize("share", [0, -0.1, 1.01])
 def test_impossible_shares_are_quoted(share: float) -> None:
     with pytest.raises(ValueError, match=str(share)):
         imagenet.seconds(1.0, 1.0, share)
 
 
-@pytest.mark.parametrize(("days", "words"), [(5.53, "5.5 days"), (0.25, "6.0 h"), (1 / 48, "30 min")])
-def test_days_in_words(days: float, words: str) -> None:
-    assert in_words(days) == words
-
-
 def test_both_ends_of_every_control_are_drawn() -> None:
     widget = cost_explorer()
-    assert "at 35% of the peak: 2 × GTX 580 (2010) 5.0 days" in widget.alt
-    assert "sets the pace" not in widget.alt
     for name, values in (("share", SHARES), ("feed", FEEDS), ("kind", KINDS)):
         for value in (*list(values)[:1], *list(values)[-1:]):
             widget.controls[name].value = value
             assert widget.error is None
 
 
-def test_a_slow_feed_is_named_with_those_that_wait_for_it() -> None:
-    widget = cost_explorer(feed=5000)
+def test_a_slow_feed_holds_up_those_that_wait_for_it_alone() -> None:
+    words = cost_explorer(feed=5000).alt
     days = paper.EPOCHS * imagenet.TRAINING_IMAGES / 5000 / DAY
-    assert widget.alt.count(in_words(days)) == 3
-    assert widget.alt.endswith("sets the pace for RTX 4090 (2022), A100 (2020), H100 SXM (2022)")
-    assert "GTX 580 (2010) 5.0 days" in widget.alt
+    assert words.count(in_words(days)) == 3
+    assert "GTX 580 (2010) 5.0 days" in words
 
 
 @pytest.mark.parametrize(("kind", "days"), [("bfloat16", "23 min"), ("float32", "5.6 h")])
@@ -114,13 +101,6 @@ def test_a_rate_of_zero_ends_the_line() -> None:
     shown = {str(drawn.get_label()): np.asarray(drawn.get_ydata()) for drawn in ax.lines}
     assert np.isnan(shown["weights of conv1"][-1])
     assert shown["weights"][-1] == 0.001
-
-
-def test_days_begin_at_the_axis_and_carry_their_words() -> None:
-    ax = Figure().subplots()
-    imagenet.draw_days(ax, {"a": 5.0, "b": 0.1}, 0.5, (5, 6))
-    assert [bar.get_width() for bar in ax.patches[:2]] == [5.0, 0.1]
-    assert [t.get_text() for t in ax.texts] == ["5.0 days", "12.0 h"]
 
 
 # --- the dashboard: what it shows -------------------------------------------------------------------
@@ -192,33 +172,11 @@ def test_a_finished_run_is_shown_from_its_folder_alone(tmp_path: Path) -> None:
     add(tmp_path, START, line(4), judged(4), line(8, rate=0.001), judged(8), stopped(8, "finished"))
     widget = dashboard(tmp_path, note="stand-in")
     assert widget.error is None
-    assert widget.alt == (
-        f"{tmp_path.name}: finished, step 8 of 8 (stand-in); epoch 2.00: training loss 1.70; "
-        "learning rate 0.001, 38 images/s; validation after epoch 2.00: loss 2.20, top-1 error 62.5%, "
-        "top-5 error 25.0%"
-    )
-    assert widget.line.value == (
-        "finished, step 8 of 8; epoch 2.00; 38 images/s, 10% of the time waiting for images; "
-        "memory 1.00 + 0.50 GiB"
-    )
+    for words in ("step 8 of 8 (stand-in)", "rate 0.001, 38 images/s", "top-1 error 62.5%"):
+        assert words in widget.alt
+    assert "10% of the time waiting for images; memory 1.00 + 0.50 GiB" in widget.line.value
     assert enabled(widget) == []
     assert not widget.following
-
-
-def test_the_output_of_a_cell_is_the_picture_of_now(tmp_path: Path) -> None:
-    add(tmp_path, START, line(1))
-    widget = dashboard(tmp_path)
-    add(tmp_path, stopped(1))
-    bundle = widget._repr_mimebundle_()
-    assert "stopped, step 1 of 8" in bundle["text/plain"]
-    assert bundle["image/png"]
-
-
-def test_nothing_yet(tmp_path: Path) -> None:
-    widget = dashboard(tmp_path / "new")
-    assert widget.alt == "new: not started; no step yet"
-    assert enabled(widget) == []
-    assert [b.description for b in widget.buttons] == ["Stop", "Resume"]
 
 
 def test_a_run_that_diverged_says_why(tmp_path: Path) -> None:
@@ -238,7 +196,6 @@ def test_it_follows_a_run_until_that_has_ended(run: Pretended) -> None:
     threads = threading.active_count()
     widget = dashboard(run.folder, every=0.01)
     assert widget.following
-    assert "the first line of its log comes soon" in widget.line.value
     add(run.folder, START, line(1), line(2))
     eventually(lambda: "step 2 of 8" in widget.alt)
     assert "6 s left" in widget.line.value
@@ -273,7 +230,7 @@ def test_start_stop_and_resume(run: Pretended) -> None:
     assert enabled(widget) == []
 
 
-def test_what_goes_wrong_after_a_click_is_said_in_the_line(run: Pretended) -> None:
+def test_an_error_after_a_click_is_shown(run: Pretended) -> None:
     def begin() -> None:
         raise RunError("there is no room")
 
@@ -281,37 +238,6 @@ def test_what_goes_wrong_after_a_click_is_said_in_the_line(run: Pretended) -> No
     press(widget, "Start")
     assert widget.line.value == "RunError: there is no room"
     assert enabled(widget) == ["Start"]
-
-
-def test_closing_ends_the_looking(run: Pretended) -> None:
-    run.launch()
-    threads = threading.active_count()
-    widget = dashboard(run.folder, every=0.01)
-    widget.close()
-    eventually(lambda: threading.active_count() == threads)
-
-
-def test_a_picture_is_drawn_only_when_something_is_new(
-    run: Pretended, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run.launch()
-    add(run.folder, START, line(1))
-    widget = dashboard(run.folder, every=1e6)
-    drawn: list[object] = []
-    monkeypatch.setattr(widget, "_redraw", drawn.append)
-    assert widget.refresh()
-    assert drawn == []
-    add(run.folder, line(2))
-    assert widget.refresh()
-    assert len(drawn) == 1
-    widget.close()
-
-
-def test_a_single_point_is_seen(tmp_path: Path) -> None:
-    add(tmp_path, START, line(1), judged(1))
-    figure, _ = imagenet.draw_run(run_control.status(tmp_path))
-    for ax in figure.axes:
-        assert any(drawn.get_marker() not in ("None", "") for drawn in ax.lines)
 
 
 # --- the table of a run -------------------------------------------------------------------------------
@@ -344,18 +270,15 @@ def test_a_run_on_imagenet_stands_beside_the_paper(tmp_path: Path) -> None:
     assert "0.406640 / 0.182100" in ten.log
     assert middle.ours == "42.0% / 19.6%"
     assert rate.ours == "0.01, fell after epoch 2 (plateau)"
-    assert "25, 51, 79" in rate.log
     assert length.ours == "2 of 90 epochs, 20 updates with batches of 128"
     assert time.ours == "20 min, columns, 2 × GPU X"
-    assert "5–6 days on two GTX 580 3 GB" in time.paper
 
 
 def test_other_images_and_smaller_networks_say_that_they_cannot_be_compared(tmp_path: Path) -> None:
     few = write(tmp_path / "few", classes=10, images={"train": 60, "val": 20})
     row = report(few, "stand-in").rows[0]
     assert row.why == OTHER_IMAGES
-    assert row.ours == "not reached yet"
-    assert row.provenance.startswith("stand-in: 60 training and 20 validation images in 10 classes; ")
+    assert "60 training and 20 validation images in 10 classes" in row.provenance
     thin = write(tmp_path / "thin", recipe={**RECIPE, "narrow": 8})
     assert report(thin).rows[0].why == SMALLER
     assert "8 times narrower" in report(thin).rows[0].provenance

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from matplotlib.figure import Figure
 
 from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.show.explorer import PictureWidget
@@ -71,19 +69,3 @@ def test_images_that_excite_a_unit(network: Network) -> None:
     assert images.classes[int(images.labels[strongest])] in explorer.alt
     elsewhere = Network("other", "other", network.stages, network.prepare.__call__, network.classes)
     assert lesson.excitation_explorer(elsewhere, images).png != with_squares  # what it sees is not known
-
-
-def test_a_network_counts_as_clear_where_its_mark_is_filled() -> None:
-    ax = Figure().subplots()
-    row = {"differences": [0.1, 0.2, 0.3], "clear": [False, True, False], "mean": 0.2, "low": 0, "high": 0.1}
-    lesson.draw_conditions(ax, [{"title": "one", **row}])
-    unclear, clear, mean = (list(line.get_xdata()) for line in ax.lines[:3])
-    assert (unclear, clear, mean) == ([0.1, 0.3], [0.2], [0.2, 0.2])
-
-
-def test_kernels_lie_where_their_frequency_and_direction_are() -> None:
-    ax = Figure().add_subplot(projection="polar")
-    columns = lesson.column_slices(4, 2)
-    marks = lesson.draw_tuning(ax, [0.1, 0.2, 0.3, 0.4], [0, 45, 90, 180], torch.ones(4), columns)
-    assert marks.get_offsets()[:, 1].tolist() == [0.3, 0.4]
-    assert marks.get_offsets()[:, 0].tolist() == pytest.approx([torch.pi / 2, torch.pi])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 from torch import nn
@@ -111,7 +109,6 @@ def test_what_the_steps_of_a_function_move() -> None:
     assert moved_bytes(lambda x: x + 1, x) == 2.0
     assert moved_bytes(lambda x: x + x, x) == 3.0
     assert moved_bytes(lambda x: x.flatten()[::2].view(-1), x) == 0.0
-    assert moved_bytes(lambda x: torch.cat([x[:1], x[1:]]), x) == 2.0
     assert moved_bytes(lambda x: x.double(), x) == 3.0
     assert moved_bytes(lambda x: x.clone().add_(1), x) == 2.0 + 2.0
     assert moved_bytes(nn.LocalResponseNorm(5), x) > 10
@@ -122,11 +119,6 @@ def test_they_take_turns() -> None:
     took = seconds_in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
     assert calls == ["a", "b"] * 4
     assert took.keys() == {"a", "b"}
-    slow = seconds_in_turn({"quick": lambda: None, "slow": lambda: time.sleep(0.05)}, rounds=5)
-    assert slow["quick"] < 0.05 <= slow["slow"]
-
-
-# --- drawings --------------------------------------------------------------------------------
 
 
 # --- the explorer ----------------------------------------------------------------------------
@@ -136,17 +128,8 @@ def test_the_explorer_follows_every_control(images: Images, responses: Responses
     widget = lrn_explorer(images, responses=responses)
     assert "(2 + 0.0001 · Σ a² over 5 maps)^0.75; raw pixels, after 100 steps" in widget.alt
     seen = {widget.png}
-    changes = {
-        "alpha": 1e-3,
-        "n": 9,
-        "k": 1.0,
-        "beta": 0.5,
-        "reading": "one map",
-        "source": ("raw", 0),
-        "image": 6,
-        "row": 3,
-        "column": 2,
-    }
+    changes = {"alpha": 1e-3, "n": 9, "k": 1.0, "beta": 0.5, "reading": "one map"}
+    changes |= {"source": ("raw", 0), "image": 6, "row": 3, "column": 2}
     assert set(changes) == set(widget.controls)
     for name, value in changes.items():
         widget.controls[name].value = value
@@ -164,14 +147,6 @@ def test_the_explorer_says_what_the_numbers_are(images: Images, responses: Respo
     most = int(here.nan_to_num(nan=1.0).argmin())
     assert f"map {most} is inhibited most ({here[most]:.3g})" in widget.alt
     assert a[image, :, row, column].max() == a.max()  # it starts at the strongest place
-
-
-def test_the_explorer_at_the_ends(images: Images, responses: Responses) -> None:
-    widget = lrn_explorer(images, responses=responses)
-    ends = {"n": 15, "reading": "one map", "beta": 0.0, "alpha": 0.0}
-    for name, value in ends.items():
-        widget.controls[name].value = value
-        assert widget.error is None
 
 
 def test_a_place_where_every_map_is_off(images: Images, responses: Responses) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -28,14 +27,6 @@ def texts(ax: Any) -> list[str]:
 
 
 # --- pictures ------------------------------------------------------------------------------
-
-
-def test_bars_have_the_colours_of_shownet_and_a_mark(ax: Any) -> None:
-    lesson.draw_bars(ax, ["cat", "dog", "frog"], [0.6, 0.3, 0.1], "dog")
-    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == ["#aaaaff", "#ffaaaa", "#aaaaff"]
-    assert [bar.get_width() for bar in ax.patches] == [0.6, 0.3, 0.1]
-    assert texts(ax) == ["cat  60%", "dog ✓  30%", "frog  10%"]
-    assert ax.yaxis_inverted()  # the most probable on top
 
 
 def test_the_map_keeps_clusters_together_and_names_them(ax: Any) -> None:
@@ -88,22 +79,6 @@ def test_it_names_the_nearest_by_features_and_by_pixels(explorer: PictureWidget)
         names = ", ".join(train.classes[i] for i in labels)
         same = int((labels == test.labels[3]).sum())
         assert f"nearest in {where}: {names}, {same} of 6 of its class" in explorer.alt
-
-
-def test_a_layer_is_computed_once(explorer: PictureWidget, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, sizes = tiny_network(), []
-    features = type(network).features
-
-    def counting(self: Any, pixels: torch.Tensor, layer: str | None = None, **options: Any) -> torch.Tensor:
-        sizes.append(len(pixels))
-        return features(self, pixels, layer, **options)
-
-    monkeypatch.setattr(type(network), "features", counting)
-    for layer in ("conv1", "conv2", "conv1"):
-        before, explorer.controls["layer"].value = explorer.png, layer
-        assert f"nearest in layer {layer}: " in explorer.alt
-        assert explorer.png not in (None, before)
-    assert sorted(sizes) == [1, 1, 1, 300, 300]
 
 
 def test_a_file_of_the_reader_is_searched_and_the_slider_leads_back(explorer: PictureWidget) -> None:

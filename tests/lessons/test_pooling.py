@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 
-from alexnet_edu.lessons import pooling
 from alexnet_edu.lessons.pooling import (
     coverage,
     cut_at,
@@ -22,7 +19,6 @@ from alexnet_edu.lessons.pooling import (
     shift_change,
     up_to,
 )
-from alexnet_edu.model import architecture
 from alexnet_edu.studies.record import Record
 
 
@@ -33,14 +29,6 @@ def test_sizes_are_those_of_torch(up: bool) -> None:
             for s in range(1, 6):
                 want = F.max_pool2d(torch.zeros(1, 1, n, n), z, s, ceil_mode=up).shape[-1]
                 assert output_side(n, z, s, up=up) == want, (n, z, s)
-
-
-def test_sizes_rounded_up_are_those_of_the_small_network() -> None:
-    assert all(
-        output_side(n, z, 2) == architecture.output_side(n, z, 2) for n in range(3, 100) for z in (2, 3)
-    )
-    assert [output_side(n, 3, 2) for n in (55, 27, 13)] == [27, 13, 6]
-    assert [output_side(n, 2, 2) for n in (55, 26, 11)] == [28, 13, 6]  # run 147
 
 
 def test_a_window_larger_than_the_grid_fits_only_when_sizes_are_rounded_up() -> None:
@@ -122,26 +110,6 @@ def test_curves_end_where_the_rate_falls(record: Record) -> None:
     assert lowest_common_level(before) == 0.3
 
 
-def test_each_seed_has_its_way_through_the_errors(record: Record) -> None:
-    ax = Figure().add_subplot()
-    pooling.draw_gap_against_training(ax, record, 2, "gaps (recorded)")
-    ways = [line for line in ax.lines if np.size(line.get_xdata()) == 2]
-    assert len(ways) == 4  # from the first training error below a third
-    assert np.allclose(ways[0].get_ydata(), [0.4 - 0.3, 0.3 - 0.1])
-    ends = [line for line in ax.lines if np.size(line.get_xdata()) == 1]
-    assert [line.get_markerfacecolor() == "white" for line in ends] == [True, False] * 4
-
-
-def test_shifts_and_changes_show_means(record: Record) -> None:
-    ax, changes = Figure().subplots(1, 2)
-    pooling.draw_shifted(ax, record, "shifts (recorded)")
-    means = [line.get_ydata() for line in ax.lines if line.get_label() in ("z2", "z3")]
-    assert np.allclose(means, [[0.1, 0.2], [0.12, 0.2]])
-    values = {"z = 2": [0.5, 0.7], "z = 3": [0.3, 0.5]}
-    pooling.draw_changes(changes, {"noise": values, "images": values}, "changes")
-    assert [t.get_text() for t in changes.texts] == ["0.60", "0.60", "0.40", "0.40"]
-
-
 # --- the widget --------------------------------------------------------------------------------
 
 
@@ -157,13 +125,3 @@ def test_the_explorer_follows_every_control() -> None:
         seen.append((widget.alt, widget.png))
     assert len({alt for alt, _ in seen}) == len({png for _, png in seen}) == 8
     assert "output row 3, column 4 is the average of 4 inputs" in widget.alt
-
-
-def test_what_hangs_over_is_left_out_or_between_the_windows_is_said() -> None:
-    assert "hang over the edge by 1" in pooling_explorer(n=8, z=3, s=2).alt
-    assert "the last row and column are seen by no window" in pooling_explorer(n=8, z=3, s=2, up=False).alt
-    assert "seen by none" in pooling_explorer(n=9, z=2, s=3).alt
-    assert "no overlap" in pooling_explorer(z=2).alt
-    assert "takes all of it" in pooling_explorer(n=4, z=5).alt
-    assert "0 × 0 outputs" in pooling_explorer(n=4, z=5, up=False).alt
-    assert "output row 4, column 4" in pooling_explorer(n=8, row=15, column=15).alt  # the last one

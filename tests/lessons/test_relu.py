@@ -118,14 +118,3 @@ def test_a_rate_that_was_given_up_is_open_and_points_upwards(ax: Axes) -> None:
     assert len(ax.texts) == 3  # arrows
     assert legend(ax) == ["ReLU", "sigmoid"]
     assert in_sight(ax)
-
-
-def test_ratios_say_when_there_is_none(ax: Axes) -> None:
-    rows = pd.DataFrame(
-        [("measured", 6.7, 6.3, 7.3), ("far off", 20.0, 15.0, 30.0), *((t, *[np.nan] * 3) for t in "ab")],
-        columns=["title", "epochs", "epochs_low", "epochs_high"],
-    ).assign(at_least=[np.nan, np.nan, 2.2, np.nan], relu_not_within=25.0)
-    relu.draw_ratios(ax, rows, 6, "ratios")
-    words = ["6.7", "20.0", "at least 2.2", "ReLU not within 25 epochs"]
-    assert [text.get_text() for text in ax.texts] == words
-    assert ax.get_xlim()[1] > 30

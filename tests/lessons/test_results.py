@@ -36,21 +36,6 @@ def test_every_subset_is_a_dot_and_the_chosen_size_is_named(ax: Axes) -> None:
     assert texts(ax) == ["25.0%"]
 
 
-def test_pairs_are_joined_and_means_named(ax: Axes) -> None:
-    lesson.draw_paired(ax, {"a": [0.1, 0.2], "b": [0.3, 0.1]})
-    joined = [list(line.get_ydata()) for line in ax.lines if line.get_linewidth() == 0.8]
-    assert joined == [[0.1, 0.3], [0.2, 0.1]]
-    assert texts(ax) == ["15.0%", "20.0%"]
-
-
-@pytest.mark.parametrize("chosen", [None, "second"])
-def test_published_rows_are_bars_of_two_kinds(ax: Axes, chosen: str | None) -> None:
-    lesson.draw_published(ax, {"first": (40.0, 18.0), "second": (38.0, 16.0)}, chosen)
-    assert [round(bar.get_width()) for bar in ax.patches] == [40, 38, 18, 16]
-    assert [bar.get_linewidth() > 2 for bar in ax.patches] == [False, chosen is not None] * 2
-    assert texts(ax) == ["40.0", "38.0", "18.0", "16.0"]
-
-
 # --- the explorer ----------------------------------------------------------------------------
 
 

@@ -17,10 +17,7 @@ def test_it_starts_at_the_papers_pattern() -> None:
     assert tuple(name for name in TALKERS if widget.controls[name].value) == PAPERS_TALK
     assert "parameters: 60.97 M, the paper's pattern 60.97 M" in widget.alt
     assert "sent per step: 60.0 MB" in widget.alt
-    assert "conv3 11.08 MB, fc6 2.36 MB, fc7 1.05 MB, fc8 1.05 MB" in widget.alt
-    half = exchange_explorer(batch=64)
-    assert "batches of 64 images" in half.alt
-    assert "sent per step: 30.0 MB" in half.alt
+    assert "sent per step: 30.0 MB" in exchange_explorer(batch=64).alt
 
 
 @pytest.mark.parametrize("talk", [(), ("conv2",), ("conv4", "conv5"), TALKERS])

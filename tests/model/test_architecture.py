@@ -65,14 +65,9 @@ def test_sides_and_receptive_fields() -> None:
     ("numbers", "side"),
     [
         ((224, 11, 4), 55),
-        ((227, 11, 4), 55),
         ((223, 11, 4), 54),
         ((224, 11, 4, 2), 56),  # padding by two needs rounding down to give 55
-        ((55, 3, 2), 27),
-        ((13, 3, 2), 6),
         ((56, 3, 2), 28),
-        ((32, 3, 2), 16),
-        ((32, 2, 2), 16),
     ],
 )
 def test_sides_are_rounded_up(numbers: tuple[int, ...], side: int) -> None:
@@ -157,12 +152,6 @@ def test_weights_start_by_fan_in_or_as_in_2012() -> None:
     assert [layer.bias for layer in theirs.layers] == [0, 1, 0, 1, 1, 0]
     assert ["lrn" in layer.after for layer in theirs.layers] == [True, True] + [False] * 4
     assert not any("lrn" in layer.after for layer in ours.layers)
-
-
-def test_a_wider_kernel_another_stride_and_more_classes() -> None:
-    model = AlexNet(kernel_net(kernel=11, stride=4, kernels=16, side=64, classes=20))
-    assert model.weights("conv1").get_parameter("weight").shape == (16, 3, 11, 11)
-    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 20)
 
 
 # --- what is refused ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,12 +72,6 @@ def test_the_codes_convention_is_that_of_pytorch(n: int) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-11)
 
 
-def test_the_papers_alpha_is_five_times_as_strong() -> None:
-    x = activities(2, 12, 3, 4)
-    stronger = local_response_norm(x, alpha=5e-4, convention="code")
-    torch.testing.assert_close(local_response_norm(x, alpha=1e-4), stronger)
-
-
 @pytest.mark.parametrize("n", [1, 4, 5])
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize("beta", [0.75, 0.5])
@@ -88,15 +83,6 @@ def test_the_gradient_is_the_closed_form_and_has_one_itself(n: int, convention: 
 
     assert torch.autograd.gradcheck(f, (x,))
     assert torch.autograd.gradgradcheck(f, (x,))
-
-
-def test_a_column_does_not_see_the_other() -> None:
-    x = activities(2, 12, 3, 3)
-    changed = torch.cat([x[:, :6], 3 * x[:, 6:]], dim=1)
-    a, b = (local_response_norm(v, columns=2) for v in (x, changed))
-    assert torch.equal(a[:, :6], b[:, :6])
-    assert not torch.equal(local_response_norm(x)[:, :6], local_response_norm(changed)[:, :6])
-    torch.testing.assert_close(a[:, 6:], local_response_norm(x[:, 6:]))
 
 
 def test_the_norm_within_a_map_is_its_formula() -> None:
@@ -158,18 +144,13 @@ def test_nothing_in_gives_nothing_out(norm: Any, shape: tuple[int, ...]) -> None
     assert y.shape == torch.autograd.grad(y.sum(), x)[0].shape == shape
 
 
-def test_other_numbers_of_dimensions() -> None:
+def test_the_layers_are_the_functions_for_any_number_of_dimensions() -> None:
     x = activities(2, 12, 3, 4)
-    torch.testing.assert_close(local_response_norm(x.flatten(2)), local_response_norm(x).flatten(2))
-    torch.testing.assert_close(local_response_norm(x.unsqueeze(2)), local_response_norm(x).unsqueeze(2))
-
-
-def test_the_layers_are_the_functions_and_show_their_numbers() -> None:
-    x = activities(2, 12, 3, 4)
+    expected = local_response_norm(x)
+    torch.testing.assert_close(local_response_norm(x.flatten(2)), expected.flatten(2))
+    torch.testing.assert_close(local_response_norm(x.unsqueeze(2)), expected.unsqueeze(2))
     assert torch.equal(LocalResponseNorm(3, columns=2)(x), local_response_norm(x, 3, columns=2))
     assert torch.equal(MapResponseNorm(3)(x), map_response_norm(x, 3))
-    assert "n=5, k=2, alpha=0.0001, beta=0.75, convention='paper', columns=1" in repr(LocalResponseNorm())
-    assert "size=5, k=1, alpha=0.001, beta=0.75" in repr(MapResponseNorm())
 
 
 @pytest.mark.parametrize(
@@ -257,22 +238,11 @@ def test_a_seed_gives_the_same_masks_whatever_else_draws() -> None:
     assert not torch.equal(layer(x), first[0])
 
 
-def test_without_a_seed_the_masks_are_torchs_own() -> None:
-    masks = []
-    for seed in (3, 3, 4):
-        torch.manual_seed(seed)
-        masks.append(Dropout()(torch.ones(64)))
-    assert torch.equal(masks[0], masks[1])
-    assert not torch.equal(masks[0], masks[2])
-
-
 @pytest.mark.parametrize("form", DROPOUT_FORMS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_keeping_all_is_the_identity(form: str, dtype: torch.dtype) -> None:
-    layer, x = Dropout(1.0, form), X.to(dtype)
-    torch.testing.assert_close(layer(x), x, rtol=0, atol=0)
-    torch.testing.assert_close(layer.eval()(x), x, rtol=0, atol=0)
-    assert not layer.state_dict()
+def test_keeping_all_is_the_identity(form: str) -> None:
+    layer = Dropout(1.0, form)
+    assert torch.equal(layer(X), X)
+    assert torch.equal(layer.eval()(X), X)
 
 
 @pytest.mark.parametrize(("rows", "units"), [((0, 4), (0, 8)), ((4, 6), (0, 8)), ((0, 6), (4, 8))])
@@ -288,18 +258,23 @@ def test_parts_seeded_alike_drop_what_the_whole_would_drop(
     assert torch.equal(part(x[here]), whole(x)[here])
 
 
-@pytest.mark.parametrize("keep", [0.0, -0.5, 1.5, math.nan])
-def test_bad_dropout_is_quoted(keep: float) -> None:
-    with pytest.raises(ValueError, match=str(keep)):
-        Dropout(keep)
-    with pytest.raises(ValueError, match="'gaussian'"):
-        Dropout(form="gaussian")
+@pytest.mark.parametrize(
+    ("make", "quoted"),
+    [
+        (lambda: Dropout(0.0), "0.0"),
+        (lambda: Dropout(1.5), "1.5"),
+        (lambda: Dropout(math.nan), "nan"),
+        (lambda: Dropout(form="gaussian"), "'gaussian'"),
+        (lambda: Dropout().be_part((4, 7, 6), (0, 8, 8)), "4 to 7"),
+    ],
+)
+def test_bad_dropout_is_quoted(make: Callable[[], object], quoted: str) -> None:
+    with pytest.raises(ValueError, match=quoted):
+        make()
 
 
-def test_a_part_that_does_not_fit_is_refused() -> None:
+def test_a_part_refuses_another_shape() -> None:
     part = Dropout()
-    with pytest.raises(ValueError, match="4 to 7"):
-        part.be_part((4, 7, 6), (0, 8, 8))
     part.be_part((0, 2, 6), (0, 8, 8))
     with pytest.raises(ValueError, match=r"\(3, 8\)"):
         part(torch.ones(3, 8))
@@ -326,13 +301,6 @@ def test_three_ways_to_55_and_which_agree() -> None:
     larger[..., :224, :224] = x  # 227 pixels: the same but for the last row and column of places
     assert torch.allclose(plain(larger, 0)[..., :54, :54], y[..., :54, :54], atol=1e-5)
     assert not torch.allclose(plain(larger, 0)[..., 54, :], y[..., 54, :], atol=0.1)
-
-
-def test_even_sizes_need_no_padding() -> None:
-    conv = CeilConv2d(3, 4, 3, 2, 1)
-    x = torch.randn(1, 3, 9, 9)
-    assert torch.equal(conv(x), nn.Conv2d.forward(conv, x))
-    assert conv(torch.randn(1, 3, 8, 10)).shape[-2:] == (5, 6)
 
 
 def test_grouped_units_are_two_small_layers() -> None:

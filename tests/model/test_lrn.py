@@ -124,14 +124,3 @@ def test_where_it_does_not_work_nothing_changes(monkeypatch: pytest.MonkeyPatch)
         compile_norms(model)
     assert "\n" not in str(caught.value)
     assert not any(norm.compiled for norm in norms(model))
-
-
-@pytest.mark.slow
-def test_without_a_compiler_it_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setenv("CXX", str(tmp_path_factory.mktemp("none") / "g++"))
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "no-such-compiler"))
-    torch.compiler.reset()
-    with pytest.raises(CannotCompile, match=r"InvalidCxxCompiler.*g\+\+ or clang"):
-        compiling.check("cpu")

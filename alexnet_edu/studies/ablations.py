@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,18 +13,22 @@ from alexnet_edu.environment import autocast
 from alexnet_edu.model.architecture import Architecture, Layer, count, scaled_by_fan_in
 from alexnet_edu.model.cifar import CifarNetConfig
 from alexnet_edu.studies.engine import AT_END, Setting
-from alexnet_edu.studies.run import Network, build
 from alexnet_edu.studies.study import CROPS, Study, Variant
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 SHIFTS = (1, 2, 3, 4)  # pixels by which test images are moved
 SHIFTED_IMAGES = 2_000
 
-# --- the studies ----------------------------------------------------------------------------
+# --- networks -------------------------------------------------------------------------------
 
-
-def _four_layers(norm: str = "none", window: int = 3, pool: str = "avg") -> CifarNetConfig:
-    return CifarNetConfig(pools=("max", pool, pool), norms=(norm, norm, "none"), window=window)
+SMALL_SIDE = 24  # pixels; the side of the crops in the authors' CIFAR-10 files
+PATTERNS: dict[str, tuple[str, ...]] = {  # which layers of two columns read both
+    "conv3": ("conv3",),
+    "conv4": ("conv4",),
+    "conv3-conv4": ("conv3", "conv4"),
+    "nowhere": (),
+    "everywhere": ("conv2", "conv3", "conv4"),
+}
 
 
 def columns_net(talk: Sequence[str], width: int = 96, columns: int = 2, kernels: int = 1) -> Architecture:
@@ -46,51 +50,14 @@ def columns_net(talk: Sequence[str], width: int = 96, columns: int = 2, kernels:
     return scaled_by_fan_in(Architecture("columns", layers, columns, side=32))
 
 
-PATTERNS: dict[str, tuple[str, ...]] = {
-    "conv3": ("conv3",),
-    "conv4": ("conv4",),
-    "conv3-conv4": ("conv3", "conv4"),
-    "nowhere": (),
-    "everywhere": ("conv2", "conv3", "conv4"),
-}
-_PATTERN_TITLES = {
-    "conv3": "at conv3 (the paper's place)",
-    "conv4": "at conv4",
-    "conv3-conv4": "at conv3 and conv4",
-    "nowhere": "nowhere before the classifier",
-    "everywhere": "everywhere",
-}
+def equal_width(talk: Sequence[str]) -> int:
+    """The even width of conv3 and conv4 that brings `columns_net` nearest to the paper's parameters."""
+    goal = _parameters(columns_net(PATTERNS["conv3"]))
+    return min(range(32, 161, 2), key=lambda width: abs(_parameters(columns_net(talk, width)) - goal))
 
 
-def parameters(network: Network) -> int:
-    """How many parameters `build` gives this network, for images of 32 × 32 pixels."""
-    return sum(p.numel() for p in build(network, 32, 10, initial_seed=0).parameters())
-
-
-def equal_width(talk: Sequence[str], goal: int) -> int:
-    """The even width of conv3 and conv4 that brings `columns_net` nearest to `goal` parameters."""
-    totals = {w: sum(s.weights + s.biases for s in count(columns_net(talk, w))) for w in range(32, 161, 2)}
-    return min(totals, key=lambda w: abs(totals[w] - goal))
-
-
-def _exchange_variants() -> tuple[Variant, ...]:
-    paper = columns_net(PATTERNS["conv3"])
-    goal = sum(s.weights + s.biases for s in count(paper))
-    found = [
-        Variant(
-            name,
-            _PATTERN_TITLES[name],
-            columns_net(talk, equal_width(talk, goal)),
-            0.01,
-            (0.002, 0.005, 0.01),
-        )
-        for name, talk in PATTERNS.items()
-    ]
-    half = columns_net(("conv2", "conv3", "conv4"), columns=1, kernels=2)
-    return (*found, Variant("half", "one column, half the kernels (§3.2)", half, 0.01, (0.002, 0.005, 0.01)))
-
-
-SMALL_SIDE = 24  # pixels; the side of the crops in the authors' CIFAR-10 files
+def _parameters(network: Architecture) -> int:
+    return sum(size.parameters for size in count(network))
 
 
 def small_alexnet(dropout: str | None = None, std: float | None = None, bias: float = 0.0) -> Architecture:
@@ -116,6 +83,8 @@ def small_alexnet(dropout: str | None = None, std: float | None = None, bias: fl
     return replace(plain, layers=tuple(replace(layer, std=std) for layer in layers))
 
 
+# --- variants -------------------------------------------------------------------------------
+
 PAPER_RULE: dict[str, Any] = {  # §5, and the biases of the configurations
     "rule": "paper",
     "weight_decay": 0.0005,
@@ -123,208 +92,149 @@ PAPER_RULE: dict[str, Any] = {  # §5, and the biases of the configurations
     "decay_biases": False,
 }
 SCHEDULE_EPOCHS = 24
-_LOGGED_DROPS = LOGGED["145-2010"].compressed(SCHEDULE_EPOCHS).drops
-
-
 MAIN_AUGMENTATIONS = ("none", "crops-flips", "crops-flips-colour")
 
 
-def _augmentation_variants() -> tuple[Variant, ...]:
-    rows = {
-        "none": ("none", ()),
-        "crops-flips": ("crops and reflections (§4.1)", CROPS),
-        "crops-flips-colour": ("crops, reflections, colour PCA (§4.1)", (*CROPS, "colour")),
-        "colour": ("colour PCA", ("colour",)),
-        "rotation": ("rotation, ±15°", ("rotate",)),
-        "scaling": ("scaling, 0.8–1.25", ("scale",)),
-        "noise": ("noise, 10 grey levels", ("noise",)),
-        "upside-down": ("vertical reflections", ("upside-down",)),
+def _norms() -> Iterator[Variant]:
+    for norm, title, rate, rates in (
+        ("none", "none", 0.002, (0.002, 0.005)),
+        ("lrn", "LRN (§3.3 as printed)", 0.005, (0.002, 0.005)),
+        ("batch", "batch normalization", 0.01, ()),
+        ("within-map", "within a map (run 145)", 0.002, (0.002, 0.005)),
+        ("lrn-code", "LRN (the authors' α/n)", 0.005, ()),
+    ):
+        yield Variant(norm, title, CifarNetConfig(norms=(norm, norm, "none")), rate, rates)
+
+
+def _windows() -> Iterator[Variant]:
+    for window, title in ((2, "z = 2, s = 2"), (3, "z = 3, s = 2 (overlapping)")):
+        network = CifarNetConfig(pools=("max", "max", "max"), window=window)
+        yield Variant(f"z{window}", title, network, 0.002, (0.001, 0.002))
+
+
+def _exchange() -> Iterator[Variant]:
+    titles = {
+        "conv3": "at conv3 (the paper's place)",
+        "conv4": "at conv4",
+        "conv3-conv4": "at conv3 and conv4",
+        "nowhere": "nowhere before the classifier",
+        "everywhere": "everywhere",
     }
-    return tuple(
-        Variant(name, title, small_alexnet(), 0.005, (0.005,), steps) for name, (title, steps) in rows.items()
-    )
+    networks = {name: columns_net(talk, equal_width(talk)) for name, talk in PATTERNS.items()}
+    titles["half"] = "one column, half the kernels (§3.2)"
+    networks["half"] = columns_net(PATTERNS["everywhere"], columns=1, kernels=2)
+    for name, network in networks.items():
+        yield Variant(name, titles[name], network, 0.01, (0.002, 0.005, 0.01))
 
 
-def _of_small_alexnet(
-    name: str,
-    title: str,
-    variants: Iterable[Variant],
-    epochs: float,
-    drops: tuple[float, ...] = (),
-    **other: Any,
-) -> Study:
-    """A study of `small_alexnet`: three seeds, standardized crops of 24 pixels, no search."""
-    settings: dict[str, Any] = {"inputs": "standardized", "crop": SMALL_SIDE, "at_end": NINE_VIEWS, **other}
-    return Study(name, title, tuple(variants), epochs, drops, seeds=3, search_epochs=0, **settings)
+def _augmentations() -> Iterator[Variant]:
+    for name, title, steps in (
+        ("none", "none", ()),
+        ("crops-flips", "crops and reflections (§4.1)", CROPS),
+        ("crops-flips-colour", "crops, reflections, colour PCA (§4.1)", (*CROPS, "colour")),
+        ("colour", "colour PCA", ("colour",)),
+        ("rotation", "rotation, ±15°", ("rotate",)),
+        ("scaling", "scaling, 0.8–1.25", ("scale",)),
+        ("noise", "noise, 10 grey levels", ("noise",)),
+        ("upside-down", "vertical reflections", ("upside-down",)),
+    ):
+        yield Variant(name, title, small_alexnet(), 0.005, (0.005,), steps)
 
 
-NINE_VIEWS = ("nine_views",)
+def _dropouts() -> Iterator[Variant]:
+    for name, title, step, rates in (
+        ("none", "without", None, (0.005,)),
+        ("2012", "dropout as in 2012", "dropout", (0.01, 0.005)),
+        ("inverted", "inverted dropout", "inverted_dropout", (0.005,)),
+    ):
+        yield Variant(name, title, small_alexnet(step), rates[0], rates, ())
+
+
+def _decays() -> Iterator[Variant]:
+    for decay in (0.0, 0.0005):
+        changes = tuple({**PAPER_RULE, "weight_decay": decay}.items())
+        title = f"weight decay {decay:g}"
+        yield Variant(f"{decay:g}", title, small_alexnet(), 0.005, (0.005,), CROPS, changes)
+
+
+def _starts() -> Iterator[Variant]:
+    for name, bias in (("zeros", 0.0), ("ones", 1.0)):
+        title = f"N(0, 0.01²), biases {bias:g}"
+        yield Variant(name, title, small_alexnet(None, 0.01, bias), 0.005, (0.005,), ())
+
+
+def _schedules() -> Iterator[Variant]:
+    logged = LOGGED["145-2010"].compressed(SCHEDULE_EPOCHS).drops
+    for name, title, rule in (
+        ("constant", "never", {}),
+        ("plateau", "when the validation error stalls (§5)", {"plateau": PlateauSchedule(patience=3)}),
+        ("logged", "as in run 145-2010, compressed", {"drops": logged}),
+    ):
+        changes = tuple({**PAPER_RULE, **rule}.items())
+        yield Variant(name, title, small_alexnet("dropout"), 0.02, (), CROPS, changes)
+
+
+# --- the studies ----------------------------------------------------------------------------
+
 FEW = 10_000  # training images: few enough to be learned by heart
 
-STUDIES = {
-    s.name: s
-    for s in (
-        Study(
-            "norms",
-            "Normalization in the four-layer network",
-            (
-                Variant("none", "none", _four_layers("none"), 0.002, (0.002, 0.005)),
-                Variant("lrn", "LRN (§3.3 as printed)", _four_layers("lrn"), 0.005, (0.002, 0.005)),
-                Variant("batch", "batch normalization", _four_layers("batch"), 0.01),
-                Variant(
-                    "within-map",
-                    "within a map (run 145)",
-                    _four_layers("within-map"),
-                    0.002,
-                    (0.002, 0.005),
-                ),
-                Variant("lrn-code", "LRN (the authors' α/n)", _four_layers("lrn-code"), 0.005),
-            ),
-            epochs=8,
-            drops=(6.0,),
-            seeds=3,
-            search_epochs=3,
-        ),
-        Study(
-            "pooling",
-            "Overlapping pooling in the four-layer network",
-            (
-                Variant("z2", "z = 2, s = 2", _four_layers(window=2, pool="max"), 0.002, (0.001, 0.002)),
-                Variant(
-                    "z3",
-                    "z = 3, s = 2 (overlapping)",
-                    _four_layers(window=3, pool="max"),
-                    0.002,
-                    (0.001, 0.002),
-                ),
-            ),
-            epochs=10,
-            drops=(8.0,),
-            seeds=4,
-            search_epochs=3,
-            at_end=("shifted",),
-        ),
-        Study(
-            "exchange",
-            "Where two columns read each other",
-            _exchange_variants(),
-            epochs=4,
-            drops=(3.0,),
-            seeds=3,
-            search_epochs=1,
-            inputs="standardized",
-        ),
-        Study(
-            "lrn-long",
-            "The network of 13% test error, with and without LRN",
-            (
-                Variant("none", "none", "none", 0.001),
-                Variant("lrn", "LRN (n = 9, α = 0.001, β = 0.75, k = 1, α/n)", "lrn-9", 0.001),
-            ),
-            epochs=36,
-            drops=(28.0, 33.0),
-            seeds=1,
-            search_epochs=0,
-            crop=24,
-            at_end=NINE_VIEWS,
-            decays=(("local", 0.004), ("classifier", 0.004)),
-        ),
-        _of_small_alexnet(
-            "augmentation",
-            "What is done to the training images",
-            _augmentation_variants(),
-            epochs=24,
-            drops=(20.0,),
-            train_images=FEW,
-        ),
-        _of_small_alexnet(
-            "augmentation-long",
-            "What is done to the training images, trained longer",
-            (v for v in _augmentation_variants() if v.name in MAIN_AUGMENTATIONS),
-            epochs=60,
-            drops=(50.0,),
-            train_images=FEW,
-        ),
-        _of_small_alexnet(
-            "dropout",
-            "Dropout in the two hidden layers",
-            (
-                Variant(name, title, small_alexnet(step), rates[0], rates, ())
-                for name, title, step, rates in (
-                    ("none", "without", None, (0.005,)),
-                    ("2012", "dropout as in 2012", "dropout", (0.01, 0.005)),
-                    ("inverted", "inverted dropout", "inverted_dropout", (0.005,)),
-                )
-            ),
-            epochs=36,
-            train_images=FEW,
-        ),
-        _of_small_alexnet(
-            "decay",
-            "Weight decay and the training error",
-            (
-                Variant(
-                    f"{decay:g}",
-                    f"weight decay {decay:g}",
-                    small_alexnet(),
-                    0.005,
-                    (0.005,),
-                    CROPS,
-                    tuple({**PAPER_RULE, "weight_decay": decay}.items()),
-                )
-                for decay in (0.0, 0.0005)
-            ),
-            epochs=10,
-            drops=(8.0,),
-        ),
-        _of_small_alexnet(
-            "start",
-            "Biases that start at 1",
-            (
-                Variant(
-                    name,
-                    f"N(0, 0.01²), biases {bias:g}",
-                    small_alexnet(None, 0.01, bias),
-                    0.005,
-                    (0.005,),
-                    (),
-                )
-                for name, bias in (("zeros", 0.0), ("ones", 1.0))
-            ),
-            epochs=3,
-            inputs="raw",
-            evals_per_epoch=5,
-        ),
-        _of_small_alexnet(
-            "schedule",
-            "When the learning rate falls",
-            (
-                Variant(
-                    name,
-                    title,
-                    small_alexnet("dropout"),
-                    0.02,
-                    (),
-                    CROPS,
-                    tuple({**PAPER_RULE, **own}.items()),
-                )
-                for name, title, own in (
-                    ("constant", "never", {}),
-                    (
-                        "plateau",
-                        "when the validation error stalls (§5)",
-                        {"plateau": PlateauSchedule(patience=3)},
-                    ),
-                    ("logged", "as in run 145-2010, compressed", {"drops": _LOGGED_DROPS}),
-                )
-            ),
-            epochs=SCHEDULE_EPOCHS,
-            train_images=FEW,
-            validates=True,
-            measured=("test_error", "validation_error"),
-        ),
+
+def _study(name: str, title: str, variants: Iterable[Variant], **settings: Any) -> Study:
+    """Three seeds, and no search of the rate, where nothing else is said."""
+    usual: dict[str, Any] = {"drops": (), "seeds": 3, "search_epochs": 0}
+    return Study(name, title, tuple(variants), **{**usual, **settings})
+
+
+def _small(name: str, title: str, variants: Iterable[Variant], **settings: Any) -> Study:
+    """A study of `small_alexnet`, on standardized crops of 24 pixels."""
+    usual: dict[str, Any] = {"inputs": "standardized", "crop": SMALL_SIDE, "at_end": ("nine_views",)}
+    return _study(name, title, variants, **{**usual, **settings})
+
+
+def _studies() -> Iterator[Study]:
+    title = "Normalization in the four-layer network"
+    yield _study("norms", title, _norms(), epochs=8, drops=(6.0,), search_epochs=3)
+
+    title, ends = "Overlapping pooling in the four-layer network", ("shifted",)
+    yield _study("pooling", title, _windows(), epochs=10, drops=(8.0,), seeds=4, search_epochs=3, at_end=ends)
+
+    settings: dict[str, Any] = {"drops": (3.0,), "search_epochs": 1, "inputs": "standardized"}
+    yield _study("exchange", "Where two columns read each other", _exchange(), epochs=4, **settings)
+
+    lrn = "LRN (n = 9, α = 0.001, β = 0.75, k = 1, α/n)"
+    yield _study(
+        "lrn-long",
+        "The network of 13% test error, with and without LRN",
+        (Variant("none", "none", "none", 0.001), Variant("lrn", lrn, "lrn-9", 0.001)),
+        epochs=36,
+        drops=(28.0, 33.0),
+        seeds=1,
+        crop=24,
+        at_end=("nine_views",),
+        decays=(("local", 0.004), ("classifier", 0.004)),
     )
-}
+
+    title, few = "What is done to the training images", {"train_images": FEW}
+    yield _small("augmentation", title, _augmentations(), epochs=24, drops=(20.0,), **few)
+    main = (variant for variant in _augmentations() if variant.name in MAIN_AUGMENTATIONS)
+    yield _small("augmentation-long", f"{title}, trained longer", main, epochs=60, drops=(50.0,), **few)
+
+    yield _small("dropout", "Dropout in the two hidden layers", _dropouts(), epochs=36, **few)
+    yield _small("decay", "Weight decay and the training error", _decays(), epochs=10, drops=(8.0,))
+    yield _small("start", "Biases that start at 1", _starts(), epochs=3, inputs="raw", evals_per_epoch=5)
+
+    yield _small(
+        "schedule",
+        "When the learning rate falls",
+        _schedules(),
+        epochs=SCHEDULE_EPOCHS,
+        validates=True,
+        measured=("test_error", "validation_error"),
+        **few,
+    )
+
+
+STUDIES = {study.name: study for study in _studies()}
 
 
 # --- what is measured at the end of a run --------------------------------------------------------

@@ -41,6 +41,7 @@ from alexnet_edu.studies import ablations as studies
 from alexnet_edu.studies import study
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load, spread, table_by_rate
+from alexnet_edu.studies.run import build
 
 record = load("pooling")
 images = load_cifar10()
@@ -171,7 +172,7 @@ for n in (7, 8, 13, 27):
         fits = n - (n - z) % 2  # rounded down is the same as cutting off what no window reaches
         assert torch.equal(max_pool(x[..., :fits, :fits], z, 2), F.max_pool2d(x, z, stride=2))
 sizes = {
-    z: sum(p.numel() for p in studies.build(v.network, 32, 10, 0).parameters())
+    z: sum(p.numel() for p in build(v.network, 32, 10, 0).parameters())
     for z, v in zip((2, 3), studies.STUDIES["pooling"].variants, strict=True)
 }
 print(f"equal, rounded up and down; the networks have {sizes[2]:,} and {sizes[3]:,} parameters")

@@ -13,6 +13,7 @@ from alexnet_edu.lessons import dropout as thinned
 from alexnet_edu.lessons.dropout import FORMS, KEEPS, SmallNetwork, dropout_explorer
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies.run import build
 
 
 def head(n: int = 5, hidden: int = 4, classes: int = 3, seed: int = 0) -> tuple[Tensor, thinned.Layers]:
@@ -68,7 +69,7 @@ def test_thinned_networks_are_networks_without_the_units() -> None:
 
 @pytest.mark.parametrize("step", ["dropout", "inverted_dropout", None])
 def test_the_head_of_a_network_gives_its_logits_in_test(step: str | None) -> None:
-    network = studies.build(studies.small_alexnet(step), 24, 10, 0).double().eval()
+    network = build(studies.small_alexnet(step), 24, 10, 0).double().eval()
     images = torch.randn(4, 3, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for first, width in (("fc5", 512), ("fc6", 512), ("fc4", 576)):
         h, layers = thinned.read_head(network, images, first)
@@ -79,7 +80,7 @@ def test_the_head_of_a_network_gives_its_logits_in_test(step: str | None) -> Non
 @pytest.mark.parametrize("form", ["dropout", "inverted_dropout"])
 def test_the_head_of_a_network_gives_its_logits_in_training(form: str) -> None:
     """The very masks that the layer draws, in either form."""
-    network = studies.build(studies.small_alexnet(form), 24, 10, 0).double()
+    network = build(studies.small_alexnet(form), 24, 10, 0).double()
     images = torch.randn(3, 3, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     h, layers = thinned.read_head(network.eval(), images[:1], "fc5")
     drops = [m for m in network.modules() if isinstance(m, Dropout)]
@@ -94,7 +95,7 @@ def test_the_head_of_a_network_gives_its_logits_in_training(form: str) -> None:
 
 
 def test_a_layer_that_is_none_is_named() -> None:
-    network = studies.build(studies.small_alexnet(), 24, 10, 0)
+    network = build(studies.small_alexnet(), 24, 10, 0)
     with pytest.raises(ValueError, match="no layer 'fc9'; it has conv1, conv2, conv3, fc4, fc5, fc6"):
         thinned.read_head(network, torch.zeros(1, 3, 24, 24), "fc9")
     with pytest.raises(ValueError, match="in training mode"):

@@ -17,11 +17,11 @@ from alexnet_edu.studies.ablations import (
     PATTERNS,
     STUDIES,
     columns_net,
-    parameters,
     shift_sensitivity,
     shifted,
 )
 from alexnet_edu.studies.engine import Runs
+from alexnet_edu.studies.run import build
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 IMAGES = synthetic_images(400, 100, seed=1)
@@ -29,9 +29,14 @@ RUNS = Runs(IMAGES, None)
 EVERY = [(study, variant) for study in STUDIES.values() for variant in study.variants]
 
 
+def parameters(study: str) -> dict[str, int]:
+    nets = {v.name: build(v.network, 32, 10, 0) for v in STUDIES[study].variants}
+    return {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
+
+
 @pytest.mark.parametrize("name", ["norms", "pooling", "lrn-long", "augmentation", "start", "schedule"])
 def test_only_the_part_in_question_differs(name: str) -> None:
-    counts = {v.name: parameters(v.network) for v in STUDIES[name].variants}
+    counts = parameters(name)
     expected = counts.pop("batch", 0)
     assert len(set(counts.values())) == 1, counts
     assert expected in (0, 89_578 + 2 * (32 + 32))  # a scale and a shift for each map
@@ -39,7 +44,7 @@ def test_only_the_part_in_question_differs(name: str) -> None:
 
 def test_patterns_of_exchange_have_equal_parameters() -> None:
     """Within 1% of the paper's place; the half network is smaller, as in §3.2."""
-    counts = {v.name: parameters(v.network) for v in STUDIES["exchange"].variants}
+    counts = parameters("exchange")
     assert counts["conv3"] == 140_426
     for name in PATTERNS:
         assert counts[name] == pytest.approx(counts["conv3"], rel=0.01), name

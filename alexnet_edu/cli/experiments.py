@@ -230,10 +230,10 @@ def _clinic(options: Options) -> None:
     "batch rounds output",
 )
 def _two_columns(options: Options) -> None:
-    from alexnet_edu.studies.record import publish
+    from alexnet_edu.studies.record import of_rows, publish
     from alexnet_edu.two_gpus import check
 
-    record = check.record(options.batch, rounds=options.rounds)
+    record = of_rows(**check.record(options.batch, rounds=options.rounds))
     path = publish(record, _folder("two-columns", False), options.output)
     say(f"two columns, equality, bytes and seconds: {path}")
 

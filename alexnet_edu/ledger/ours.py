@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +17,7 @@ from typing import Any
 
 from alexnet_edu import paper as p
 from alexnet_edu.environment import results_dir
-from alexnet_edu.files import DataError, load_record
+from alexnet_edu.files import DataError
 from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.studies import ensemble_record as results
@@ -42,14 +42,7 @@ class Ours:
     verdict: str | None
 
 
-TIDY = (
-    "augmenting",
-    "figure1",
-    results.EXPERIMENT,
-    specialization.EXPERIMENT,
-    retrieval.EXPERIMENT,
-)  # records of tables that have readers of their own
-Reader = Callable[[Any], Figures | None]
+Reader = Callable[[Record], Figures | None]
 READERS: dict[str, Reader] = {}  # claim -> its figures, from the record
 
 
@@ -79,21 +72,16 @@ def ours(claim_id: str) -> Ours | None:
 
 
 def _recorded(claim: Claim, path: Path) -> Ours | None:
-    record: Record | dict[str, Any]
-    if "variants" in claim.ours:
-        record = studies.load(path.stem)
-        made, whole = record.provenance, set(claim.ours["variants"]) <= set(record.runs["variant"])
-        figures = of_study(claim, record) if whole else None
-    elif path.stem in TIDY:
-        record = studies.load(path.stem)
-        made, figures = record.provenance, READERS[claim.id](record)
+    record = studies.load(path.stem)
+    if "variants" not in claim.ours:
+        figures = READERS[claim.id](record)
     else:
-        record = load_record(path, path.stem, {"provenance"})
-        made, figures = record["provenance"], READERS[claim.id](record)
+        whole = set(claim.ours["variants"]) <= set(record.runs["variant"])
+        figures = of_study(claim, record) if whole else None
     if figures is None:
         return None
-    figures["stand_in"] = _stand_in(made)
-    return Ours(_words(claim, figures), _provenance(made), path, figures.get("verdict"))
+    figures["stand_in"] = _stand_in(record)
+    return Ours(_words(claim, figures), _provenance(record), path, figures.get("verdict"))
 
 
 def _words(claim: Claim, figures: Figures, text: str = "text") -> str:
@@ -110,10 +98,10 @@ def _unreadable(path: Path, error: Exception) -> str:
     )
 
 
-def _provenance(made: Mapping[str, Any]) -> str:
+def _provenance(record: Record) -> str:
     """Date, commit, hardware, precision and data of a record, in one line."""
-    data = made["data"]
-    images = data if isinstance(data, str) else f"{data['images']:,} images of {data['source']}"
+    made, data = record.provenance, record.provenance["data"]
+    images = f"{data['images']:,} images of {data['source']}" if "images" in data else data["source"]
     dates = sorted(set(made["dates"]))
     days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     return (
@@ -122,10 +110,9 @@ def _provenance(made: Mapping[str, Any]) -> str:
     )
 
 
-def _stand_in(made: Mapping[str, Any]) -> str:
+def _stand_in(record: Record) -> str:
     """A remark for results that do not come from photographs."""
-    data = made["data"]
-    return "; on the synthetic stand-in" if not isinstance(data, str) and data["synthetic"] else ""
+    return "; on the synthetic stand-in" if record.is_synthetic else ""
 
 
 def lower(gaps: Sequence[Interval]) -> str:
@@ -177,7 +164,7 @@ def _at(claim: Claim, record: Record) -> Figures:
     seeds = groups.size().min()
     figures["study"] = (
         f"on CIFAR-10, {record.settings['epochs']:g} epochs, {seeds} seed{'s' if seeds > 1 else ''}"
-        f"{_stand_in(record.provenance)}"
+        f"{_stand_in(record)}"
     )
     if "paired" in claim.ours:
         figures["difference"] = record.paired_gap(*claim.ours["paired"])
@@ -274,9 +261,10 @@ def _saturate(record: Record) -> Figures | None:
 
 
 @reader("two-gpu-time")
-def _two_gpu_time(record: Mapping[str, Any]) -> Figures:
-    texts = [f"{name} {sorted(times)[len(times) // 2]:.2f} s" for name, times in record["seconds"].items()]
-    return {"batch": record["batch"], "seconds": ", ".join(texts)}
+def _two_gpu_time(record: Record) -> Figures:
+    seconds = record.tables["seconds"].groupby("what", sort=False)["seconds"].median()
+    texts = [f"{name} {median:.2f} s" for name, median in seconds.items()]
+    return {"batch": record.settings["batch"], "seconds": ", ".join(texts)}
 
 
 @reader("pca-formula")
@@ -303,12 +291,12 @@ def _free(record: Record) -> Figures:
 
 
 def _on_all(record: Record) -> str:
-    plan, remark = record.settings["plan"], _stand_in(record.provenance)
+    plan, remark = record.settings["plan"], _stand_in(record)
     return f"on CIFAR-10, {plan['epochs']:g} epochs, {plan['networks']} seeds{remark}"
 
 
 def _on_problems(record: Record) -> str:
-    plan, remark = record.settings["plan"], _stand_in(record.provenance)
+    plan, remark = record.settings["plan"], _stand_in(record)
     return f"{plan['problems']} problems of five classes of CIFAR-10 with {plan['few']} images each{remark}"
 
 
@@ -379,7 +367,7 @@ def _specialization(record: Record) -> Figures:
 
 def _searched(record: Record) -> str:
     images, networks = record.provenance["data"]["test_images"], len(retrieval.by_angle(record))
-    return f"CIFAR-10, {images:,} test images, {networks} networks{_stand_in(record.provenance)}"
+    return f"CIFAR-10, {images:,} test images, {networks} networks{_stand_in(record)}"
 
 
 @reader("top5-panel")

@@ -208,50 +208,36 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def publish(record: Record | Mapping[str, Any], runs_dir: Path, output: Path | None = None) -> Path:
+def publish(record: Record, runs_dir: Path, output: Path | None = None) -> Path:
     """Writes a record to `data/results`, unless that would lose something, and gives the place.
 
-    record: of tables, or another study's JSON object with "experiment" and "provenance". output: a file to
-    write to, whatever is there. Made on the stand-in, on other images than what is published, or of fewer
-    runs, a record goes to a file beside `runs_dir`, and why is printed.
+    output: a file to write to, whatever is there. Made on the stand-in, on other images than what is
+    published, or of fewer runs, a record goes to a file beside `runs_dir`, and why is printed.
     """
-    name = record.experiment if isinstance(record, Record) else record["experiment"]
+    name = record.experiment
     path = output or results_dir() / f"{name}.json"
     if output is None and (reason := _reason_to_keep(path, record)):
         print(f"{path} is left as it is: {reason}.")
         path = runs_dir.with_name(
             f"{runs_dir.name}.json" if name in runs_dir.name else f"{runs_dir.name}-{name}.json"
         )
-    if isinstance(record, Record):
-        write(record, path)
-    else:
-        files.write_json(path, record)
+    write(record, path)
     return path
 
 
-def _reason_to_keep(published: Path, record: Record | Mapping[str, Any]) -> str | None:
+def _reason_to_keep(published: Path, record: Record) -> str | None:
     """Why a published record should not be replaced by this one; None where it may be."""
-    data, counts = _made_of(record)
-    if data.get("synthetic"):
+    if record.is_synthetic:
         return "these runs were made on the stand-in"
     if not published.exists():
         return None
-    tables = isinstance(record, Record)
-    there, more = _made_of(load(published.stem, published.parent) if tables else files.read_json(published))
-    if there.get("fingerprint") != data.get("fingerprint"):
+    there = load(published.stem, published.parent)
+    images = [made.provenance["data"].get("fingerprint") for made in (there, record)]
+    if images[0] != images[1]:
         return "it was made on other images"
-    lost = [f"{name} ({count} runs)" for name, count in more.items() if count > counts.get(name, 0)]
+    kept, counts = (Counter(made.tables.get("runs", {}).get("variant", ())) for made in (there, record))
+    lost = [f"{name} ({kept[name]} runs)" for name in kept - counts]
     return f"it holds more, {', '.join(lost)}" if lost else None
-
-
-def _made_of(record: Record | Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, int]]:
-    """The data of a record, and how many runs it has of each variant or condition."""
-    if isinstance(record, Record):
-        runs = record.tables.get("runs", {"variant": ()})["variant"]
-        return record.provenance["data"], dict(Counter(runs))
-    data = record["provenance"]["data"]
-    counts = {part["name"]: len(part["runs"]) for part in record.get("conditions", ())}
-    return data if isinstance(data, Mapping) else {}, counts
 
 
 # --- as text ------------------------------------------------------------------------------------

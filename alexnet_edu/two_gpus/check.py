@@ -9,6 +9,7 @@ notebook. `record` gathers all trials of the paper's network for `data/results`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import signal
@@ -21,14 +22,12 @@ from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu import files
 from alexnet_edu.environment import joint_provenance, provenance
 from alexnet_edu.model.alexnet import AlexNet, join_columns
 from alexnet_edu.model.architecture import narrow, one_of, variant
@@ -218,32 +217,31 @@ def record(batch: int = 32, steps: int = 3, rounds: int = 3) -> dict[str, Any]:
     """Equality, bytes and seconds per step of the paper's network; a few minutes on two cores.
 
     The settings take turns, one start of each a round; a step of two processes takes as long
-    as that of the slower rank.
+    as that of the slower rank. The parts of a `studies.record.Record`, with the tables as rows: "equality",
+    differences from the whole network by form and dtype; "sent", bytes by message; "seconds", one a round.
     """
-    equality: dict[str, dict[str, Any]] = {"two devices": {}, "two processes": {}}
-    for kind in ("float64", "float32"):
-        equality["two devices"][kind] = compare_devices(("cpu", "cpu"), dtype=kind)
-        first, second = _all_well(in_two_processes("compare", dtype=kind))
-        worse = {what: max(first[what], second[what]) for what in ("logits", "gradients")}
-        equality["two processes"][kind] = {**worse, "sent": first["sent"]}
-    seconds: dict[str, list[float]] = {name: [] for name in TIMED}
-    for _ in range(rounds):
-        for name, (processes, threads) in TIMED.items():
-            timed = _all_well(_run("time", processes, threads, Case(batch=batch, steps=steps)))
-            seconds[name].append(max(statistics.median(rank["steps"]) for rank in timed))
-    made = {**joint_provenance([provenance()]), "precision": ["float32"], "data": "random images"}
+    equality, sent, seconds = [], [], []
+    for form, kind in itertools.product(("two devices", "two processes"), ("float64", "float32")):
+        if form == "two devices":
+            compared = [compare_devices(("cpu", "cpu"), dtype=kind)]
+        else:
+            compared = _all_well(in_two_processes("compare", dtype=kind))
+        about = {"form": form, "dtype": kind}
+        worst = {what: max(rank[what] for rank in compared) for what in ("logits", "gradients")}
+        equality.append(about | worst)
+        sent += [about | {"message": name, "bytes": size} for name, size in compared[0]["sent"].items()]
+    for _, (name, (processes, threads)) in itertools.product(range(rounds), TIMED.items()):
+        timed = _all_well(_run("time", processes, threads, Case(batch=batch, steps=steps)))
+        slower = max(statistics.median(rank["steps"]) for rank in timed)
+        seconds.append({"what": name, "seconds": slower})
+    data = {"source": "random images", "synthetic": False}
     return {
         "experiment": "two-columns",
-        "batch": batch,
-        "equality": equality,
-        "seconds": seconds,
-        "provenance": made,
+        "title": "Two columns in one process and in two",
+        "settings": {"batch": batch},
+        "provenance": joint_provenance([provenance()]) | {"precision": ["float32"], "data": data},
+        "tables": {"equality": equality, "sent": sent, "seconds": seconds},
     }
-
-
-def load_record(path: Path) -> dict[str, Any]:
-    """What `record` gave, read from a file. Raises ValueError with advice when it cannot be."""
-    return files.load_record(path, "two-columns", {"equality", "seconds", "provenance"})
 
 
 def _all_well(ranks: list[dict[str, Any]]) -> list[dict[str, Any]]:

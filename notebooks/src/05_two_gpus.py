@@ -42,10 +42,10 @@ from alexnet_edu.studies import record, study
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.record import load
 from alexnet_edu.two_gpus import traffic
-from alexnet_edu.two_gpus.check import compare_devices, in_two_processes, load_record
+from alexnet_edu.two_gpus.check import compare_devices, in_two_processes
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 
-trials = load_record(results_dir() / "two-columns.json")
+trials = load("two-columns")
 patterns = load("exchange")
 scale = current_scale()
 
@@ -177,11 +177,11 @@ for rank in in_two_processes("compare", dtype="float64", divisor=8):
 # layer.
 
 # %%
-for form, kinds in trials["equality"].items():
-    for kind, off in kinds.items():
-        print(f"{form:14} {kind}: logits {off['logits']:.1e}, gradients {off['gradients']:.1e}")
-        assert max(off["logits"], off["gradients"]) < (1e-10 if kind == "float64" else 1e-3)
-per_image = {n: size / 2 for n, size in trials["equality"]["two processes"]["float32"]["sent"].items()}
+for _, off in trials.tables["equality"].iterrows():
+    print(f"{off['form']:14} {off['dtype']}: logits {off['logits']:.1e}, gradients {off['gradients']:.1e}")
+    assert max(off["logits"], off["gradients"]) < (1e-10 if off["dtype"] == "float64" else 1e-3)
+sent = trials.tables["sent"].query("form == 'two processes' and dtype == 'float32'")
+per_image = dict(zip(sent["message"], sent["bytes"] / 2, strict=True))
 for name, size in traffic.sent_each_way(variant("paper"), batch=1).items():
     assert per_image[f"{name} forward"] == per_image[f"{name} backward"] == size
     print(
@@ -207,24 +207,28 @@ assert survivor["returncode"] == 1
 
 # %%
 figure, ax = plt.subplots(figsize=(8, 2.6))
-for place, seconds in enumerate(trials["seconds"].values()):
+by_form = {name: list(rows) for name, rows in trials.tables["seconds"].groupby("what", sort=False)["seconds"]}
+for place, seconds in enumerate(by_form.values()):
     ax.barh(
         place, statistics.median(seconds), color=("#999999", "#56B4E9", "#0072B2")[place], edgecolor="black"
     )
     ax.plot(seconds, [place] * len(seconds), "o", color="black", markersize=4)
     ax.annotate(f"{statistics.median(seconds):.2f} s", (max(seconds), place), (6, 0),
                 textcoords="offset points", va="center")  # fmt: skip
-ax.set_yticks(range(len(trials["seconds"])), list(trials["seconds"]))
+ax.set_yticks(range(len(by_form)), list(by_form))
 ax.set_ylim(2.6, -0.6)
-ax.set_xlim(0, 1.2 * max(max(s) for s in trials["seconds"].values()))
-ax.set(xlabel=f"seconds per step of {trials['batch']} images", title="Two columns on two cores (recorded)")
+ax.set_xlim(0, 1.2 * max(max(s) for s in by_form.values()))
+ax.set(
+    xlabel=f"seconds per step of {trials.settings['batch']} images",
+    title="Two columns on two cores (recorded)",
+)
 plt.tight_layout()
 plt.show()
 
 # %%
-one, threads, processes = (statistics.median(s) for s in trials["seconds"].values())
+one, threads, processes = (statistics.median(s) for s in by_form.values())
 print(f"two threads are {one / threads:.2f} times as fast as one, two processes {one / processes:.2f} times")
-print(f"hardware: {', '.join(trials['provenance']['hardware'])}")
+print(f"hardware: {', '.join(trials.provenance['hardware'])}")
 assert one / processes > 1.3
 
 # %% [markdown]

@@ -14,7 +14,7 @@ from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import read_json
 from alexnet_edu.studies import ensembles, figure1, specialization, study
-from alexnet_edu.studies.record import load, publish
+from alexnet_edu.studies.record import load
 from alexnet_edu.two_gpus import check
 from tests.studies import samples
 
@@ -103,52 +103,10 @@ def test_results_in_small(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_two_columns_are_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = {"experiment": "two-columns", "provenance": {"data": "random images"}}
-    monkeypatch.setattr(check, "record", lambda batch, rounds: made | {"batch": batch, "rounds": rounds})
+    published = read_json(PUBLISHED / "two-columns.json")
+    monkeypatch.setattr(check, "record", lambda batch, rounds: published | {"settings": {"batch": batch}})
     assert cli.main(["experiment", "two-columns", "--batch", "4", "--rounds", "1"]) == 0
-    assert read_json(folder / "results" / "two-columns.json") == made | {"batch": 4, "rounds": 1}
-
-
-# --- where a record is published ----------------------------------------------------------------------
-
-
-def made_of(synthetic: bool = False, fingerprint: str = "a", **runs: int) -> dict[str, Any]:
-    data = {"synthetic": synthetic, "fingerprint": fingerprint}
-    conditions = [{"name": name, "runs": [{}] * count} for name, count in runs.items()]
-    return {"experiment": "study", "provenance": {"data": data}, "conditions": conditions}
-
-
-@pytest.mark.parametrize(
-    ("record", "why"),
-    [
-        (made_of(one=2, two=2), None),
-        (made_of(one=2, two=3), None),
-        (made_of(one=2), "it holds more, two (2 runs)"),
-        (made_of(one=1, two=2), "it holds more, one (2 runs)"),
-        (made_of(fingerprint="b", one=2, two=2), "it was made on other images"),
-        (made_of(synthetic=True, one=9, two=9), "made on the stand-in"),
-    ],
-)
-def test_a_record_never_takes_the_place_of_more(
-    record: dict[str, Any], why: str | None, folder: Path, capsys: Capture
-) -> None:
-    published, runs = folder / "results" / "study.json", folder / "runs" / "study"
-    assert publish(made_of(one=2, two=2), runs) == published
-    place = publish(record, runs)
-    assert place == (folder / "runs" / "study.json" if why else published)
-    assert (why or "") in capsys.readouterr().out
-    assert publish(record, runs, folder / "mine.json") == folder / "mine.json"
-    assert read_json(published) == (made_of(one=2, two=2) if why else record)
-
-
-def test_of_tables_the_runs_of_each_variant_are_counted(folder: Path, capsys: Capture) -> None:
-    pooling = load("pooling", PUBLISHED)
-    published = publish(pooling, folder / "runs" / "ablations")
-    assert publish(pooling, folder / "runs" / "ablations") == published
-    own = publish(pooling.of(variant="z2"), folder / "runs" / "ablations")
-    assert own == folder / "runs" / "ablations-pooling.json"
-    assert "it holds more, z3 (" in capsys.readouterr().out
-    assert load("pooling", published.parent).variants == pooling.variants
+    assert read_json(folder / "results" / "two-columns.json") == published | {"settings": {"batch": 4}}
 
 
 # --- specialization -----------------------------------------------------------------------------------

@@ -313,7 +313,6 @@ def records() -> Found:
     from alexnet_edu.studies.ablations import STUDIES
     from alexnet_edu.studies.ensemble_numbers import VIEWS
     from alexnet_edu.studies.record import load
-    from alexnet_edu.two_gpus import check as column_trials
 
     folder = results_dir()
     found: Found = {}
@@ -395,7 +394,7 @@ def records() -> Found:
         keep(f"clinic, {part}", file("clinic"), fates=fates)
 
     keep("augmenting", file("augmenting"))
-    keep("two-columns", column_trials.load_record(folder / "two-columns.json"))
+    keep("two-columns", file("two-columns"))
     return found
 
 

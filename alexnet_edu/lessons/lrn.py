@@ -29,7 +29,7 @@ from alexnet_edu.model.layers import LocalResponseNorm, local_response_norm, map
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, Style, frame, note
-from alexnet_edu.studies.probe import LayerProbe, Settings
+from alexnet_edu.studies.signals import LayerProbe, Settings
 
 READINGS = ("paper", "code", "one map")
 

@@ -24,7 +24,7 @@ from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, log_slider, slider
 from alexnet_edu.show.plots import NEUTRAL, STYLES, frame, short
 from alexnet_edu.studies import signals
-from alexnet_edu.studies.probe import INPUT_SCALES, STEPS, LayerProbe, LayerView, NetworkView, Settings
+from alexnet_edu.studies.signals import INPUT_SCALES, STEPS, LayerProbe, LayerView, NetworkView, Settings
 
 LAYER_LINES = ("-", "--", ":")  # from the input up
 

@@ -23,7 +23,7 @@ from alexnet_edu.model.layers import (
     MapResponseNorm,
     local_response_norm,
 )
-from alexnet_edu.studies.probe import LayerProbe
+from alexnet_edu.studies.signals import LayerProbe
 
 
 @pytest.fixture(scope="module")

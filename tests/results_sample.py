@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.studies.ensemble_numbers import members_tables, problem_tables
+from alexnet_edu.studies.ensemble_numbers import add_problem, members_tables
 from alexnet_edu.studies.ensembles import Plan, split
 from alexnet_edu.studies.record import Record, of_rows
 
@@ -38,8 +38,7 @@ def sample_record(plan: Plan | None = None, images: int = 200, *, synthetic: boo
         predictions = {
             kind: invented(five, counts[kind], skill, 5, generator) for kind, skill in SKILLS.items()
         }
-        for name, rows in problem_tables(predictions, dict.fromkeys(SKILLS, five)).items():
-            tables[name] = tables.get(name, []) + [{"problem": number} | row for row in rows]
+        add_problem(tables, number, predictions, dict.fromkeys(SKILLS, five))
         tables["runs"] += [
             _run(number, kind, seed) for kind, count in counts.items() for seed in range(count)
         ]

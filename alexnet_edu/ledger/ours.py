@@ -25,7 +25,7 @@ from alexnet_edu.studies import record as studies
 from alexnet_edu.studies import retrieval_record as retrieval
 from alexnet_edu.studies import specialization_record as specialization
 from alexnet_edu.studies.record import Record
-from alexnet_edu.studies.statistics import Interval, crossing, p_text
+from alexnet_edu.studies.statistics import Interval, p_text
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,7 @@ def _times_as_many(record: Record, level: float) -> float | None:
 
 def _epochs_to(record: Record, variant: str, level: float) -> tuple[str, float]:
     """The mean epochs to a training error over a variant's runs; or how many got there, and infinity."""
-    curves = record.of(variant=variant).curves.groupby("run")
-    epochs = [crossing(list(c["epoch"]), list(c["train_error"]), level) for _, c in curves]
+    epochs = record.crossings(variant, level)
     reached = [epoch for epoch in epochs if epoch is not None]
     if len(reached) < len(epochs):
         return f"({len(reached)} of {len(epochs)} runs reached it)", math.inf

@@ -151,6 +151,14 @@ def members_tables(predictions: Tensor, labels: Tensor) -> dict[str, Rows]:
     }
 
 
+def add_problem(
+    tables: dict[str, Rows], number: int, predictions: Mapping[str, Tensor], labels: Mapping[str, Tensor]
+) -> None:
+    """Adds the rows of `problem_tables` to those that are there, with the number of the problem."""
+    for name, rows in problem_tables(predictions, labels).items():
+        tables.setdefault(name, []).extend({"problem": number} | row for row in rows)
+
+
 def problem_tables(predictions: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> dict[str, Rows]:
     """All about the networks of one problem, kind -> (M, 10, N, C), "plain", "starred", "source" among them.
 
@@ -159,7 +167,7 @@ def problem_tables(predictions: Mapping[str, Tensor], labels: Mapping[str, Tenso
     """
     views = {kind: {v: viewed(p, v) for v in COMPARED} for kind, p in sorted(predictions.items())}
     on_problem = {kind: of for kind, of in views.items() if kind != "source"}
-    own = labels["plain"]
+    right = labels["plain"]
     return {
         "errors": [
             {"variant": kind, "view": view, "error": error(p, labels[kind])}
@@ -170,12 +178,12 @@ def problem_tables(predictions: Mapping[str, Tensor], labels: Mapping[str, Tenso
         "mixed": [
             {"view": view} | row
             for view in COMPARED
-            for row in mixed(views["plain"][view], views["starred"][view], own)
+            for row in mixed(views["plain"][view], views["starred"][view], right)
         ],
         "differences": [
             {"view": view} | row
             for view in COMPARED
-            for row in differences({kind: of[view] for kind, of in on_problem.items()}, own)
+            for row in differences({kind: of[view] for kind, of in on_problem.items()}, right)
         ],
     }
 

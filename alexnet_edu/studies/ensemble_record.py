@@ -14,7 +14,7 @@ from alexnet_edu.studies.record import Record, spread
 from alexnet_edu.studies.statistics import Interval, paired
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 EXPERIMENT = "results"
 ROWS = {  # Table 2's networks: how many trained on the problem alone, how many pre-trained as well
@@ -38,18 +38,6 @@ KINDS = {
 }
 
 
-def _rows(record: Record, table: str, **wanted: Any) -> pd.DataFrame:
-    """The rows of a table with these values. Raises ValueError, with what there is, where there are none."""
-    rows = record.tables[table]
-    for name, value in wanted.items():
-        left = rows[rows[name] == value]
-        if left.empty:
-            known = ", ".join(map(str, rows[name].unique()))
-            raise ValueError(f"the record has no {table} of {name} {value!r}; it has {known}")
-        rows = left
-    return rows
-
-
 def _problems(record: Record) -> range:
     return range(1, record.settings["plan"]["problems"] + 1)
 
@@ -59,7 +47,7 @@ def _problems(record: Record) -> range:
 
 def view_errors(record: Record, view: str) -> list[float]:
     """The error of each member for a view of the test images."""
-    return list(_rows(record, "errors", variant="member", view=view)["error"])
+    return list(record.rows("errors", variant="member", view=view)["error"])
 
 
 def view_gap(record: Record, view: str, baseline: str = "centre") -> Interval:
@@ -69,12 +57,12 @@ def view_gap(record: Record, view: str, baseline: str = "centre") -> Interval:
 
 def subset_errors(record: Record, size: int, view: str = "ten") -> list[float]:
     """Errors of the averages of all subsets of `size` networks."""
-    return list(_rows(record, "subsets", view=view, size=size)["error"])
+    return list(record.rows("subsets", view=view, size=size)["error"])
 
 
 def groups(record: Record, view: str = "ten") -> list[dict[str, Any]]:
     """Each group of networks that shares none: as `ensemble_numbers.gain` gives it."""
-    return _rows(record, "groups", view=view).to_dict("records")  # type: ignore[return-value]
+    return record.rows("groups", view=view).to_dict("records")  # type: ignore[return-value]
 
 
 def group_gaps(record: Record, view: str = "ten") -> list[Interval]:
@@ -96,7 +84,7 @@ def _of_images(difference: float, standard_error: float) -> Interval:
 
 def mixed_errors(record: Record, plain: int, starred: int, view: str = "ten") -> list[list[float]]:
     """Averages of so many networks of each kind: for each problem one error for each choice of them."""
-    some = _rows(record, "mixed", view=view, plain=plain, starred=starred)
+    some = record.rows("mixed", view=view, plain=plain, starred=starred)
     return [list(some[some["problem"] == problem]["error"]) for problem in _problems(record)]
 
 
@@ -107,7 +95,7 @@ def row_errors(record: Record, row: str, view: str = "ten") -> list[float]:
 
 def network_errors(record: Record, kind: str, problem: int, view: str = "ten") -> list[float]:
     """The errors of all networks of one of `KINDS` on a problem."""
-    return list(_rows(record, "errors", variant=kind, view=view, problem=problem)["error"])
+    return list(record.rows("errors", variant=kind, view=view, problem=problem)["error"])
 
 
 def kind_errors(record: Record, kind: str, view: str = "ten") -> list[float]:
@@ -121,7 +109,7 @@ def gaps(record: Record, name: str, baseline: str, view: str = "ten") -> list[In
     name, baseline: one of `KINDS`, a single network; or "five", all from scratch averaged, or "seven",
     the pre-trained ones with them. The interval is that of other test images.
     """
-    rows = _rows(record, "differences", view=view, name=name, baseline=baseline)
+    rows = record.rows("differences", view=view, name=name, baseline=baseline)
     return [_of_images(*pair) for pair in zip(rows["difference"], rows["standard_error"], strict=True)]
 
 

@@ -9,7 +9,7 @@ averaged. `ensemble_numbers` makes numbers of their predictions, `ensemble_recor
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,26 +17,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alexnet_edu.data.augment import TEN_PATCHES, ten_crop
+from alexnet_edu.data.augment import ten_crop
 from alexnet_edu.data.images import ImageSet
 from alexnet_edu.model.architecture import Architecture, count, scaled_by_fan_in, with_conv6
 from alexnet_edu.studies import study as studies
 from alexnet_edu.studies.ablations import PAPER_RULE, SMALL_SIDE, small_alexnet
 from alexnet_edu.studies.engine import AT_END, Result, Runs, Setting
-from alexnet_edu.studies.ensemble_numbers import members_tables, problem_tables
+from alexnet_edu.studies.ensemble_numbers import CENTRE, Rows, add_problem, members_tables
+from alexnet_edu.studies.ensemble_record import EXPERIMENT
 from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.studies.run import INITIAL, Run, Sample
 from alexnet_edu.studies.study import CROPS, Train
-from alexnet_edu.training import loop
 from alexnet_edu.training.loop import TrainConfig
 from alexnet_edu.training.predictions import top_errors
 
-EXPERIMENT = "results"
 TITLE = "Ten patches, networks averaged, networks pre-trained"
 DROP = 0.8  # share of the epochs after which the rate falls to a tenth
 MOST_RATES = 5  # a search that has tried so many rates stops
 SEARCHED = ("plain", "sixth", "starred")  # kinds of networks whose rates are searched
-CENTRE = TEN_PATCHES.index("centre")
 
 
 @dataclass(frozen=True)
@@ -213,7 +211,7 @@ def train(plan: Plan, runs: Runs, *, workers: int | None = None, say: Callable[[
     Whatever is done already is taken from the folder of `runs`; killing it loses at most an epoch.
     """
     stop = threading.Event()
-    one = studies.trainer(runs, stop, _teller(say))
+    one = studies.trainer(runs, stop, say)
     rates = {}
 
     def searched(kind: str) -> None:
@@ -227,14 +225,6 @@ def train(plan: Plan, runs: Runs, *, workers: int | None = None, say: Callable[[
     studies.together([partial(searched, kind) for kind in reversed(SEARCHED)], workers, stop)
     work = [partial(network, run) for run in all_runs(plan, rates, runs.images)]
     studies.together(work, workers, stop)
-
-
-def _teller(say: Callable[[str], None]) -> Callable[[Run, loop.Run], None]:
-    def tell(run: Run, curve: loop.Run) -> None:
-        if curve.points[-1].epoch % 10 < 1:
-            say(studies.progress_line(run, curve))
-
-    return tell
 
 
 def live(
@@ -252,71 +242,59 @@ def live(
     results = studies.run_now(asked, runs, workers=workers, unit="thousand images", size=thousands)
     if any(result.curve.status == "interrupted" for result in results.values()):
         raise KeyboardInterrupt
-    return _record(plan, rates, {}, runs, runs.kept), results
+    return assemble(plan, runs, rates), results
 
 
 # --- the record ---------------------------------------------------------------------------------
 
 
-def assemble(plan: Plan, runs: Runs) -> Record:
-    """The record of what is kept in `runs`. Raises NotTrained, with the name, where a network is missing."""
-    searched = {kind: search(plan, kind, runs, runs.kept) for kind in SEARCHED}
-    return _record(plan, {kind: tried[0][0] for kind, tried in searched.items()}, searched, runs, runs.kept)
+def assemble(plan: Plan, runs: Runs, rates: Mapping[str, float] | None = None) -> Record:
+    """The record of what is kept in `runs`. Raises NotTrained, with the name, where a network is missing.
 
-
-def _record(
-    plan: Plan,
-    rates: Mapping[str, float],
-    searched: Mapping[str, list[tuple[float, float]]],
-    runs: Runs,
-    get: Train,
-) -> Record:
+    rates: as for `live`; None takes those that the search found best.
+    """
+    searched = {} if rates else {kind: search(plan, kind, runs, runs.kept) for kind in SEARCHED}
+    rates = rates or {kind: tried[0][0] for kind, tried in searched.items()}
     test, classes = runs.images.test, runs.images.train.classes
-    members = [get(run) for run in member_runs(plan)]
-    tables = members_tables(torch.stack([m.ends["probabilities"] for m in members]), test.labels)
-    results = [(0, "member", result) for result in members]
-    problems = []
-    for number in range(1, plan.problems + 1):
-        kinds = problem_runs(plan, number, rates, runs.images)
-        done = {kind: [get(run) for run in asked] for kind, asked in kinds.items()}
-        results += [(number, kind, result) for kind, group in done.items() for result in group]
-        source, target = split(number, len(classes))
-        problems.append(
-            {
-                "problem": number,
-                "source": [classes[i] for i in source],
-                "target": [classes[i] for i in target],
-            }
-        )
-        said = {kind: torch.stack([r.ends["probabilities"] for r in group]) for kind, group in done.items()}
-        labels = {kind: run[0].sample.of_classes(test).labels for kind, run in kinds.items()}
-        for name, rows in problem_tables(said, labels).items():
-            tables[name] = tables.get(name, []) + [{"problem": number} | row for row in rows]
-    settings = {
-        "plan": asdict(plan),
-        "parameters": {n: sum(s.parameters for s in count(columns_net(n == "sixth"))) for n in SEARCHED[:2]},
-        "problems": problems,
-    }
-    tables["runs"] = list(_rows(results))
-    tables["searches"] = [
+    asked = {0: {"member": member_runs(plan)}}
+    asked |= {n: problem_runs(plan, n, rates, runs.images) for n in range(1, plan.problems + 1)}
+    rows, results, problems = [], [], []
+    tables: dict[str, Rows] = {}
+    for number, kinds in asked.items():
+        done = {kind: [runs.kept(run) for run in group] for kind, group in kinds.items()}
+        results += [result for group in done.values() for result in group]
+        rows += [_row(number, kind, result) for kind, group in done.items() for result in group]
+        predictions = {
+            kind: torch.stack([result.ends["probabilities"] for result in group])
+            for kind, group in done.items()
+        }
+        if number == 0:
+            tables = members_tables(predictions["member"], test.labels)
+            continue
+        halves = [[classes[i] for i in half] for half in split(number, len(classes))]
+        problems.append({"problem": number, "source": halves[0], "target": halves[1]})
+        labels = {kind: group[0].sample.of_classes(test).labels for kind, group in kinds.items()}
+        add_problem(tables, number, predictions, labels)
+    searches = [
         {"variant": kind, "rate": rate, "held_out_error": wrong}
         for kind, tried in searched.items()
         for rate, wrong in sorted(tried)
     ]
-    made = studies.joint([result for _, _, result in results])
-    return of_rows(EXPERIMENT, TITLE, settings, made, tables)
+    sizes = {n: sum(s.parameters for s in count(columns_net(n == "sixth"))) for n in SEARCHED[:2]}
+    settings = {"plan": asdict(plan), "parameters": sizes, "problems": problems}
+    tables |= {"runs": rows, "searches": searches}
+    return of_rows(EXPERIMENT, TITLE, settings, studies.joint(results), tables)
 
 
-def _rows(results: Sequence[tuple[int, str, Result]]) -> Iterator[dict[str, Any]]:
-    for problem, kind, result in results:
-        numbers = {name: result.column(name)[-1] for name in ("train_error", "cpu_seconds")}
-        yield {
-            "problem": problem,
-            "variant": kind,
-            "rate": result.rate,
-            "seed": result.run.config.seed,
-            "epochs": result.run.epochs,
-            "images": result.data["images"],
-            "status": result.curve.status,
-            **numbers,
-        }
+def _row(problem: int, kind: str, result: Result) -> dict[str, Any]:
+    return {
+        "problem": problem,
+        "variant": kind,
+        "rate": result.rate,
+        "seed": result.run.config.seed,
+        "epochs": result.run.epochs,
+        "images": result.data["images"],
+        "status": result.curve.status,
+        "train_error": result.column("train_error")[-1],
+        "cpu_seconds": result.column("cpu_seconds")[-1],
+    }

@@ -22,7 +22,7 @@ from alexnet_edu.studies import study as studies
 from alexnet_edu.studies.engine import MEASURES, NotTrained, Result, Runs, Setting
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.signals import layer_statistics
-from alexnet_edu.studies.statistics import bootstrap_ratio, crossing
+from alexnet_edu.studies.statistics import bootstrap_ratio
 from alexnet_edu.studies.study import Study, Variant
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def train(
     studies.train(STUDY, runs, variants=variants, workers=workers, say=say)
     if not variants:
         stop = threading.Event()
-        one = studies.trainer(runs, stop, lambda run, curve: say(studies.progress_line(run, curve)))
+        one = studies.trainer(runs, stop, say)
         studies.together([partial(one, runs.resolved(PRECISION_CHECK, "float32"))], 1, stop)
 
 
@@ -199,11 +199,7 @@ def _compared(exact: Result, usual: Result) -> pd.DataFrame:
 
 def crossings(record: Record, variant: str, axis: str = "epoch") -> list[float | None]:
     """Where each repetition reaches the target, in "epoch", "iteration" or "cpu_seconds"; None if never."""
-    curves = record.of(variant=variant).curves
-    return [
-        crossing(list(curve[axis]), list(curve["train_error"]), record.settings["target_error"])
-        for _, curve in curves.groupby("run")
-    ]
+    return record.crossings(variant, record.settings["target_error"], axis)
 
 
 def mean_crossing(record: Record, variant: str, axis: str = "epoch") -> float | None:
@@ -222,11 +218,10 @@ def ratios(record: Record) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    names = list(record.runs["variant"].unique())
-    for name in names:
+    for name in record.variants:
         condition, activation = name.split()
         relu = f"{condition} relu"
-        if activation != "relu" and relu in names:
+        if activation != "relu" and relu in record.variants:
             about = {"condition": condition, "title": record.of(variant=name).runs["title"].iloc[0]}
             rows.append(about | {"numerator": activation, "denominator": "relu"} | _ratio(record, name, relu))
     return pd.DataFrame(rows, columns=RATIO_COLUMNS)

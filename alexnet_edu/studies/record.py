@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alexnet_edu import files
 from alexnet_edu.environment import results_dir
 from alexnet_edu.files import DataError
-from alexnet_edu.studies.statistics import Interval, paired, welch
+from alexnet_edu.studies.statistics import Interval, crossing, paired, welch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +74,17 @@ class Record:
             tables = left
         return replace(self, tables=tables)
 
+    def rows(self, table: str, **wanted: Any) -> pd.DataFrame:
+        """The rows of a table that have these values. Raises ValueError, with those there are, for none."""
+        rows = self.tables[table]
+        for name, value in wanted.items():
+            left = rows[rows[name] == value]
+            if left.empty:
+                known = ", ".join(map(str, rows[name].unique()))
+                raise ValueError(f"the record has no {table} of {name} {value!r}; it has {known}")
+            rows = left
+        return rows
+
     def shared_rates(self) -> dict[float, list[str]]:
         """Learning rates at which two variants or more were run -> these variants."""
         rates = sorted(float(rate) for rate in self.runs["rate"].unique())
@@ -132,6 +143,14 @@ class Record:
         if seeds[0] != seeds[1]:
             raise ValueError(f"{variant!r} was run with the seeds {seeds[0]}, {baseline!r} with {seeds[1]}")
         return paired(*([100 * x for x in self.values(name, what)] for name in (variant, baseline)))
+
+    def crossings(self, variant: str, level: float, axis: str = "epoch") -> list[float | None]:
+        """Where the training error of each run of a variant first reaches `level`; None if it never does.
+
+        axis: "epoch", "iteration" or "cpu_seconds".
+        """
+        curves = self.of(variant=variant).curves.groupby("run")
+        return [crossing(list(curve[axis]), list(curve["train_error"]), level) for _, curve in curves]
 
     def origin(self, about: str | None = None) -> str:
         """One sentence: when, where, on what the record was made. about: how it was trained, in words."""
@@ -235,7 +254,9 @@ def _reason_to_keep(published: Path, record: Record) -> str | None:
     images = [made.provenance["data"].get("fingerprint") for made in (there, record)]
     if images[0] != images[1]:
         return "it was made on other images"
-    kept, counts = (Counter(made.tables.get("runs", {}).get("variant", ())) for made in (there, record))
+    kept, counts = (
+        Counter(made.runs["variant"]) if "runs" in made.tables else Counter() for made in (there, record)
+    )
     lost = [f"{name} ({kept[name]} runs)" for name in kept - counts]
     return f"it holds more, {', '.join(lost)}" if lost else None
 

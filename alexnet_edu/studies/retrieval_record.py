@@ -29,10 +29,7 @@ def precisions(record: Record, layer: str) -> list[float]:
     In the last hidden layer and in pixels of all test images, in other layers of `plan["sample"]`.
     Raises ValueError, with the layers, for an unknown one.
     """
-    rows = record.tables["layers"]
-    if layer not in (known := rows["layer"].unique()):
-        raise ValueError(f"there is no layer {layer!r}; there are {', '.join(known)}")
-    return [float(value) for value in rows["precision"][rows["layer"] == layer]]
+    return list(record.rows("layers", layer=layer)["precision"])
 
 
 def mean_precision(record: Record, layer: str) -> float:
@@ -49,8 +46,7 @@ def batches(record: Record) -> list[dict[str, float]]:
 
 def dimensions(record: Record, layer: str) -> int:
     """Of the vectors that are searched in a layer."""
-    rows = record.tables["layers"]
-    return int(rows["dimensions"][rows["layer"] == layer].iloc[0])
+    return int(record.rows("layers", layer=layer)["dimensions"].iloc[0])
 
 
 def by_angle(record: Record) -> list[float]:
@@ -69,12 +65,7 @@ def code_values(record: Record, source: str, kind: str, bits: int, what: str = "
     source: of `SOURCES`, what was coded. kind: of `KINDS`. what: "precision", "recall" (of the same network's
     true neighbours, among as many codes as `plan["shortlist"]`) or "error" (of the reconstruction).
     """
-    rows = record.of(variant=source).tables["codes"]
-    rows = rows[(rows["kind"] == kind) & (rows["bits"] == bits)]
-    if rows.empty:
-        lengths = ", ".join(map(str, record.settings["plan"]["bits"]))
-        raise ValueError(f"codes are by {' or '.join(KINDS)}, of {lengths} bits; got {kind!r}, {bits!r}")
-    return [float(value) for value in rows[what]]
+    return list(record.rows("codes", variant=source, kind=kind, bits=bits)[what])
 
 
 def means(record: Record, source: str, kind: str, what: str = "precision") -> list[float]:

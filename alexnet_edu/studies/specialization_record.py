@@ -28,12 +28,7 @@ def over_training(record: Record, condition: str, measure: str = "colour") -> pd
 
     Raises ValueError, with what there is, for another condition or measure.
     """
-    rows = record.tables["pooled"]
-    for column, word in (("variant", condition), ("measure", measure)):
-        if word not in (known := rows[column].unique()):
-            raise ValueError(f"there is no {column} {word!r}; there are {', '.join(known)}")
-        rows = rows[rows[column] == word]
-    return rows
+    return record.rows("pooled", variant=condition, measure=measure)
 
 
 def columns_of(record: Record, condition: str, measure: str = "colour") -> pd.DataFrame:

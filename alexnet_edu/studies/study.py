@@ -236,8 +236,13 @@ def together(work: Iterable[Callable[[], Any]], workers: int | None, stop: threa
             torch.set_num_threads(threads)
 
 
-def trainer(runs: Runs, stop: threading.Event, tell: Callable[[Run, loop.Run], None] | None = None) -> Train:
-    """Trains a run in `runs`; raises KeyboardInterrupt once `stop` is set. What was run is kept."""
+def trainer(runs: Runs, stop: threading.Event, say: Callable[[str], None]) -> Train:
+    """Trains a run in `runs`, and says how far it is; raises KeyboardInterrupt once `stop` is set."""
+
+    def tell(run: Run, curve: loop.Run) -> None:
+        point = curve.points[-1]
+        tested = f", test error {point.extra['test_error'][0]:.1%}" if "test_error" in point.extra else ""
+        say(f"{run.name}: epoch {point.epoch:.1f}, training error {point.train_error:.1%}{tested}")
 
     def train(run: Run) -> Result:
         result = runs.train(run, tell=tell, stop=stop.is_set)
@@ -246,13 +251,6 @@ def trainer(runs: Runs, stop: threading.Event, tell: Callable[[Run, loop.Run], N
         return result
 
     return train
-
-
-def progress_line(run: Run, curve: loop.Run) -> str:
-    """Where a run is: epoch and errors."""
-    point = curve.points[-1]
-    tested = f", test error {point.extra['test_error'][0]:.1%}" if "test_error" in point.extra else ""
-    return f"{run.name}: epoch {point.epoch:.1f}, training error {point.train_error:.1%}{tested}"
 
 
 def train(
@@ -269,7 +267,7 @@ def train(
     since the last point of each run in progress.
     """
     stop = threading.Event()
-    one = trainer(runs, stop, lambda run, curve: say(progress_line(run, curve)))
+    one = trainer(runs, stop, say)
 
     def work(variant: Variant) -> None:
         searched = search(study, variant, one)

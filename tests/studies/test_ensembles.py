@@ -249,15 +249,10 @@ def test_tables_have_a_line_for_each_row(record: Record) -> None:
 
 
 def test_what_is_not_in_the_record_is_named(record: Record) -> None:
-    for ask, words in (
-        (lambda: results.view_gap(record, "nine"), "view 'nine'; it has centre"),
-        (lambda: results.subset_errors(record, 11), "size 11; it has 1, 2"),
-        (lambda: results.mixed_errors(record, 6, 0), "plain 6; it has 0, 1"),
-        (lambda: results.kind_errors(record, "tenth"), "variant 'tenth'; it has member"),
-        (lambda: results.gaps(record, "five", "six"), "baseline 'six'; it has"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            ask()
+    with pytest.raises(ValueError, match="errors of view 'nine'; it has centre"):
+        results.view_gap(record, "nine")
+    with pytest.raises(ValueError, match="mixed of plain 6; it has 0, 1"):
+        results.mixed_errors(record, 6, 0)
 
 
 def test_five_runs_before_the_contest_are_in_the_log() -> None:

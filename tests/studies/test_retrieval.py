@@ -85,7 +85,7 @@ def test_tables_have_a_line_for_each_layer_and_length(made: Record) -> None:
     assert len({len(line) for line in lines[1:]}) == 1
     with pytest.raises(ValueError, match="'fc9'"):
         records.precisions(made, "fc9")
-    with pytest.raises(ValueError, match="'random', 9"):
+    with pytest.raises(ValueError, match="bits 9; it has 8, 16"):
         records.code_values(made, "features", "random", 9)
 
 

@@ -90,9 +90,9 @@ def test_it_holds_the_snapshots_and_all_measures(columns_study: Study) -> None:
     assert list(measures[0]["first"]) != list(measures[1]["first"])
     lines = records.table(record).splitlines()
     assert [line.split("  ")[0] for line in lines[2:]] == ["as in the paper", "nothing kept"]
-    with pytest.raises(ValueError, match="'wide'; there are paper, joint"):
+    with pytest.raises(ValueError, match="'wide'; it has paper, joint"):
         records.pooled_test(record, "wide")
-    with pytest.raises(ValueError, match="'shape'; there are colour, colour by energy, hue, frequency"):
+    with pytest.raises(ValueError, match="'shape'; it has colour, colour by energy, hue, frequency"):
         records.pooled_test(record, "paper", "shape")
 
 

@@ -69,21 +69,15 @@ def test_findings_of_made_up_machines(finding: doctor.Finding, level: str, words
     assert level == "ok" or finding.advice
 
 
-def test_data_without_cifar10_says_what_to_type(tmp_path: Path) -> None:
-    found = data.DataStatus(tmp_path, "ALEXNET_EDU_DATA", 10**10, (), ("a pack is damaged",))
-    missing, problem = doctor.check_data(found)
-    assert missing.level == problem.level == "warn"
-    assert "alexnet-edu data cifar10" in missing.advice
-    assert problem.text == "a pack is damaged"
-
-
-def test_a_damaged_cifar10_is_a_failure(tmp_path: Path) -> None:
-    (tmp_path / "packs").mkdir()
-    (tmp_path / "packs" / "cifar10.safetensors").write_bytes(b"half a pack")
-    found = data.DataStatus(tmp_path, "ALEXNET_EDU_DATA", 10**10, (), ("a pack is damaged",))
-    damaged, problem = doctor.check_data(found)
-    assert (damaged.level, problem.level) == ("fail", "warn")
-    assert "experiments stop" in damaged.text
+@pytest.mark.parametrize(("pack", "level"), [(None, "warn"), (b"half a pack", "fail")])
+def test_cifar10_missing_or_damaged(pack: bytes | None, level: str, tmp_path: Path) -> None:
+    if pack:
+        (tmp_path / "packs").mkdir()
+        (tmp_path / "packs" / "cifar10.safetensors").write_bytes(pack)
+    status = data.DataStatus(tmp_path, "ALEXNET_EDU_DATA", 10**10, (), ("a pack is damaged",))
+    cifar10, problem = doctor.check_data(status)
+    assert (cifar10.level, problem.level, problem.text) == (level, "warn", "a pack is damaged")
+    assert "alexnet-edu data cifar10" in cifar10.advice
 
 
 def test_worst() -> None:

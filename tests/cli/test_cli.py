@@ -184,13 +184,6 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
 # --- what the commands do -----------------------------------------------------------------------------
 
 
-def test_data_status_names_the_folder(folder: Path, capsys: Capture) -> None:
-    assert cli.main(["data", "status"]) == 0
-    text = capsys.readouterr().out
-    assert str(folder / "data") in text
-    assert "No CIFAR-10" in text
-
-
 def test_data_import_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     seen: dict[str, Any] = {}
 

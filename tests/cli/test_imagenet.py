@@ -82,13 +82,6 @@ def test_where_nothing_can_be_compiled_one_line_says_so(
     assert checkpoints.saved_steps(tmp_path) == []
 
 
-def test_rehearse_only_trains_nothing(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "--data", data, "--folder", str(tmp_path), *SMALL, "--rehearse-only"]
-    assert main([*command, "--rehearsal-steps", "1"]) == 0
-    assert "1 epochs with their evaluations" in capsys.readouterr().out
-    assert checkpoints.saved_steps(tmp_path) == []
-
-
 def test_a_second_run_into_the_same_folder_needs_the_word_resume(
     data: str, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,16 +27,6 @@ from alexnet_edu.studies.signals import LayerProbe
 
 
 @pytest.fixture(scope="module")
-def images() -> Images:
-    """200 smooth random images of 16×16 pixels in three classes."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = 110 + 60 * torch.randn(200, 3, 4, 4, generator=generator)
-    pixels = nn.functional.interpolate(coarse, size=16, mode="bilinear").clamp(0, 255)
-    labels = torch.randint(3, (200,), generator=generator)
-    return Images(pixels.to(torch.uint8), labels, ("a", "b", "c"), "test images")
-
-
-@pytest.fixture(scope="module")
 def responses(images: Images) -> Responses:
     return Responses(images)
 

@@ -116,18 +116,16 @@ def test_narrow_keeps_the_pattern_and_the_scale() -> None:
 
 
 @pytest.mark.parametrize(
-    ("connect", "groups"),
-    [("paper", [1, 2, 1, 2, 1, 1]), ("joint", [1, 1, 1, 1, 1, 1]), ("apart", [1, 2, 2, 2, 2, 1])],
+    ("connect", "groups", "first"),
+    [("paper", [1, 2, 1, 2, 1, 1], 2), ("joint", [1] * 6, 1), ("apart", [1, 2, 2, 2, 2, 1], 5)],
 )
-def test_who_reads_both_columns(connect: str, groups: list[int]) -> None:
+def test_columns_meet_where_the_connections_say_and_not_before(
+    connect: str, groups: list[int], first: int
+) -> None:
+    """Whether the first column of a layer depends on the first kernels of the second."""
     table = kernel_net(connect)
     assert [table.groups(layer) for layer in table.layers] == groups
     assert (connect == "paper") == (total(table, "parameters") == 169_354)
-
-
-@pytest.mark.parametrize(("connect", "first"), [("paper", 2), ("joint", 1), ("apart", 5)])
-def test_columns_meet_where_the_connections_say_and_not_before(connect: str, first: int) -> None:
-    """Whether the first column of a layer depends on the first kernels of the second."""
     model = AlexNet(kernel_net(connect, kernels=8, side=16)).eval()
     kernels = model.weights("conv1").get_parameter("weight")
     x = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))

@@ -189,6 +189,9 @@ def of_table(**changes: Any) -> Callable[[dict[str, Any], dict[str, str]], None]
     "change",
     [
         lambda tensors, head: head.update(format="alexnet-edu-kernels-1"),
+        lambda tensors, head: tensors.pop("mean"),
+        lambda tensors, head: head.pop("format"),
+        lambda tensors, head: head.update(facts="5"),
         lambda tensors, head: tensors.pop("weight.stages.conv1.weights.weight"),
         lambda tensors, head: tensors.update({"weight.extra": tensors["mean"]}),
         lambda tensors, head: tensors.update({"mean": tensors["mean"][0]}),
@@ -282,6 +285,13 @@ def test_images_of_any_size_are_prepared_as_imagenet_is(images: PreparedSet, run
     assert torch.equal(prepare(wide), prepare(pixels))
     assert prepare(pixels[:, :, :32, :48]).shape == (2, 3, 224, 224)
     assert prepare(pixels[:0]).shape == (0, 3, 224, 224)
+
+
+def test_another_variant(images: PreparedSet, tmp_path: Path) -> None:
+    checkpointed(tmp_path / checkpoints.BEST, images, 5, replace(RECIPE, variant="one_gpu"))
+    found = from_run(tmp_path, data=images.root)
+    assert found.columns == 1
+    assert found.probabilities(pixels_of(images)[:2]).shape == (2, 6)
 
 
 def test_runs_and_images_that_are_missing_or_others_are_told(

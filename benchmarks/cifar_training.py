@@ -38,8 +38,9 @@ from turns import Child, median_ratio, take_turns
 
 from alexnet_edu.data.cifar10 import pack_path
 from alexnet_edu.data.images import load_pack
+from alexnet_edu.environment import resolve_precision
 from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
-from alexnet_edu.training import loop as train
+from alexnet_edu.training.loop import TrainConfig, fit
 
 BATCH = 128
 MOMENTUM = 0.9
@@ -82,7 +83,7 @@ RATIOS = {
 def variants_here() -> tuple[list[Variant], list[str]]:
     """The variants that differ from one another on this machine, and why others are left out."""
     variants, notes = [OURS, FLOAT32, CONTIGUOUS, RELEASED, USUAL_2, USUAL_0], []
-    if train.resolve_precision("auto") == "float32":
+    if resolve_precision("auto") == "float32":
         variants.remove(FLOAT32)
         notes.append("This processor has no fast bfloat16: ours is float32 as it comes.")
     if platform.system() != "Linux":
@@ -156,7 +157,7 @@ def _our_epoch(variant: Variant, folder: Path) -> Epoch:
     loaded = Batches(folder)
     pixels = torch.from_numpy(loaded.data).permute(0, 3, 1, 2)  # (N, 3, 32, 32)
     labels = torch.tensor(loaded.targets)
-    config = train.TrainConfig(
+    config = TrainConfig(
         LEARNING_RATE, MOMENTUM, batch_size=BATCH, evals_per_epoch=1, precision=variant.precision
     )
     model = _network()
@@ -169,7 +170,7 @@ def _our_epoch(variant: Variant, folder: Path) -> Epoch:
 
     def epoch() -> float:
         with _allocator(variant.keep_memory):
-            run = train.fit(
+            run = fit(
                 model,
                 pixels,
                 labels,
@@ -190,7 +191,7 @@ def _allocator(keep_memory: bool) -> Iterator[None]:
     if keep_memory:
         yield
     else:
-        with mock.patch.object(train, "keep_freed_memory"):
+        with mock.patch("alexnet_edu.training.loop.keep_freed_memory"):
             yield
 
 
@@ -263,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             for child in children:
                 child.close()
-    precision = train.resolve_precision("auto")
+    precision = resolve_precision("auto")
     print(f"{description}; {options.rounds} rounds; {options.threads} threads, {os.cpu_count()} cores")
     print(
         f"torch {torch.__version__}, {platform.machine()} {platform.system()}; ours computes in {precision}"

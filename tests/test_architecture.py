@@ -25,7 +25,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Libraries that belong to some rooms alone: training and recording work where they are missing.
 AT_HOME = {
-    "matplotlib": ("show/", "lessons/", "doctor.py"),
+    "matplotlib": ("show/", "lessons/"),
     "ipywidgets": ("show/explorer.py", "lessons/"),
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

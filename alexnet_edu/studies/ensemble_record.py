@@ -62,7 +62,7 @@ def subset_errors(record: Record, size: int, view: str = "ten") -> list[float]:
 
 def groups(record: Record, view: str = "ten") -> list[dict[str, Any]]:
     """Each group of networks that shares none: as `ensemble_numbers.gain` gives it."""
-    return record.rows("groups", view=view).to_dict("records")  # type: ignore[return-value]
+    return record.rows("groups", view=view).to_dict("records")
 
 
 def group_gaps(record: Record, view: str = "ten") -> list[Interval]:

@@ -12,6 +12,7 @@ from torch import nn
 from alexnet_edu.data.images import Images
 from alexnet_edu.studies import signals
 from alexnet_edu.studies.signals import LayerProbe, Settings, capture, layer_statistics, slope
+from tests.small import smooth_images
 
 
 def test_slope_is_the_derivative() -> None:
@@ -70,13 +71,7 @@ def test_statistics_leave_weights_and_gradients_as_they_were() -> None:
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    """200 smooth random images of 16×16 pixels; class c is brighter in colour channel c."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(3, (200,), generator=generator)
-    coarse = 60 * torch.randn(200, 3, 4, 4, generator=generator)
-    coarse[torch.arange(200), labels] += 40
-    pixels = torch.nn.functional.interpolate(coarse + 110, size=16, mode="bilinear")
-    return Images(pixels.clamp(0, 255).to(torch.uint8), labels, ("a", "b", "c"), "test images")
+    return smooth_images()
 
 
 def test_same_numbers_by_whichever_way_and_number_of_threads(images: Images) -> None:

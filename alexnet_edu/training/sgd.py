@@ -46,19 +46,25 @@ class PaperSGD(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            rate, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-            for w in group["params"]:
-                if w.grad is None or rate == 0:
-                    continue
-                state = self.state[w]
-                if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(w)
-                v = state["momentum_buffer"]
-                v.mul_(momentum).add_(w.grad, alpha=-rate)
-                if decay:
-                    v.add_(w, alpha=-decay * rate)
-                w.add_(v)
+            rate, decay = group["lr"], group["weight_decay"]
+            weights = [w for w in group["params"] if w.grad is not None and rate != 0]
+            if not weights:
+                continue
+            velocities = [self._velocity(w) for w in weights]
+            # Lists: a GPU then starts a few kernels for the whole group, and not some for each tensor.
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, [w.grad for w in weights if w.grad is not None], alpha=-rate)
+            if decay:
+                torch._foreach_add_(velocities, weights, alpha=-decay * rate)
+            torch._foreach_add_(weights, velocities)
         return loss
+
+    def _velocity(self, w: Tensor) -> Tensor:
+        state = self.state[w]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(w)
+        velocity: Tensor = state["momentum_buffer"]
+        return velocity
 
 
 def rescale_momentum(optimizer: torch.optim.Optimizer, old_rate: float, new_rate: float) -> None:

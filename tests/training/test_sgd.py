@@ -108,6 +108,32 @@ def test_a_rate_of_zero_skips_a_group_wholly() -> None:
     torch.testing.assert_close(apart.detach(), before + 0.9 * velocity - 0.1 * (1 + 0.5 * before))
 
 
+def test_a_whole_group_moves_to_the_bits_of_one_tensor_at_a_time() -> None:
+    """Weights of several shapes and layouts, a bias, one without a gradient, with and without decay."""
+    shapes = ((4, 3, 5, 5), (7, 6), (6,), (2,))
+    g = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=g) for shape in shapes]
+    start[0] = start[0].contiguous(memory_format=torch.channels_last)
+    ours = [nn.Parameter(w.clone()) for w in start]
+    optimizer = PaperSGD([{"params": ours[:2], "weight_decay": 0.0005}, {"params": ours[2:]}], 0.02, 0.9, 0.0)
+    loop, velocities = [w.clone() for w in start[:3]], [torch.zeros_like(w) for w in start[:3]]
+    for rate in (0.02, 0.002, 0.01):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        for w, v, p, decay in zip(loop, velocities, ours, (0.0005, 0.0005, 0.0), strict=False):
+            p.grad = torch.randn(w.shape, generator=g)
+            v.mul_(0.9).add_(p.grad, alpha=-rate)
+            if decay:
+                v.add_(w, alpha=-decay * rate)
+            w.add_(v)
+        optimizer.step()
+    assert all(torch.equal(p, w) for p, w in zip(ours, [*loop, start[3]], strict=True))
+    assert all(
+        torch.equal(optimizer.state[p]["momentum_buffer"], v) for p, v in zip(ours, velocities, strict=False)
+    )
+    assert ours[3] not in optimizer.state
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,7 +1,8 @@
 """Files that are whole or not there: JSON, tensors, locked folders. Needs neither torch nor pandas.
 
 Every writer of the package goes through `replacing`, so a full disk and a killed process are met
-in one place. A damaged file is a `DataError` that names it and says what to do.
+in one place. A damaged file is a `DataError` that names it and says what to do; so is one that another
+program wrote, which `foreign` recognizes by its first bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import struct
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,46 @@ FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOS
 TYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint8": "U8"}
 MAX_HEAD_BYTES = 100_000_000  # what safetensors itself accepts
 CHUNK = 2**20
+FORMS = {  # what stands under "format" in our files -> what such a file is
+    "alexnet-edu-checkpoint": "a checkpoint of a training (to look into its network, name its folder)",
+    "alexnet-edu-weights-1": "a network to look into",
+    "alexnet-edu-images-1": "an image pack",
+    "alexnet-edu-imagenet-1": "a part of prepared ImageNet",
+    "alexnet-edu-kernels-1": "a record of kernels",
+}
+HEAD_BYTES = 4096  # by which a file of another program is recognized
+OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a pickled number that its files began with
+PICKLED = (
+    "is a PyTorch file (torch.save): Python objects, which may run code, so nothing here opens it; "
+    "`torch.load(path, weights_only=True)` reads its tensors alone"
+)
+TORCHVISION_FIRST = "features.0.weight"  # the first tensor of torchvision's AlexNet
+TORCHVISION_TIP = ", and `studies.networks.from_torchvision(model)` takes torchvision's AlexNet with them"
+MAGIC = {  # the first bytes -> what a file is, and what reads it
+    b"\x89HDF": "is an HDF5 file, as Keras writes: `h5py.File(path)` reads it",
+    b"\x93NUMPY": "is an array of NumPy: `numpy.load(path)` reads it",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself: `git lfs pull` fetches it",
+    b"<": "is a web page or XML, not what was to be downloaded: download it again",
+    b"\x1f\x8b": "is packed with gzip: unpack it first",
+}
 
 
 class DataError(ValueError):
     """Something is wrong with data on disk; the message says what, and what to do."""
+
+
+class PermissionDenied(DataError):
+    """The system does not let us read a file: it may be whole, so nothing may be made in its place."""
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """The error of a file that could not be read, which says nothing against its contents."""
+    if isinstance(error, PermissionError):
+        return PermissionDenied(
+            f"{path} cannot be read: permission denied. It may well be whole: let whoever wrote it allow "
+            f"reading (`chmod a+r {path}`), or work as that user"
+        )
+    return DataError(f"{path} cannot be read: {error.strerror or error}")
 
 
 # --- one writer at a time, whole files --------------------------------------------------------
@@ -122,7 +160,9 @@ def read_json(path: Path) -> Any:
     """What `write_json` wrote. Raises DataError, with the file's name, if it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
         raise DataError(f"{path} is damaged ({error}). Delete it and run the same thing again.") from error
 
 
@@ -145,7 +185,9 @@ def load_record(path: Path, experiment: str, parts: Set[str]) -> dict[str, Any]:
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
         raise DataError(f"{path} is damaged ({error}); {back}") from error
     if not isinstance(found, dict) or found.get("experiment") != experiment or not found.keys() >= parts:
         raise DataError(f"{path} is not a record of {experiment!r}; {back}")
@@ -210,7 +252,7 @@ def read_head(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return _parsed_head(path, file.read(8), file.read)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
 
 
 def _parsed_head(path: Path, first: bytes, read: Callable[[int], bytes]) -> dict[str, Any]:
@@ -221,10 +263,60 @@ def _parsed_head(path: Path, first: bytes, read: Callable[[int], bytes]) -> dict
         fields.get("__metadata__", {}).items()  # must be words, too
         whole = path.stat().st_size == 8 + length + max(ends, default=0)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-        raise DataError(f"{path} is damaged: its head cannot be read") from error
+        what = foreign(path) or "is damaged: its head cannot be read"
+        raise DataError(f"{path} {what}") from error
     if not whole:
         raise DataError(f"{path} was cut short or added to: {path.stat().st_size:,} bytes")
     return fields
+
+
+def head_of(path: Path, form: str) -> dict[str, Any]:
+    """`read_head` of a file of one of our forms. Raises DataError, which says what it is, for any other."""
+    head = read_head(path)
+    found = head.get("__metadata__", {}).get("format")
+    if found == form:
+        return head
+    wanted = FORMS[form].partition(" (")[0]
+    if found in FORMS:
+        raise DataError(f"{path} is {FORMS[found]}, not {wanted}")
+    names = [name for name in head if name != "__metadata__"]
+    tip = TORCHVISION_TIP if TORCHVISION_FIRST in names else ""
+    raise DataError(
+        f"{path} is a safetensors file of another program ({len(names)} tensors: {', '.join(names[:3])}, …), "
+        f"not {wanted}: `safetensors.torch.load_file(path)` reads it{tip}"
+    )
+
+
+def foreign(path: Path) -> str:
+    """What a file of another program is, and what reads it; "" where that is not known. Runs none of it."""
+    with path.open("rb") as file:
+        first = file.read(HEAD_BYTES)
+    tip = TORCHVISION_TIP if TORCHVISION_FIRST.encode() in first else ""
+    if not first:
+        return "is empty"
+    if first.startswith(b"PK\x03\x04"):
+        return _zipped(path, tip)
+    if first.startswith(OLD_TORCH):
+        return PICKLED + tip
+    if first[:1] == b"\x80" and 2 <= first[1] <= 5 and any(first[3:8]):  # those bytes of a length are 0
+        return "is a Python pickle, which runs code when it is opened: read it only if you trust its author"
+    return next((what for magic, what in MAGIC.items() if first.startswith(magic)), "")
+
+
+def _zipped(path: Path, tip: str) -> str:
+    """What a zip is, by the names in it."""
+    try:
+        with zipfile.ZipFile(path) as opened:
+            inside = opened.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return "begins like a zip, as PyTorch's files do, and is damaged or cut short"
+    if any("/code/" in name for name in inside):
+        return "is a TorchScript program: `torch.jit.load(path)` runs it"
+    if any(name.endswith(".npy") for name in inside):
+        return "holds arrays of NumPy: `numpy.load(path)` reads it"
+    return (
+        PICKLED + tip if any(name.endswith("/data.pkl") for name in inside) else "is a zip: unpack it first"
+    )
 
 
 def checked(path: Path) -> tuple[Written, dict[str, str]]:
@@ -244,7 +336,7 @@ def checked(path: Path) -> tuple[Written, dict[str, str]]:
                 content.update(chunk)
             size = file.tell()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
     if metadata.get("digest") != content.hexdigest():
         raise DataError(f"{path} has changed since it was written: its digest differs")
     return Written(size, whole.hexdigest()), metadata

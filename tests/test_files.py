@@ -20,8 +20,10 @@ from safetensors import safe_open
 from alexnet_edu import files
 from alexnet_edu.files import (
     DataError,
+    PermissionDenied,
     checked,
     kept,
+    load_record,
     locked,
     read_head,
     read_json,
@@ -29,6 +31,7 @@ from alexnet_edu.files import (
     write_json,
     write_tensors,
 )
+from alexnet_edu.imagenet import log as run_log
 
 TENSORS = {
     "doubles": np.arange(6, dtype=np.float64).reshape(2, 3) / 7,
@@ -78,7 +81,7 @@ def test_a_file_that_was_cut_short(tmp_path: Path, length: int) -> None:
     write_tensors(path, TENSORS, NOTES)
     path.write_bytes(path.read_bytes()[:length])
     for read in (read_head, checked):
-        with pytest.raises(DataError, match=r"is damaged: its head cannot be read|was cut short or added to"):
+        with pytest.raises(DataError, match=r"its head cannot be read|was cut short or added to|is empty"):
             read(path)
 
 
@@ -136,6 +139,39 @@ def test_a_full_disk_leaves_what_was_there(
         write(path, [3])
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are of Unix")
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+@pytest.mark.parametrize("write", [write_json, write_numbers])
+def test_whoever_the_umask_lets_may_read(tmp_path: Path, write: Any, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        with locked(tmp_path / "new"):
+            write(tmp_path / "new" / "x", [1])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "x").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+def _record(path: Path) -> Any:
+    return load_record(path, "x", set())
+
+
+@pytest.mark.parametrize("read", [read_json, read_head, checked, _record, run_log.read])
+def test_a_file_that_is_not_ours_to_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
+    path = tmp_path / "x"
+    write_numbers(path, [1])
+
+    def denied(*_: object, **__: object) -> None:  # who is root may read all
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionDenied, match=re.escape(f"chmod a+r {path}")):
+        read(path)
 
 
 @pytest.mark.parametrize("text", ["", '{"a": 1', "\xff"])

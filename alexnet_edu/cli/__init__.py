@@ -116,7 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_bad_input(error: Exception) -> bool:
     """Whether the message was written for the person who typed the command."""
-    return isinstance(error, ValueError) or type(error).__module__.startswith("alexnet_edu.")
+    return isinstance(error, ValueError | PermissionError) or type(error).__module__.startswith(
+        "alexnet_edu."
+    )
 
 
 class _Parser(argparse.ArgumentParser):

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from alexnet_edu.files import DataError, locked, read_head, remove_partials, write_tensors
+from alexnet_edu.files import DataError, PermissionDenied, head_of, locked, remove_partials, write_tensors
 
 PACK_FORMAT = "alexnet-edu-images-1"
 REMAKE = "Delete it and make it again with `alexnet-edu data cifar10` or `alexnet-edu data import PATH`."
@@ -140,12 +140,12 @@ def pack_info(path: Path) -> PackInfo:
     if not path.exists():
         raise DataError(f"There is no image pack at {path}.")
     try:
-        head = read_head(path)
+        head = head_of(path, PACK_FORMAT)
+    except PermissionDenied:
+        raise
     except DataError as error:
         raise DataError(f"{error}. {REMAKE}") from error
-    metadata = head.get("__metadata__", {})
-    if metadata.get("format") != PACK_FORMAT:
-        raise DataError(f"{path} is not an image pack, its format is {metadata.get('format')!r}. {REMAKE}")
+    metadata = head["__metadata__"]
     train, *shape = head["train.pixels"]["shape"]
     return PackInfo(
         path,

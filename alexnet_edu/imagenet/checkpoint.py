@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alexnet_edu.files import DataError, remove_partials
+from alexnet_edu.files import DataError, PermissionDenied, remove_partials
 from alexnet_edu.imagenet.prepared import PreparedSet
 from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
@@ -48,6 +48,8 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for step in reversed(saved_steps(folder)):
         try:
             return load(path_of(folder, step)), problems
+        except PermissionDenied:  # what it holds would be lost
+            raise
         except DataError as error:
             problems.append(f"{error}; the one before it is used")
     if problems:

@@ -18,6 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from alexnet_edu.files import unreadable
+
 METRICS = "metrics.jsonl"
 MAX_LISTED = 20  # unreadable images that are named in the log; all are in the checkpoint
 PACE_ROWS = 60  # lines of the log over which the pace is measured
@@ -101,6 +103,8 @@ class Follower:
         except FileNotFoundError:
             self._rows, self._offset = [], 0
             return []
+        except OSError as error:
+            raise unreadable(self.path, error) from error
         self._offset += len(whole) + len(end)
         for line in whole.decode("utf-8", errors="replace").splitlines():
             self._add(line)

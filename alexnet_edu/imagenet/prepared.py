@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 
 from alexnet_edu.data.augment import ColorPCA
 from alexnet_edu.data.decode import JPEG_ERRORS
-from alexnet_edu.files import DataError, checked, read_head, read_json
+from alexnet_edu.files import DataError, PermissionDenied, checked, read_head, read_json, unreadable
 
 FORMAT = "alexnet-edu-imagenet-1"
 MANIFEST, REPORT, STATISTICS = "manifest.json", "report.json", "statistics.safetensors"
@@ -169,6 +169,8 @@ def _manifest(root: Path) -> dict[str, Any]:
         raise DataError(f"{root} holds no prepared images (no {MANIFEST}); {why}")
     try:
         manifest = read_json(path)
+    except PermissionDenied:
+        raise
     except ValueError as error:
         raise DataError(f"{path} is damaged. Run the preparation again: it keeps what is whole.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -186,7 +188,9 @@ def _tensors(root: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except SafetensorError as error:
         raise DataError(f"{path} is damaged ({error}). Delete it and run the preparation again.") from error
 
 

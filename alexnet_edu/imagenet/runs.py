@@ -34,7 +34,7 @@ from typing import Any
 import psutil
 
 from alexnet_edu.environment import usable_cores
-from alexnet_edu.files import locked, read_json, write_json
+from alexnet_edu.files import PermissionDenied, locked, read_json, write_json
 from alexnet_edu.imagenet.log import METRICS, Row, last, read
 
 PROCESS, OUTPUT, STOP = "process.json", "output.log", "stop"
@@ -396,8 +396,10 @@ def _write(folder: Path, process: _Process) -> None:
 
 
 def _read(folder: Path) -> _Process | None:
-    """None where there is none, or none that can be read."""
+    """None where there is none, or a damaged one. Raises PermissionDenied where another user hides it."""
     try:
         return _Process(**read_json(folder / PROCESS))
+    except PermissionDenied:
+        raise
     except (ValueError, TypeError):
         return None

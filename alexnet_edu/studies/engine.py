@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from alexnet_edu.data.augment import ColorPCA, Preparation, composed
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import provenance, resolve_precision
-from alexnet_edu.files import DataError, write_json, write_tensors
+from alexnet_edu.files import DataError, unreadable, write_json, write_tensors
 from alexnet_edu.studies.run import Run, build, copy_all_but_classifier
 from alexnet_edu.studies.statistics import crossing
 from alexnet_edu.training import loop
@@ -359,7 +359,9 @@ def read_result(path: Path, run: Run) -> Result:
         }
         curve = loop.Run(points, value["status"])
         return Result(run, curve, value["data"], value["provenance"], value["device"], ends)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DataError(
             f"{path} is damaged ({type(error).__name__}: {error}). Delete it and run the same thing again: "
             "the checkpoint beside it holds the curve."

@@ -28,7 +28,7 @@ from alexnet_edu.data.cifar10 import connection_fault
 from alexnet_edu.data.decode import fit_to_square
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import weights_dir
-from alexnet_edu.files import DataError, checked, read_head, write_tensors
+from alexnet_edu.files import DataError, PermissionDenied, checked, head_of, write_tensors
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.checkpoint import Checkpoint
 from alexnet_edu.imagenet.evaluate import network_of
@@ -157,8 +157,6 @@ def network(source: str | Path) -> Network:
     if source == TORCHVISION:
         return from_torchvision()
     path = Path(source)
-    if path.is_file() and (path.name == checkpoints.BEST or path.name.startswith("step-")):
-        raise DataError(f"{path} is a checkpoint of a training: name its folder, {path.parent}")
     if source in SHIPPED or path.is_file():
         return load_weights(source)
     if path.is_dir():
@@ -218,11 +216,11 @@ def load_weights(source: str | Path) -> Network:
     if not path.is_file():
         raise DataError(f"there are no weights at {path}; {_back(path)}")
     try:
-        written_as = read_head(path).get("__metadata__", {}).get("format")
-        if written_as != FORMAT:
-            raise DataError(f"{path} is no network of this project: its format is {written_as!r}")
+        head_of(path, FORMAT)
         _, head = checked(path)
         return _network(load_file(path), head)
+    except PermissionDenied:
+        raise
     except Exception as error:  # whatever the contents of a file may lead to
         known = isinstance(error, DataError)
         reason = str(error) if known else f"{path} cannot be used as a network ({_first_line(error)})"

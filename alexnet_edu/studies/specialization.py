@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from alexnet_edu.files import DataError, checked, write_tensors
+from alexnet_edu.files import DataError, checked, head_of, write_tensors
 from alexnet_edu.model.architecture import Architecture, kernel_net
 from alexnet_edu.studies.engine import Result, Runs
 from alexnet_edu.studies.kernels import (
@@ -271,9 +271,8 @@ def load_kernels(path: Path) -> Kernels:
     back = "`git checkout data/weights` brings it back"
     if not path.is_file():
         raise DataError(f"there are no kernels at {path}; {back}")
-    _, head = checked(path)
-    if head.get("format") != FORMAT:
-        raise DataError(f"{path} holds no kernels of this study (format {head.get('format')!r}); {back}")
+    head_of(path, FORMAT)
+    checked(path)
     kernels: Kernels = {}
     for name, value in sorted(load_file(path).items()):
         condition, seed = name.rsplit(".", 1)

@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from alexnet_edu.files import DataError, checked, read_head, write_tensors
+from alexnet_edu.files import DataError, checked, head_of, write_tensors
 
 FORMAT = "alexnet-edu-checkpoint"
 Tensors = Mapping[str, Tensor]
@@ -46,11 +46,11 @@ def save(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
 
 def load(path: Path) -> Checkpoint:
     """Reads and checks one checkpoint. Raises DataError where it is missing, damaged or something else."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name one file in it, such as {path / 'best.safetensors'}")
     if not path.is_file():
         raise DataError(f"there is no checkpoint {path}")
-    metadata = read_head(path).get("__metadata__", {})
-    if metadata.get("format") != FORMAT:
-        raise DataError(f"{path} is not a checkpoint of a training")
+    metadata = head_of(path, FORMAT)["__metadata__"]
     checked(path)
     if metadata.get("state_sha256") != _sha256(metadata.get("state", "")):
         raise DataError(f"{path} has changed since it was written: its state is damaged")

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alexnet_edu.environment import PRECISIONS, autocast, keep_freed_memory
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, PermissionDenied
 from alexnet_edu.training import checkpoint as checkpoints
 from alexnet_edu.training.schedules import PlateauSchedule
 from alexnet_edu.training.sgd import PaperSGD, parameter_groups
@@ -388,6 +388,8 @@ class _Trainer:
                     f"not to {self.config.identity()}"
                 )
             checkpoints.restore(saved, self.model, self.optimizer)
+        except PermissionDenied:
+            raise
         except DataError as error:
             raise DataError(f"{error}. Delete it to start that run anew, or choose another file.") from error
         self.step = self.run.resumed_at = state["step"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, PermissionDenied
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.checkpoint import starting_weights
 from alexnet_edu.imagenet.recipe import Recipe
@@ -26,6 +29,21 @@ def test_the_newest_whole_one_is_taken_and_the_damaged_ones_are_named(tmp_path: 
     assert saved is not None
     assert saved.state["step"] == 20
     assert "step-000000030.safetensors" in problem
+
+
+def test_what_may_not_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (10, 20):
+        checkpoints.save(checkpoints.path_of(tmp_path, step), WEIGHTS, {"step": step})
+    real = Path.open
+
+    def denied(path: Path, *rest: Any) -> Any:
+        if "20" in path.name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *rest)
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionDenied, match="step-000000020"):  # steps 11 to 20 would be lost
+        checkpoints.newest(tmp_path)
 
 
 def test_only_the_last_ones_stay_and_what_writers_left_goes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from alexnet_edu import environment
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, PermissionDenied
 from alexnet_edu.model.cifar import CifarNetConfig
 from alexnet_edu.studies import engine, figure1
 from alexnet_edu.studies.engine import AT_END, NotTrained, Runs, Setting
@@ -123,13 +123,21 @@ def test_a_diverged_run_is_not_trained_again(runs: Runs) -> None:
         _ = again.network
 
 
+def _denied(*_: object, **__: object) -> None:
+    raise PermissionError
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"points": {}}'])
-def test_a_damaged_curve_is_named(content: str, runs: Runs) -> None:
+def test_a_damaged_curve_is_named(content: str, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.train(trained(epochs=0.5))
     runs.path(RUN).write_text(content)
     for read in (runs.train, runs.kept):
         with pytest.raises(DataError, match=rf"{runs.path(RUN).name} is damaged .*Delete it"):
             read(RUN)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", _denied)
+        with pytest.raises(PermissionDenied):
+            runs.kept(RUN)
     runs.path(RUN).unlink()
     assert runs.train(RUN).curve.resumed_at == 3  # the checkpoint beside it
 

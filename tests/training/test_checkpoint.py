@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,11 +53,59 @@ def test_a_changed_byte_and_a_shortened_file_are_noticed(path: Path, place: int)
             checkpoints.load(path)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    save_file({"w": torch.ones(2)}, tmp_path / "weights")
-    for name in ("none", "weights"):
-        with pytest.raises(DataError, match=str(tmp_path / name)):
-            checkpoints.load(tmp_path / name)
+def _archive(name: str) -> bytes:
+    with zipfile.ZipFile(data := io.BytesIO(), "w") as archive:
+        archive.writestr(name, b"")
+    return data.getvalue()
+
+
+class Spy:
+    """Notes that it was opened."""
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("opened"),))
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (
+            lambda path: torch.save({"features.0.weight": torch.ones(3)}, path),
+            "weights_only.*from_torchvision",
+        ),
+        (lambda path: torch.save({"w": Spy()}, path), "weights_only=True"),
+        (
+            lambda path: torch.save([Spy()], path, _use_new_zipfile_serialization=False),
+            "weights_only=True",
+        ),
+        (lambda path: path.write_bytes(pickle.dumps({"w": Spy()})), "pickle"),
+        (lambda path: path.write_bytes(pickle.dumps([Spy()], protocol=2)), "pickle"),
+        (lambda path: save_file({"features.0.weight": torch.ones(2)}, path), "1 tensors.*from_torchvision"),
+        (
+            lambda path: save_file({"w": torch.ones(2)}, path, {"format": "alexnet-edu-weights-1"}),
+            "look into",
+        ),
+        (lambda path: path.write_bytes(_archive("x.npy")), "numpy.load"),
+        (lambda path: path.write_bytes(_archive("x/code/a.py")), "torch.jit.load"),
+        (lambda path: path.write_bytes(_archive("x.txt")), "unpack"),
+        (lambda path: path.write_bytes(b"PK\x03\x04 cut"), "cut short"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
+        (lambda path: path.write_text("<!DOCTYPE html>"), "download it again"),
+        (lambda path: path.mkdir(), "best.safetensors"),
+        (lambda path: path.touch(), "is empty"),
+        (lambda path: None, "no checkpoint"),
+    ],
+)
+def test_a_file_of_another_program_is_called_what_it_is_and_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], Any], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "x.pth")
+    with pytest.raises(DataError, match=says) as caught:
+        checkpoints.load(tmp_path / "x.pth")
+    assert str(tmp_path / "x.pth") in str(caught.value)
+    assert "damaged:" not in str(caught.value)
+    assert not Path("opened").exists()
 
 
 def test_weights_and_velocities_go_back_into_a_network(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -24,9 +25,10 @@ from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture
 from alexnet_edu.model.layers import Dropout, GroupedLinear, compile_norms
 from alexnet_edu.training.loop import reseed
-from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, joined
+from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, answering, joined
 
-TIMEOUT_S = 600.0  # longer than writing a checkpoint; torchrun itself sees a process that died
+STEP_S = 180.0  # longer than a step, and than one process compiles after another
+WRITING_S = 1800.0  # longer than one process writes a checkpoint, to a slow disk, while the others wait
 
 
 class Single:
@@ -96,21 +98,27 @@ class Single:
 
 
 class _Several(Single):
-    """What processes of one group do together. Small messages go over gloo, also where NCCL is used."""
+    """What processes of one group do together.
+
+    Small messages go over gloo, also where NCCL is used. So does whatever waits for one process to write.
+    All ask `any` after every step: there a process that died is missed, of which NCCL itself says nothing.
+    """
 
     def join(self) -> None:
-        self._gloo: Any = dist.new_group(backend="gloo")
+        self._gloo: Any = dist.new_group(backend="gloo", timeout=timedelta(seconds=WRITING_S))
         self.processes = dist.get_world_size()
         self.main = dist.get_rank() == 0
 
     def any(self, flag: bool) -> bool:
         largest = torch.tensor(int(flag))
-        dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=self._gloo)
+        with answering("the end of a step or of writing"):
+            dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=self._gloo)
         return bool(largest)
 
     def collect(self, value: Any) -> list[Any]:
         values: list[Any] = [None] * self.processes
-        dist.all_gather_object(values, value, group=self._gloo)
+        with answering("a line of the log"):
+            dist.all_gather_object(values, value, group=self._gloo)
         return values
 
 
@@ -132,7 +140,8 @@ class Data(_Several):
 
     def sum_rows(self, numbers: Tensor) -> Tensor:
         total = numbers.clone()
-        dist.all_reduce(total)
+        with answering("the sums of a batch"):
+            dist.all_reduce(total)
         return total
 
 
@@ -199,14 +208,21 @@ def place(parallel: str, device: str = "auto") -> Iterator[tuple[torch.device, b
     if parallel == "single":
         if world > 1:
             raise ValueError(f"torchrun started {world} processes: choose --parallel columns or data")
-        yield device_of(device), True
+        here = device_of(device)
+        _tune(here)
+        yield here, True
         return
     here = device_of(device, local, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    if here.type == "cuda":
-        torch.cuda.set_device(here)
-    backend, processes = "nccl" if here.type == "cuda" else "gloo", 2 if parallel == "columns" else None
-    with joined(backend, TIMEOUT_S, processes, f"-m alexnet_edu.cli train --parallel {parallel} …") as rank:
+    _tune(here)
+    processes = 2 if parallel == "columns" else None
+    with joined(here, STEP_S, processes, f"-m alexnet_edu.cli train --parallel {parallel} …") as rank:
         yield here, rank == 0
+
+
+def _tune(device: torch.device) -> None:
+    """Lets cuDNN try its algorithms for each shape once: batches, but for the last of an epoch, are alike."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
 
 
 def device_of(name: str, local_rank: int = 0, local_world: int = 1) -> torch.device:

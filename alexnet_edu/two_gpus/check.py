@@ -189,7 +189,7 @@ def _rank(trial: str, case: Case, environment: Mapping[str, str], threads: int, 
 def _tried(trial: str, case: Case) -> dict[str, Any]:
     if os.environ.get("WORLD_SIZE") == "1":
         return TRIALS[trial](case)
-    with joined("gloo", timeout_s=20):
+    with joined(timeout_s=20):
         return TRIALS[trial](case)
 
 

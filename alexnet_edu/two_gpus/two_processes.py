@@ -3,12 +3,19 @@
 Start a script that calls `joined` with `torchrun --nproc-per-node 2 SCRIPT`: NCCL between two
 GPUs, gloo on processors. Ranks exchange halves where a layer reads both columns; backwards
 each sends the other the gradient of the other's half, and adds what it gets to its own.
+
+When a rank dies, the other one's exchange raises ColumnLostError on gloo, at once. NCCL's exchanges run on
+the GPU and raise nothing. There the next wait over gloo says so (in a training there is one after every
+step); failing that, NCCL's watchdog ends the process with signal 6 and the words "collective operation
+timeout" once an exchange has taken `timeout_s`, unless TORCH_NCCL_ASYNC_ERROR_HANDLING is set to 0 or 2.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,23 +30,25 @@ from alexnet_edu.model.architecture import Architecture, variant
 
 Sent = Counter[tuple[str, str]]  # (layer that reads, "forward" or "backward") -> bytes
 TIMEOUT_S = 45.0  # longer than any step; a rank that is silent for so long is taken for dead
+ABORT_S = 20.0
 
 
 class ColumnLostError(RuntimeError):
-    """The other rank died, or is silent; the message says which, and where this one waited."""
+    """Another rank died, or is silent; the message says which, and where this one waited."""
 
 
 @contextlib.contextmanager
 def joined(
-    backend: str | None = None,
+    device: torch.device | str = "cpu",
     timeout_s: float = TIMEOUT_S,
     processes: int | None = 2,
     command: str = "SCRIPT",
 ) -> Iterator[int]:
     """Joins the group that torchrun started, gives this process's rank, and leaves again.
 
-    backend: "nccl" or "gloo"; None takes NCCL where there are two GPUs. processes: how many the group
-    must have; None takes any number. command: what torchrun should have started, for the error.
+    device: of this process. Ranks talk through NCCL where it is a GPU, which becomes the current one,
+    through gloo otherwise. timeout_s: of one exchange. processes: how many the group must have;
+    None takes any number. command: what torchrun should have started, for the error.
     Raises ValueError when this process was started alone, or as one of another number.
     """
     world = os.environ.get("WORLD_SIZE")
@@ -49,12 +58,56 @@ def joined(
         raise ValueError(
             f"{number} processes are needed, but {started}: torchrun --nproc-per-node {number} {command}"
         )
-    backend = backend or ("nccl" if torch.cuda.device_count() >= 2 else "gloo")
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    device = torch.device(device)
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        timeout=timedelta(seconds=timeout_s),
+        device_id=device if on_gpu else None,
+    )
     try:
         yield dist.get_rank()
-    finally:
-        dist.destroy_process_group()
+    except BaseException as error:
+        _leave_at_once(error)
+        raise
+    dist.destroy_process_group()
+
+
+def _leave_at_once(error: BaseException) -> None:
+    """Leaves a group in which something failed, without waiting for the other ranks.
+
+    `destroy_process_group` alone waits in NCCL for exchanges that a lost rank will never answer. Aborting
+    should not, but may; so may the end of Python. Then only ending this process lets torchrun see it.
+    """
+
+    def leave() -> None:
+        with contextlib.suppress(Exception):  # the first error is the one to show
+            if dist.group.WORLD is not None:
+                dist.group.WORLD.abort()
+            dist.destroy_process_group()
+
+    leaving = threading.Thread(target=leave, daemon=True)
+    leaving.start()
+    leaving.join(ABORT_S)
+    if leaving.is_alive():
+        traceback.print_exception(error)
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def answering(where: str) -> Iterator[None]:
+    """For waiting for other ranks: ColumnLostError, which says where, in place of torch's RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        rank = dist.get_rank()
+        other = f"rank {1 - rank}" if dist.get_world_size() == 2 else "another rank"
+        raise ColumnLostError(
+            f"{other} is gone or silent: rank {rank} waited for it at {where}. "
+            f"Start all again from the last checkpoint. ({str(error).splitlines()[0]})"
+        ) from error
 
 
 class OneColumnAlexNet(nn.Module):
@@ -148,20 +201,24 @@ class _Gather(torch.autograd.Function):
 
 
 def _swapped(mine: Tensor, where: str, rows: int | None = None) -> Tensor:
-    """Sends a tensor to the other rank and gives the one that it sent, of as many rows if None."""
-    rank = dist.get_rank()
-    mine = mine.detach().contiguous()
+    """Sends a tensor to the other rank and gives the one that it sent, of as many rows if None.
+
+    Maps in channels-last order travel, and arrive, as they lie in memory.
+    """
+    channels_last = mine.dim() == 4 and mine.stride(1) == 1
+    mine = (mine.movedim(1, 3) if channels_last else mine).detach().contiguous()
     theirs = mine.new_empty((rows or mine.shape[0], *mine.shape[1:]))
-    try:
-        both = [dist.P2POp(dist.isend, mine, 1 - rank), dist.P2POp(dist.irecv, theirs, 1 - rank)]
+    swap(mine, theirs, where)
+    return theirs.movedim(3, 1) if channels_last else theirs
+
+
+def swap(mine: Tensor, theirs: Tensor, where: str) -> None:
+    """Sends `mine` to the other of two ranks and writes what that one sends to `theirs`; both contiguous."""
+    other = 1 - dist.get_rank()
+    with answering(where):
+        both = [dist.P2POp(dist.isend, mine, other), dist.P2POp(dist.irecv, theirs, other)]
         for work in dist.batch_isend_irecv(both):
             work.wait()
-    except RuntimeError as error:
-        raise ColumnLostError(
-            f"rank {1 - rank} is gone or silent: rank {rank} waited for it at {where}. "
-            f"Start both again from the last checkpoint. ({str(error).splitlines()[0]})"
-        ) from error
-    return theirs
 
 
 def _in_order(mine: Tensor, theirs: Tensor, rank: int) -> Tensor:

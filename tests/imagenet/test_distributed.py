@@ -14,12 +14,14 @@ import pytest
 import torch
 
 from alexnet_edu.imagenet import checkpoint as checkpoints
-from alexnet_edu.imagenet.distributed import Single, device_of, place
+from alexnet_edu.imagenet import distributed
+from alexnet_edu.imagenet.distributed import Data, Single, device_of, place
 from alexnet_edu.imagenet.log import METRICS, last, read
 from alexnet_edu.imagenet.prepared import open_prepared
 from alexnet_edu.imagenet.recipe import Recipe, Running
 from alexnet_edu.imagenet.trainer import train
 from alexnet_edu.model.architecture import narrow, variant
+from alexnet_edu.two_gpus.two_processes import ColumnLostError
 from tests.ranks import Ranks
 
 # Batches of 17, 17 and 14 images: no half is even.
@@ -79,6 +81,19 @@ def test_one_process_goes_on_with_what_two_began(
     assert checkpoints.saved_steps(tmp_path)[-1] < 6
     assert trained(data, tmp_path, "single", "auto") == "finished"
     assert largest_difference(tmp_path, alone) < 1e-12
+
+
+def left_alone() -> bool:
+    """Rank 1 leaves without a word; rank 0 asks whether to stop."""
+    with place("data", "cpu") as (device, main):
+        group = Data(narrow(variant("paper", 5), 16), device, seed=0)
+        return group.any(False) if main else True
+
+
+def test_a_process_that_is_gone_is_missed_after_a_step(ranks: Ranks) -> None:
+    survivor, _ = ranks.outcomes(left_alone)
+    assert isinstance(survivor, ColumnLostError)
+    assert "rank 1 is gone or silent: rank 0 waited for it at the end of a step" in str(survivor)
 
 
 # --- really started by torchrun ---------------------------------------------------------------
@@ -174,3 +189,12 @@ def test_too_few_gpus_are_an_error_and_no_gpu_is_the_processor(monkeypatch: pyte
     assert device_of("auto") == torch.device("cpu")
     with pytest.raises(ValueError, match="'toaster'"):
         device_of("toaster")
+
+
+def test_on_a_gpu_cudnn_looks_for_its_fastest_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    with place("single", "cpu"):
+        assert not torch.backends.cudnn.benchmark
+    monkeypatch.setattr(distributed, "device_of", lambda name: torch.device("cuda", 0))
+    with place("single"):
+        assert torch.backends.cudnn.benchmark

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from alexnet_edu.model.alexnet import AlexNet, join_columns
 from alexnet_edu.model.architecture import talking, variant
+from alexnet_edu.two_gpus import two_processes
 from alexnet_edu.two_gpus.two_processes import ColumnLostError, OneColumnAlexNet, joined
 from tests.ranks import Died, Ranks
 from tests.small import tiny
@@ -45,7 +48,7 @@ def gradients(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def column_step(pattern: tuple[str, ...], dtype: torch.dtype) -> tuple[Any, ...]:
-    with joined("gloo"):
+    with joined():
         model = OneColumnAlexNet(tiny(talking(pattern))).to(dtype).eval()
         model.load_grouped(grouped(pattern, dtype).state_dict())
         logits = step(model, inputs(dtype))
@@ -78,9 +81,28 @@ def expected_bytes(pattern: tuple[str, ...], size: int) -> dict[tuple[str, str],
     return {**sent, ("logits", "forward"): 3 * 6 * size}  # 11 classes: 6 and 5
 
 
+def swapped_maps(channels_last: bool) -> tuple[torch.Tensor, tuple[int, ...]]:
+    """What came from the other rank, and its strides: half of some maps, as in the backward pass."""
+    with joined() as rank:
+        maps = torch.arange(2 * 8 * 3 * 3).reshape(2, 8, 3, 3) + 1000 * rank
+        maps = maps.contiguous(
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        )
+        got = two_processes._swapped(maps.chunk(2, dim=1)[1 - rank], "conv3")
+        return got, got.stride()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_maps_travel_in_the_order_in_which_they_lie(ranks: Ranks, channels_last: bool) -> None:
+    whole = torch.arange(2 * 8 * 3 * 3).reshape(2, 8, 3, 3)
+    for rank, (got, strides) in enumerate(ranks.run(swapped_maps, channels_last)):
+        assert torch.equal(got, whole.chunk(2, dim=1)[rank] + 1000 * (1 - rank))
+        assert strides == ((36, 1, 12, 4) if channels_last else (36, 9, 3, 1))
+
+
 def die_between_layers() -> None:
     """Rank 1 is killed in the middle of its second step."""
-    with joined("gloo", timeout_s=20) as rank:
+    with joined(timeout_s=20) as rank:
         model = OneColumnAlexNet(tiny(variant("paper")))
         step(model, inputs(torch.float32))
         if rank == 1:
@@ -91,7 +113,7 @@ def die_between_layers() -> None:
 
 def fall_silent() -> None:
     """Rank 1 lives, but does not answer."""
-    with joined("gloo", timeout_s=2) as rank:
+    with joined(timeout_s=2) as rank:
         model = OneColumnAlexNet(tiny(variant("paper")))
         if rank == 1:
             time.sleep(4)
@@ -123,3 +145,42 @@ def test_one_process_is_not_enough(monkeypatch: pytest.MonkeyPatch, world: str |
         monkeypatch.setenv("WORLD_SIZE", world)
     with pytest.raises(ValueError, match=world or "alone"), joined():
         pass
+
+
+def test_a_gpu_is_chosen_and_named_to_nccl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torch pretended: no GPU is needed."""
+    said: list[Any] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "set_device", said.append)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **how: said.extend((backend, how)))
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: said.append("left"))
+    with joined("cuda:1") as rank:
+        assert rank == 1
+    device, backend, how, left = said
+    assert (device, backend, left) == (torch.device("cuda:1"), "nccl", "left")
+    assert how["device_id"] == device
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_after_an_error_a_group_is_left_without_waiting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hangs: bool
+) -> None:
+    """The first error comes out, whatever leaving does; where that hangs, the process ends."""
+    never, ended = threading.Event(), list[int]()
+
+    def destroy() -> None:
+        never.wait(20 if hangs else 0)
+        raise RuntimeError("the communicator was aborted")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "destroy_process_group", destroy)
+    monkeypatch.setattr(two_processes, "ABORT_S", 0.2 if hangs else 20)
+    monkeypatch.setattr(two_processes.os, "_exit", ended.append)
+    with pytest.raises(KeyError, match="the first"), joined():
+        raise KeyError("the first")
+    never.set()
+    assert ended == ([1] if hangs else [])
+    assert ("the first" in capsys.readouterr().err) == hangs

@@ -22,8 +22,6 @@ from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_name
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies import record as studies
-from alexnet_edu.studies import retrieval_record as retrieval
-from alexnet_edu.studies import specialization_record as specialization
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.statistics import Interval, p_text
 
@@ -354,55 +352,62 @@ def _kernels(record: Record) -> Figures:
 @reader("specialization")
 def _specialization(record: Record) -> Figures:
     figures: Figures = {}
-    tests = {name: specialization.pooled_test(record, name) for name in ("paper", "joint", "apart")}
-    for name, test in tests.items():
-        chance = p_text(test.p, record.settings["permutations"])
-        chance = chance if chance.startswith("<") else f"= {chance}"
-        times = f"{test.mean / test.chance:.1f} times chance (p {chance})"
-        figures[name] = f"clear in {test.clear} of {test.networks}, {times}"
-    columns = tests["paper"]
-    return figures | {"verdict": judged(columns.clear == columns.networks, columns.p < 0.05)}
+    for name in ("apart", "joint", "paper"):
+        test = record.rows("pooled", variant=name, measure="colour").iloc[-1]
+        p = p_text(test["p"], record.settings["permutations"])
+        times = f"{test['mean'] / test['chance']:.1f} times chance (p {p})"
+        figures[name] = f"clear in {test['clear']} of {test['networks']}, {times}"
+        figures["verdict"] = judged(
+            test["clear"] == test["networks"], test["p"] < 0.05
+        )  # the paper's, the last
+    return figures
 
 
 def _searched(record: Record) -> str:
-    images, networks = record.provenance["data"]["test_images"], len(retrieval.by_angle(record))
+    images, networks = record.provenance["data"]["test_images"], len(record.of(variant="features").runs)
     return f"CIFAR-10, {images:,} test images, {networks} networks{_stand_in(record)}"
+
+
+def _hidden(record: Record) -> Any:
+    """Precision of exact search in the last hidden layer, one for each network."""
+    layers = record.rows("layers", variant="features")
+    return layers["precision"][layers["layer"] == layers["layer"].unique()[-2]]
 
 
 @reader("top5-panel")
 def _panel(record: Record) -> Figures:
-    runs = record.of(variant=retrieval.FEATURES).runs
+    runs = record.of(variant="features").runs
     first, five = (fmean(1 - error for error in runs[f"top{n}_error"]) for n in (1, 5))
     return {"first": first, "five": five, "networks": _searched(record)}
 
 
 @reader("neighbours")
 def _neighbours(record: Record) -> Figures:
-    features = retrieval.precisions(record, retrieval.hidden(record))
-    pixels = retrieval.precisions(record, retrieval.PIXELS)
+    features, (pixels,) = _hidden(record), record.rows("layers", layer="pixels")["precision"]
     return {
         "k": record.settings["plan"]["k"],
-        "features": fmean(features),
-        "pixels": fmean(pixels),
-        "nearer": retrieval.closeness(record),
+        "features": features.mean(),
+        "pixels": pixels,
+        "nearer": record.of(variant="features").runs["nearer_median"].mean(),
         "networks": _searched(record),
-        "verdict": judged(min(features) > max(pixels)),
+        "verdict": judged(min(features) > pixels),
     }
 
 
 @reader("binary-codes")
 def _codes(record: Record) -> Figures:
     texts, leads = [], []
-    sorts = (("features", "auto-encoder"), ("features", "random"), (retrieval.PIXELS, "auto-encoder"))
+    means = record.tables["codes"].groupby(["bits", "variant", "kind"])["precision"].mean()
     for bits in record.settings["plan"]["bits"]:
-        learned, planes, pixels = (fmean(retrieval.code_values(record, *sort, bits)) for sort in sorts)
+        learned, planes = means[bits, "features", "auto-encoder"], means[bits, "features", "random"]
+        pixels = means[bits, "pixels", "auto-encoder"]
         others = f"random planes {planes:.1%}, auto-encoder on pixels {pixels:.1%}"
         texts.append(f"{bits} bits {learned:.1%} ({others})")
         leads.append(learned > pixels)
     return {
         "k": record.settings["plan"]["k"],
         "codes": "; ".join(texts),
-        "exact": fmean(retrieval.precisions(record, retrieval.hidden(record))),
+        "exact": _hidden(record).mean(),
         "networks": _searched(record),
         "verdict": judged(all(leads), any(leads)),
     }

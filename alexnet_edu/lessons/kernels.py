@@ -21,7 +21,6 @@ from alexnet_edu.data.images import Images
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, frame, heading
-from alexnet_edu.studies import specialization_record as records
 from alexnet_edu.studies.kernels import (
     SCALES,
     Field,
@@ -212,7 +211,7 @@ def _draw_network(record: Record, kernels: Tensor) -> Drawing:
     """record: of this network alone."""
     run, permutations = record.runs.iloc[0], record.settings["permutations"]
     seed = int(run["seed"])
-    test = records.columns_of(record, run["variant"]).iloc[0]
+    test = record.rows("columns", measure="colour").iloc[0]
     shares = (test["first"], test["second"])
     actual, null = column_differences(colour_share(kernels), None, permutations, seed)
     figure, ((*sheets, right),) = plots.panels(1, 3, 3.5, width_ratios=[1, 1, 1.15])
@@ -222,7 +221,6 @@ def _draw_network(record: Record, kernels: Tensor) -> Drawing:
     ):
         draw_sheet(ax, colours[where], f"{words}: colour share {mean:.2f}", columns=6)
     shown = p_text(test["p"], permutations)
-    shown = shown if shown.startswith("<") else f"= {shown}"
     draw_null(right, null, actual, f"this network: {actual:.3f} (p {shown})")
     frame(right, "difference of the columns by chance", "|difference of the mean colour shares|")
     title = f"{run['title']}, seed {seed}: test error {run['test_error']:.1%} (recorded)"

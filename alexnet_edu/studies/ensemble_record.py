@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alexnet_edu import paper
-from alexnet_edu.studies.record import Record, spread
+from alexnet_edu.studies.record import Record, as_text, spread
 from alexnet_edu.studies.statistics import Interval, paired
-
-if TYPE_CHECKING:
-    pass
 
 EXPERIMENT = "results"
 ROWS = {  # Table 2's networks: how many trained on the problem alone, how many pre-trained as well
@@ -132,29 +129,23 @@ def intervals(several: Sequence[Interval]) -> str:
 
 def table(record: Record, view: str = "ten") -> str:
     """The four rows: the error in each problem, and what is gained over one network; as text."""
-    head = f"{'averaged':<10}{_heads(record)}   against 1 CNN, points"
-    lines = [head, "-" * (len(head) + 26)]
+    rows, heads = [], [f"problem {number}" for number in _problems(record)]
     for row, name in zip(ROWS, (None, "five", "starred", "seven"), strict=True):
-        errors = "".join(f"{error:>12.2%}" for error in row_errors(record, row, view))
-        gain = "" if name is None else "   " + intervals(gaps(record, name, "plain", view))
-        lines.append(f"{row:<10}{errors}{gain}")
-    return "\n".join(lines)
+        gain = "" if name is None else intervals(gaps(record, name, "plain", view))
+        rows.append((row, *(f"{error:.2%}" for error in row_errors(record, row, view)), gain))
+    return as_text(("averaged", *heads, "against 1 CNN, points"), rows)
 
 
 def kinds_table(record: Record, view: str = "ten") -> str:
     """Single networks by how they were trained, and how long training took; as text."""
-    width = max(map(len, KINDS.values())) + 2
-    head = f"{'one network':<{width}}{'ε':>6}{_heads(record)}{'training error':>18}{'seconds':>9}"
-    lines = [head, "-" * len(head)]
+    rows, heads = [], [f"problem {number}" for number in _problems(record)]
     for kind, words in KINDS.items():
         runs = record.of(variant=kind).runs
         rates = ", ".join(f"{rate:g}" for rate in sorted(runs["rate"].unique()))
-        lines.append(
-            f"{words:<{width}}{rates:>6}"
-            + "".join(f"{error:>12.2%}" for error in kind_errors(record, kind, view))
-            + f"{spread(list(runs['train_error'])):>18}{statistics.fmean(_seconds(record, kind)):>9.0f}"
-        )
-    return "\n".join(lines)
+        errors = (f"{error:.2%}" for error in kind_errors(record, kind, view))
+        seconds = statistics.fmean(_seconds(record, kind))
+        rows.append((words, rates, *errors, spread(runs["train_error"]), f"{seconds:.0f}"))
+    return as_text(("one network", "ε", *heads, "training error", "seconds"), rows)
 
 
 def _seconds(record: Record, kind: str) -> list[float]:
@@ -166,16 +157,3 @@ def _seconds(record: Record, kind: str) -> list[float]:
         before = list(runs.of(variant="source").runs["cpu_seconds"]) if kind.startswith("starred") else None
         seconds += own if before is None else [a + b for a, b in zip(own, before, strict=False)]
     return seconds
-
-
-def _heads(record: Record) -> str:
-    return "".join(f"   problem {problem}" for problem in _problems(record))
-
-
-def origin(record: Record) -> str:
-    """One sentence: when, where, on what the record was made."""
-    plan, images = record.settings["plan"], record.provenance["data"]["images"]
-    return record.origin(
-        f"{plan['networks']} networks for {plan['epochs']:g} epochs of {images:,} images; {plan['problems']} "
-        f"problems of {5 * plan['few']:,} images for {plan['few_epochs']:g} epochs"
-    )

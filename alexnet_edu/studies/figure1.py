@@ -20,9 +20,9 @@ from alexnet_edu import paper
 from alexnet_edu.model.cifar import CifarNetConfig, activation_layers
 from alexnet_edu.studies import study as studies
 from alexnet_edu.studies.engine import MEASURES, NotTrained, Result, Runs, Setting
-from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.record import Record, as_text
 from alexnet_edu.studies.signals import layer_statistics
-from alexnet_edu.studies.statistics import bootstrap_ratio
+from alexnet_edu.studies.statistics import Interval, bootstrap_ratio
 from alexnet_edu.studies.study import Study, Variant
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ RATIO_COLUMNS = (
     *("epochs", "epochs_low", "epochs_high", "seconds", "seconds_low", "seconds_high"),
     *("at_least", "relu_not_within"),
 )
+AXES = {"epochs": "epoch", "iterations": "iteration", "seconds": "cpu_seconds"}
 LAYER_NUMBERS = ("saturated", "dead", "input_std", "output_std", "gradient_norm", "weight_norm")
 
 
@@ -248,34 +249,25 @@ def _ratio(record: Record, name: str, relu: str) -> dict[str, Any]:
 
 def crossings_table(record: Record) -> str:
     """Epochs, iterations and processor seconds to the target: one line per variant, as text."""
-    head = f"{'condition':<52}{'activation':<11}{'ε':>7}{'seeds':>7}"
-    head += f"{'epochs':>9}{'iterations':>12}{'seconds':>9}"
-    lines = [head, "-" * len(head)]
+    rows = []
     for name, runs in record.runs.groupby("variant", sort=False):
-        numbers = [mean_crossing(record, str(name), axis) for axis in ("epoch", "iteration", "cpu_seconds")]
-        first = runs.iloc[0]
-        if numbers[0] is None:
-            shown = f"{'not within ' + format(first['epochs'], 'g'):>30}"
-        else:
-            shown = f"{numbers[0]:>9.1f}{numbers[1]:>12.0f}{numbers[2]:>9.0f}"
-        activation = str(name).split()[1]
-        lines.append(f"{first['title']:<52}{activation:<11}{first['rate']:>7g}{len(runs):>7}{shown}")
-    return "\n".join(lines)
+        first, activation = runs.iloc[0], str(name).split()[1]
+        epochs, *others = (mean_crossing(record, str(name), axis) for axis in AXES.values())
+        reached = f"not within {first['epochs']:g}" if epochs is None else f"{epochs:.1f}"
+        numbers = (reached, *("" if x is None else f"{x:.0f}" for x in others))
+        rows.append((first["title"], activation, first["rate"], len(runs), *numbers))
+    return as_text(("condition", "activation", "ε", "seeds", *AXES), rows)
 
 
 def ratios_table(rows: pd.DataFrame) -> str:
     """How many times slower than ReLU: one line per row of the table "ratios", as text."""
-    head = f"{'condition':<52}{'compared':<15}{'in epochs':>18}{'in seconds':>18}"
-    lines = [head, "-" * len(head)]
+    lines = []
     for _, row in rows.iterrows():
-        seconds = "–"
+        numbers = [Interval(*row[[x, f"{x}_low", f"{x}_high"]]) for x in ("epochs", "seconds")]
+        words: tuple[Any, ...] = tuple(map(str, numbers))
         if row["at_least"] > 0:
-            epochs = f"at least {row['at_least']:.1f}"
+            words = (f"at least {row['at_least']:.1f}", "")
         elif row["relu_not_within"] > 0:
-            epochs = f"ReLU not within {row['relu_not_within']:g}"
-        else:
-            epochs, seconds = (
-                f"{row[x]:.1f} [{row[f'{x}_low']:.1f}, {row[f'{x}_high']:.1f}]" for x in ("epochs", "seconds")
-            )
-        lines.append(f"{row['title']:<52}{row['numerator'] + ' / relu':<15}{epochs:>18}{seconds:>18}")
-    return "\n".join(lines)
+            words = (f"ReLU not within {row['relu_not_within']:g}", "")
+        lines.append((row["title"], f"{row['numerator']} / relu", *words))
+    return as_text(("condition", "compared", "in epochs", "in seconds"), lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,11 +154,17 @@ class Record:
 
     def origin(self, about: str | None = None) -> str:
         """One sentence: when, where, on what the record was made. about: how it was trained, in words."""
-        made = self.provenance
-        if about is None:
-            drops = ", ".join(f"{d:g}" for d in self.settings.get("drops", ()))
+        made, settings = self.provenance, self.settings
+        if about is None and "epochs" in settings:
+            drops = ", ".join(f"{d:g}" for d in settings["drops"])
             falls = f", ε / 10 after {drops}" if drops else ""
-            about = f"{self.settings['epochs']:g} epochs of {made['data']['images']:,} images{falls}"
+            about = f"{settings['epochs']:g} epochs of {made['data']['images']:,} images{falls}"
+        elif about is None:
+            plan = settings.get("plan", settings)
+            numbers = [
+                f"{key.replace('_', ' ')} {n:g}" for key, n in plan.items() if isinstance(n, int | float)
+            ]
+            about = ", ".join([f"{len(self.runs)} runs", *numbers])
         return (
             f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
             f"{', '.join(made['hardware'])} ({', '.join(map(str, made['threads']))} thread a run, torch "
@@ -264,21 +270,26 @@ def _reason_to_keep(published: Path, record: Record) -> str | None:
 # --- as text ------------------------------------------------------------------------------------
 
 
+def as_text(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table: heads, a rule, a line a row; words in the first column at the left, all else at the right."""
+    lines = [list(heads), *([c if isinstance(c, str) else f"{c:,.10g}" for c in row] for row in rows)]
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    text = ["  ".join([line[0].ljust(first), *map(str.rjust, line[1:], others)]).rstrip() for line in lines]
+    return "\n".join([text[0], "-" * max(map(len, text)), *text[1:]])
+
+
 def table(record: Record) -> str:
-    """One line per variant: rate, parameters, errors over the seeds, seconds an epoch; as text."""
-    width = _width(record)
-    head = f"{'variant':<{width}}{'parameters':>11}{'ε':>8}{'seeds':>7}{'test error':>18}"
-    head += f"{'training error':>18}{'s/epoch':>9}"
-    lines = [head, "-" * len(head)]
+    """One line per variant: parameters, rate, errors over the seeds, seconds an epoch; as text."""
+    rows = []
     for name in record.variants:
         runs = record.of(variant=name, chosen=True).runs
-        first = runs.iloc[0]
-        seconds = runs["cpu_seconds"].mean() / record.settings["epochs"]
-        lines.append(
-            f"{first['title']:<{width}}{first['parameters']:>11,}{first['rate']:>8g}{len(runs):>7}"
-            f"{spread(runs['test_error']):>18}{spread(runs['train_error']):>18}{seconds:>9.1f}"
+        first, seconds = runs.iloc[0], runs["cpu_seconds"].mean() / record.settings["epochs"]
+        errors = spread(runs["test_error"]), spread(runs["train_error"])
+        rows.append(
+            (first["title"], first["parameters"], first["rate"], len(runs), *errors, f"{seconds:.1f}")
         )
-    return "\n".join(lines)
+    heads = "variant", "parameters", "ε", "seeds", "test error", "training error", "s/epoch"
+    return as_text(heads, rows)
 
 
 def table_by_rate(record: Record, baseline: str) -> str:
@@ -286,24 +297,15 @@ def table_by_rate(record: Record, baseline: str) -> str:
 
     A star marks the rate that the search chose for the variant.
     """
-    width = _width(record)
-    head = f"{'ε':<8}{'variant':<{width}}{'test error':>16}{'training error':>17}{'against ' + baseline:>26}"
-    lines = [head, "-" * len(head)]
+    rows = []
     for rate, names in record.shared_rates().items():
         same = record.at_rate(rate)
         for name in names:
-            runs = same.of(variant=name).runs
-            star = "*" if record.rate(name) == rate else " "
-            line = f"{rate:<7g}{star}{runs['title'].iloc[0]:<{width}}{spread(runs['test_error']):>16}"
-            line += f"{spread(runs['train_error']):>17}"
-            if name != baseline and baseline in names:
-                line += f"{same.gap(name, baseline).signed:>26}"
-            lines.append(line)
-    return "\n".join(lines)
-
-
-def _width(record: Record) -> int:
-    return max(map(len, record.runs["title"])) + 2
+            runs, star = same.of(variant=name).runs, " *" if record.rate(name) == rate else "  "
+            errors = spread(runs["test_error"]), spread(runs["train_error"])
+            compared = same.gap(name, baseline).signed if name != baseline and baseline in names else ""
+            rows.append((runs["title"].iloc[0], f"{rate:g}{star}", *errors, compared))
+    return as_text(("variant", "ε", "test error", "training error", f"against {baseline}"), rows)
 
 
 def spread(shares: Iterable[float]) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -35,12 +36,14 @@ from alexnet_edu.studies.neighbours import (
     share_found,
 )
 from alexnet_edu.studies.networks import Network
-from alexnet_edu.studies.record import Record, of_rows
-from alexnet_edu.studies.retrieval_record import EXPERIMENT, FEATURES, PIXELS
+from alexnet_edu.studies.record import Record, as_text, of_rows
 from alexnet_edu.studies.study import together
 from alexnet_edu.training.predictions import top_errors
 
-TITLE = "Neighbours by features, by pixels, by short binary codes"
+EXPERIMENT, TITLE = "retrieval", "Neighbours by features, by pixels, by short binary codes"
+SOURCES = FEATURES, PIXELS = "features", "pixels"  # the variants of the record: what was searched, and coded
+KINDS = {"auto-encoder": "auto-encoder", "random": "random planes"}
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -276,3 +279,70 @@ def _assembled(parts: list[dict[str, Any]], images: ImageSet, plan: Plan) -> Rec
     made: dict[str, Any] = {**joint_provenance(part["provenance"] for part in parts), "data": data}
     made["precision"] = [f"auto-encoders {plan.codes.precision}"]
     return of_rows(EXPERIMENT, TITLE, {"plan": asdict(plan)}, made, tables)
+
+
+# --- the record read ---------------------------------------------------------------------------
+
+
+def layers(record: Record) -> list[str]:
+    """The layers of the networks, from the first convolution to the classifier."""
+    return list(record.rows("layers", variant=FEATURES)["layer"].unique())
+
+
+def precisions(record: Record, layer: str) -> list[float]:
+    """Precision of exact search in a layer, one for each network; in `PIXELS` one alone.
+
+    In the last hidden layer and in pixels of all test images, in other layers of `plan["sample"]`.
+    """
+    return list(record.rows("layers", layer=layer)["precision"])
+
+
+def code_values(record: Record, source: str, kind: str, bits: int, what: str = "precision") -> list[float]:
+    """What codes of one sort reach, one for each network and seed.
+
+    source: of `SOURCES`, what was coded. kind: of `KINDS`. what: "precision", "recall" (of the same network's
+    true neighbours, among as many codes as `plan["shortlist"]`) or "error" (of the reconstruction).
+    """
+    return list(record.rows("codes", variant=source, kind=kind, bits=bits)[what])
+
+
+def lead(record: Record, bits: int, what: str = "precision") -> list[float]:
+    """By how many points the auto-encoder leads random planes on features, network by network."""
+    codes = record.rows("codes", variant=FEATURES, bits=bits)
+    each = codes.groupby(["run", "kind"])[what].agg(fmean).unstack()
+    return list(100 * (each["auto-encoder"] - each["random"]))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and range as text: "81.0% (80.1–82.3)"; the mean alone where there is one value."""
+    mean = f"{fmean(values):.1%}"
+    low, high = 100 * min(values), 100 * max(values)
+    return mean if len(values) == 1 else f"{mean} ({low:.1f}–{high:.1f})"
+
+
+def _dimensions(record: Record, layer: str) -> int:
+    return int(record.rows("layers", layer=layer)["dimensions"].iloc[0])
+
+
+def layer_table(record: Record) -> str:
+    """Precision of exact search in each layer, and in pixels; as text."""
+    marks = {layers(record)[-2]: " (last hidden)"}
+    rows = [
+        (name + marks.get(name, ""), _dimensions(record, name), spread(precisions(record, name)))
+        for name in (PIXELS, *layers(record))
+    ]
+    return as_text(("searched in", "numbers", f"precision at {record.settings['plan']['k']}"), rows)
+
+
+def code_table(record: Record) -> str:
+    """Precision of codes against bits, and the memory of one image; as text."""
+    columns = {f"{KINDS[kind]}, {source}": (source, kind) for source in SOURCES for kind in KINDS}
+    rows: list[list[Any]] = []
+    for bits in record.settings["plan"]["bits"]:
+        cells = [spread(code_values(record, *column, bits)) for column in columns.values()]
+        rows.append([f"{bits} bits", bits // 8, *cells])
+    for layer in (layers(record)[-2], PIXELS):
+        exact = spread(precisions(record, layer))
+        cells = ["", "", exact, ""] if layer == PIXELS else [exact, "", "", ""]
+        rows.append([f"exact, {layer}", FLOAT_BYTES * _dimensions(record, layer), *cells])
+    return as_text(("one image", "bytes", *columns), rows)

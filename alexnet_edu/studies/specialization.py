@@ -7,7 +7,7 @@ colour against permuted kernels be made again by the reader.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from alexnet_edu.studies.kernels import (
     pooled,
     tuning,
 )
-from alexnet_edu.studies.record import Record, of_rows
+from alexnet_edu.studies.record import Record, as_text, of_rows
 from alexnet_edu.studies.run import Run
 from alexnet_edu.studies.shipped import (
     RECIPES,
@@ -41,10 +41,10 @@ from alexnet_edu.studies.shipped import (
     steps_an_epoch,
     train_together,
 )
-from alexnet_edu.studies.specialization_record import EXPERIMENT
+from alexnet_edu.studies.statistics import PooledTest, p_text
 from alexnet_edu.studies.study import joint
 
-TITLE = "Do the two columns divide colour between them?"
+EXPERIMENT, TITLE = "specialization", "Do the two columns divide colour between them?"
 CIFAR10 = "cifar10"
 RATE = 0.01
 EPOCHS = 6
@@ -261,6 +261,45 @@ def _reported(trained: Trained) -> dict[str, Any]:
         "status": result.curve.status,
         "cpu_seconds": result.column("cpu_seconds")[-1],
     }
+
+
+# --- the record read --------------------------------------------------------------------------
+
+
+def pooled_test(record: Record, condition: str, measure: str = "colour", snapshot: int = -1) -> PooledTest:
+    """What all networks of a condition say together, at one of its snapshots, the last one by default."""
+    rows = record.rows("pooled", variant=condition, measure=measure)
+    numbers = rows.drop(columns=["variant", "epoch", "measure"]).to_dict("records")[snapshot]
+    return PooledTest(**{str(name): value for name, value in numbers.items()})
+
+
+def _titles(record: Record) -> Iterator[tuple[str, str]]:
+    conditions = record.tables["conditions"]
+    return zip(conditions["variant"], conditions["title"], strict=True)
+
+
+def table(record: Record) -> str:
+    """Each condition in a line: its networks, how far their columns differ, and by chance; as text."""
+    rows = []
+    for name, title in _titles(record):
+        test, error = pooled_test(record, name), record.of(variant=name).runs["test_error"].mean()
+        chance = f"{test.chance:.3f} [{test.low:.3f}, {test.high:.3f}]"
+        p = p_text(test.p, record.settings["permutations"])
+        found = f"{test.mean:.3f}", chance, f"{test.effect:.2f}", p, f"{test.clear}/{test.networks}"
+        rows.append((title, test.networks, f"{error:.1%}", *found))
+    heads = ("condition", "networks", "test error", "difference", "by chance (95%)", "effect", "p", "clear")
+    return as_text(heads, rows)
+
+
+def measures_table(record: Record) -> str:
+    """Each condition and measure: mean difference over the mean by chance, with its p; as text."""
+    measures, rows = list(record.tables["pooled"]["measure"].unique()), []
+    for name, title in _titles(record):
+        tests = [pooled_test(record, name, measure) for measure in measures]
+        chances = [p_text(test.p, record.settings["permutations"]) for test in tests]
+        cells = (f"{test.mean / test.chance:.2f} (p {p})" for test, p in zip(tests, chances, strict=True))
+        rows.append((title, *cells))
+    return as_text(("times chance", *measures), rows)
 
 
 def load_kernels(path: Path) -> Kernels:

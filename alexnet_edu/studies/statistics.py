@@ -154,6 +154,6 @@ class PooledTest:
 
 
 def p_text(p: float, permutations: int) -> str:
-    """A p-value in words; the least that so many permutations can give is written as "<"."""
+    """A p-value in words, "= 0.012"; the least that so many permutations can give is written as "<"."""
     least = 1 / (1 + permutations)
-    return f"< {2 * least:.1g}" if p < 1.5 * least else f"{p:.2g}"
+    return f"< {2 * least:.1g}" if p < 1.5 * least else f"= {p:.2g}"

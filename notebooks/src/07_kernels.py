@@ -33,7 +33,6 @@ from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.model.architecture import kernel_net
 from alexnet_edu.studies import specialization
-from alexnet_edu.studies import specialization_record as records
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.kernels import (
     colour_share,
@@ -255,9 +254,9 @@ assert 0 < together.p <= 1
 # Each condition changes one thing against the first.
 
 # %%
-print(records.origin(record))
+print(record.origin())
 print()
-print(records.table(record))
+print(specialization.table(record))
 print()
 conditions = record.tables["conditions"]
 for part in conditions.itertuples():
@@ -266,8 +265,8 @@ for part in conditions.itertuples():
 # %%
 rows = []
 for part in conditions.itertuples():
-    columns = records.columns_of(record, part.variant)
-    found = records.pooled_test(record, part.variant)
+    columns = record.rows("columns", variant=part.variant, measure="colour")
+    found = specialization.pooled_test(record, part.variant)
     rows.append(
         {
             "title": part.title,
@@ -298,7 +297,7 @@ plt.show()
 # they see, the more there is to share out. On **every** run it came under none of these conditions. The paper's network is far beyond all of them.
 
 # %%
-tests = {name: records.pooled_test(record, name) for name in conditions["variant"]}
+tests = {name: specialization.pooled_test(record, name) for name in conditions["variant"]}
 ratio = {name: test.mean / test.chance for name, test in tests.items()}
 assert tests["paper"].networks >= 20
 assert tests["paper"].mean > tests["paper"].high  # more than chance allows
@@ -318,7 +317,7 @@ for name, test in tests.items():
 # network, so in its own row hue is no test; in the others it is.)
 
 # %%
-print(records.measures_table(record))
+print(specialization.measures_table(record))
 
 # %% [markdown]
 # **How to read it.** With the paper's connections the columns part by **hue** as clearly as by colour share: one then holds more orange against blue,
@@ -334,7 +333,7 @@ print(records.measures_table(record))
 # %%
 for name in ("paper", "joint", "apart"):
     again = pooled([colour_share(own) for own in trained_kernels[name].values()])
-    assert again == records.pooled_test(record, name)
+    assert again == specialization.pooled_test(record, name)
     print(f"{name:6} {again.networks} networks: difference {again.mean:.3f}, by chance {again.chance:.3f}")
 
 # %% [markdown]
@@ -345,7 +344,7 @@ for name in ("paper", "joint", "apart"):
 lines = {}
 for part in conditions.itertuples():
     if part.variant in ("paper", "joint", "kernel-11", "pixels-64", "shipped"):
-        curve = records.over_training(record, part.variant)
+        curve = record.rows("pooled", variant=part.variant, measure="colour")
         curve = curve[curve["epoch"] >= 0.5]
         lines[part.title] = (list(curve["epoch"]), list(curve["mean"] / curve["chance"]))
 figure, ax = plt.subplots(figsize=(9, 4.4))
@@ -535,7 +534,7 @@ for words, guess, name in (
     ("every layer reads both", my_clear_cases_without_columns, "joint"),
 ):
     if guess is not None:
-        found = records.pooled_test(record, name)
+        found = specialization.pooled_test(record, name)
         print(f"{words}: you predicted {guess} of 20, measured {found.clear} of {found.networks} (recorded)")
 
 # %% [markdown]

@@ -23,6 +23,7 @@
 
 # %%
 import time
+from statistics import fmean
 
 import matplotlib.pyplot as plt
 import torch
@@ -34,7 +35,7 @@ from alexnet_edu.exercises.check import check, hint
 from alexnet_edu.ledger.table import verdict
 from alexnet_edu.lessons import neighbours as lesson
 from alexnet_edu.show.photograph import photograph
-from alexnet_edu.studies import retrieval_record as retrieval
+from alexnet_edu.studies import retrieval
 from alexnet_edu.studies.codes import CodeSettings, hamming, pack, random_coder, search_codes, train_coder
 from alexnet_edu.studies.neighbours import (
     BATCHES_2012,
@@ -251,7 +252,7 @@ by_pixels = precision_at_k(nearest(query_vectors, vectors, k).index, test.labels
 for name, share in (("features", by_features), ("pixels", by_pixels)):
     error = share.std().item() / len(share) ** 0.5  # of the mean, over test images
     print(f"precision at {k} by {name:9} {share.mean():.1%} ± {1.96 * error:.1%} (your run)")
-hidden = retrieval.hidden(record)
+hidden = retrieval.layers(record)[-2]
 print(
     f"five networks: {retrieval.spread(retrieval.precisions(record, hidden))} by features, "
     f"{retrieval.spread(retrieval.precisions(record, 'pixels'))} by pixels (recorded)"
@@ -274,7 +275,7 @@ print(
 assert 0.05 < median < 0.5
 print()
 print(retrieval.layer_table(record))
-print(retrieval.origin(record))
+print(record.origin())
 
 # %% [markdown]
 # **How to read it.** Neighbours in features are nearer in pixels than images taken at random, which colour and composition explain: ships lie on
@@ -381,14 +382,15 @@ for batches in (16, 50, 200, 1000):
     assert mean["in order"] < expected
 
 # %%
+by_batches = record.rows("batches", variant="features", seed=1).to_dict("records")
 figure, ax = plt.subplots(figsize=(8.5, 3.8))
-lesson.draw_batches(ax, retrieval.batches(record), plan["kept"])
+lesson.draw_batches(ax, by_batches, plan["kept"])
 ax.set_xlabel("batches into which the training images are cut")
 ax.set_ylabel(f"true neighbours found, of {plan['kept']}")
 ax.set_title("one image offered by each batch, CIFAR-10 (recorded)")
 plt.tight_layout()
 plt.show()
-for row in retrieval.batches(record):
+for row in by_batches:
     assert abs(row["shuffled"] - row["expected"]) < 0.25
     assert row["in_order"] < row["shuffled"]
 
@@ -434,8 +436,8 @@ for ax, what in zip(axes, ("precision", "recall"), strict=True):
         for source in retrieval.SOURCES
         for kind in retrieval.KINDS
     }
-    exact = {"exact search, features": retrieval.mean_precision(record, hidden)}
-    exact["exact search, pixels"] = retrieval.precisions(record, "pixels")[0]
+    exact = {"exact search, features": fmean(retrieval.precisions(record, hidden))}
+    exact["exact search, pixels"] = pixels_level
     lesson.draw_codes(ax, lengths, values, exact if what == "precision" else {})
     ax.set_xlabel("bits of a code")
 axes[0].set_ylabel(f"precision at {plan['k']}")
@@ -457,7 +459,7 @@ print(retrieval.code_table(record))
 # more they are ahead, without any training; with 256 they are even ahead of exact search. How can that be?
 
 # %%
-angle = retrieval.by_angle(record)
+angle = list(record.of(variant="features").runs["by_angle"])
 print(
     f"exact search by distance: precision {retrieval.spread(retrieval.precisions(record, hidden))} (recorded)"
 )
@@ -561,12 +563,12 @@ verdict(
 )
 
 # %%
-code_32 = 100 * sum(retrieval.means(record, "features", "auto-encoder")[:1])
+code_32 = 100 * fmean(retrieval.code_values(record, "features", "auto-encoder", 32))
 for words, guess, measured in (
     (
         "by features",
         my_share_by_features,
-        100 * retrieval.mean_precision(record, hidden),
+        100 * fmean(retrieval.precisions(record, hidden)),
     ),
     ("by pixels", my_share_by_pixels, 100 * pixels_level),
     ("by 32 bits", my_share_by_32_bits, code_32),

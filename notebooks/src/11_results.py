@@ -203,7 +203,7 @@ assert all(0 <= error <= 1 for errors in patches.values() for error in errors)
 # problem is one draw of classes and images. **The recorded runs:**
 
 # %%
-print(results.origin(record))
+print(record.origin())
 for kind, tried in record.tables["searches"].groupby("variant", sort=False):
     pairs = tried[["rate", "held_out_error"]].to_numpy()
     text = ", ".join(f"{error:.1%} at ε = {rate:g}" for rate, error in pairs)

@@ -306,10 +306,8 @@ def shipped() -> Found:
 @golden
 def records() -> Found:
     """The numbers that readers give of each recorded study, and a digest of everything in it."""
-    from alexnet_edu.studies import clinic, figure1
+    from alexnet_edu.studies import clinic, figure1, retrieval, specialization
     from alexnet_edu.studies import ensemble_record as results
-    from alexnet_edu.studies import retrieval_record as retrieval
-    from alexnet_edu.studies import specialization_record as specialization
     from alexnet_edu.studies.ablations import STUDIES
     from alexnet_edu.studies.ensemble_numbers import VIEWS
     from alexnet_edu.studies.record import load
@@ -372,21 +370,28 @@ def records() -> Found:
     record = load("retrieval")
     layers = (*retrieval.layers(record), retrieval.PIXELS)
     kinds = product(retrieval.SOURCES, retrieval.KINDS, ("precision", "recall"))
+    lengths = record.settings["plan"]["bits"]
+
+    def means(source: str, kind: str, what: str) -> list[float]:
+        return [fmean(retrieval.code_values(record, source, kind, bits, what)) for bits in lengths]
+
+    features = record.of(variant="features").runs
     keep(
         "retrieval",
         file("retrieval"),
         precisions={layer: retrieval.precisions(record, layer) for layer in layers},
-        codes={", ".join(one): retrieval.means(record, *one) for one in kinds},
-        lead={str(bits): retrieval.lead(record, bits) for bits in record.settings["plan"]["bits"]},
-        by_angle=retrieval.by_angle(record),
-        closeness=retrieval.closeness(record),
+        codes={", ".join(one): means(*one) for one in kinds},
+        lead={str(bits): retrieval.lead(record, bits) for bits in lengths},
+        by_angle=list(features["by_angle"]),
+        closeness=fmean(features["nearer_median"]),
     )
 
     record = load("specialization")
     for name in record.variants:
         pooled = specialization.pooled_test(record, name)
-        columns = specialization.columns_of(record, name)[["first", "second", "p"]].to_numpy().tolist()
-        keep(f"specialization, {name}", file("specialization"), pooled=astuple(pooled), columns=columns)
+        columns = record.rows("columns", variant=name, measure="colour")[["first", "second", "p"]]
+        numbers = {"pooled": astuple(pooled), "columns": columns.to_numpy().tolist()}
+        keep(f"specialization, {name}", file("specialization"), **numbers)
 
     record = clinic.load()
     for part, cells in (("narrow", record.narrow), ("full", record.full)):

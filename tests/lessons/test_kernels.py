@@ -10,7 +10,6 @@ import pytest
 from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.show.explorer import PictureWidget
 from alexnet_edu.studies import specialization
-from alexnet_edu.studies import specialization_record as records
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.networks import Network
 from alexnet_edu.studies.record import Record
@@ -51,7 +50,7 @@ def test_kernels_over_the_training(network: Network) -> None:
 def test_the_columns_of_every_network_of_the_study(columns_study: tuple[Record, Path]) -> None:
     record, path = columns_study
     explorer = lesson.specialization_explorer(record, specialization.load_kernels(path))
-    first, second = records.columns_of(record, "paper").iloc[0][["first", "second"]]
+    first, second = record.rows("columns", variant="paper").iloc[0][["first", "second"]]
     assert f"colour shares {first:.2f} and {second:.2f}, p" in put(explorer)
     assert "nothing kept, seed 2" in put(explorer, condition="joint", seed=2)
     assert lesson.column_slices(96, 2) == [slice(0, 48), slice(48, 96)]

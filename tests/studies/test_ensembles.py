@@ -245,7 +245,7 @@ def test_tables_have_a_line_for_each_row(record: Record) -> None:
     kinds = results.kinds_table(record).splitlines()
     assert len(kinds) == 2 + len(results.KINDS)
     assert kinds[-1].split()[-1] == kinds[-2].split()[-1] == "20"  # seconds of both parts
-    assert "10 networks for 16 epochs of 50,000 images; 2 problems of 2,500" in results.origin(record)
+    assert "runs, networks 10, epochs 16, rate 0.02, problems 2, few 500" in record.origin()
 
 
 def test_what_is_not_in_the_record_is_named(record: Record) -> None:

@@ -10,6 +10,7 @@ Started by torchrun, each process enters `place`; NCCL between GPUs, gloo on pro
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -20,12 +21,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from alexnet_edu.imagenet.feed import Partner
 from alexnet_edu.model import compiling
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture
 from alexnet_edu.model.layers import Dropout, GroupedLinear, compile_norms
 from alexnet_edu.training.loop import reseed
-from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, answering, joined
+from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, answering, joined, swap
 
 STEP_S = 180.0  # longer than a step, and than one process compiles after another
 WRITING_S = 1800.0  # longer than one process writes a checkpoint, to a slow disk, while the others wait
@@ -37,10 +39,11 @@ class Single:
     network: holds this process's parameters, by the names that a checkpoint has. module: what is
     called in training; judge: in evaluation. rank, world: of the rows of a batch. processes: how
     many take part; main: whether this one speaks and writes. loss_scale: what the loss, a sum over
-    this process's rows over the batch's size, is multiplied with.
+    this process's rows over the batch's size, is multiplied with. partner: who decodes half of its rows.
     """
 
     name = "single"
+    partner: Partner | None = None
 
     def __init__(
         self, table: Architecture, device: torch.device, seed: int, dtype: torch.dtype = torch.float32
@@ -158,6 +161,7 @@ class Columns(_Several):
         self.join()
         self.device, self.rank, self.world, self.loss_scale = device, 0, 1, 1.0
         self._halves = OneColumnAlexNet(table, device=device, generator=torch.Generator().manual_seed(seed))
+        self.partner = Partner(self._halves.rank, functools.partial(swap, where="its half of the images"))
         self.module = self.judge = self._halves
         self.network = self._halves.column
         self.network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class Batch:
         could not be read. index: (b,) int64, places in the split.
     start, stop, total: rows start to stop of a global batch of `total` images; the last one
         of an epoch may be smaller, and a process may then have no row of it.
-    unreadable: a sentence for each image that could not be read; its pixels are 0.
+    unreadable: a sentence for each image that this process could not read; its pixels are 0.
 
     On the CPU, pixels are only valid until the next batch is asked for.
     """
@@ -65,11 +66,25 @@ def share(total: int, rank: int, world: int) -> tuple[int, int]:
     return start, start + each + (rank < more)
 
 
+@dataclass(frozen=True)
+class Partner:
+    """The other of two processes that need the same rows: each decodes half of them, and they exchange.
+
+    rank: of this process, 0 or 1; 0 decodes the first half. swap: sends the first of two contiguous
+    tensors to the partner, and writes what comes from there to the second.
+    """
+
+    rank: int
+    swap: Callable[[Tensor, Tensor], None]
+
+
 class Feed:
     """Batches of one split for one of `world` processes.
 
     batch_size: images of a global batch, over all processes. seed: of the shuffles; None keeps the
-        order of the split, for evaluation. workers: threads that decode.
+        order of the split, for evaluation. workers: threads that decode; as many as there are cores
+        for each process of this machine if None. partner: who needs the same rows, and asks for them
+        in the same order.
     Raises DataError for a split without images.
     """
 
@@ -83,13 +98,14 @@ class Feed:
         rank: int = 0,
         world: int = 1,
         workers: int | None = None,
+        partner: Partner | None = None,
     ) -> None:
-        workers = workers or max(1, usable_cores() // world)
+        workers = workers or max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
         if len(split) == 0:
             raise DataError(f"the split {split.name!r} has no images")
         self.split, self.batch_size, self.seed = split, batch_size, seed
         self.device = torch.device(device)
-        self.rank, self.world, self.workers = rank, world, workers
+        self.rank, self.world, self.workers, self.partner = rank, world, workers, partner
         self.steps_per_epoch = math.ceil(len(split) / batch_size)
         self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 
@@ -107,6 +123,20 @@ class Feed:
         whole = self.order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
         start, stop = share(len(whole), self.rank, self.world)
         return whole[start:stop], start, stop, len(whole)
+
+    def halves(self, count: int) -> tuple[slice, slice]:
+        """Of `count` rows those that are decoded here, and those that come from the partner."""
+        if self.partner is None:
+            return slice(0, count), slice(0, 0)
+        here, there = (slice(*share(count, rank, 2)) for rank in (self.partner.rank, 1 - self.partner.rank))
+        return here, there
+
+    def exchange(self, *tensors: Tensor) -> None:
+        """Fills in the rows that the partner has decoded."""
+        if self.partner is not None:
+            for tensor in tensors:
+                here, there = self.halves(len(tensor))
+                self.partner.swap(tensor[here], tensor[there])
 
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """The batches of steps `first` up to but without `last`, in order.
@@ -157,10 +187,11 @@ class _Buffer:
         if self.copied is not None:
             self.copied.synchronize()  # the device must have read what is overwritten now
             self.copied = None
-        images = index.tolist()
+        here, _ = self.feed.halves(len(index))
+        images = index.tolist()[here]
         each = max(1, math.ceil(len(images) / (2 * self.feed.workers)))
         return [
-            pool.submit(self._decode, start, images[start : start + each])
+            pool.submit(self._decode, here.start + start, images[start : start + each])
             for start in range(0, len(images), each)
         ]
 
@@ -176,23 +207,24 @@ class _Buffer:
 
     def sent(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (b, 3, side, side) and labels (b,) on the device; the copy to a GPU runs beside its work."""
-        pixels = self.pixels[: len(labels)].permute(0, 3, 1, 2)
+        pixels, device = self.pixels[: len(labels)], self.feed.device
         if not self.on_gpu:
-            return pixels.to(self.feed.device), labels.to(self.feed.device)
-        device = self.feed.device
+            self.feed.exchange(pixels, labels)
+            return pixels.permute(0, 3, 1, 2).to(device), labels.to(device)
+        here, _ = self.feed.halves(len(labels))
         stream = _copy_stream(device)
         with torch.cuda.stream(stream):
-            on_device = (
-                pixels.to(device, non_blocking=True),
-                labels.pin_memory().to(device, non_blocking=True),
-            )
+            moved = [torch.empty_like(t, device=device, pin_memory=False) for t in (pixels, labels)]
+            for whole, tensor in zip(moved, (pixels, labels.pin_memory()), strict=True):
+                whole[here].copy_(tensor[here], non_blocking=True)
         self.copied = torch.cuda.Event()
         self.copied.record(stream)
         now = torch.cuda.current_stream(device)
         now.wait_stream(stream)
-        for tensor in on_device:
+        for tensor in moved:
             tensor.record_stream(now)
-        return on_device
+        self.feed.exchange(*moved)
+        return moved[0].permute(0, 3, 1, 2), moved[1]
 
 
 @functools.cache

@@ -167,6 +167,7 @@ class Training:
             rank=self.group.rank,
             world=self.group.world,
             workers=self.running.workers,
+            partner=self.group.partner,
         )
 
     @property

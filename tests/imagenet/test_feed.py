@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from queue import Queue
 
 import pytest
 import torch
+from torch import Tensor
 
 from alexnet_edu.data import augment
 from alexnet_edu.files import DataError
-from alexnet_edu.imagenet.feed import NO_LABEL, Batch, Feed, Views, share
+from alexnet_edu.imagenet.feed import NO_LABEL, Batch, Feed, Partner, Views, share
 from alexnet_edu.imagenet.prepared import PreparedSet, Split
 
 
@@ -65,24 +68,64 @@ def test_pixels_and_labels_are_those_of_the_split(images: PreparedSet) -> None:
 
 
 class _Broken(Split):
-    """Images 3 and 40 cannot be read."""
+    """Images 3 and 40 cannot be read. decoded: which were tried."""
+
+    def __init__(self, like: Split) -> None:
+        super().__init__(like.name, like._shards, like.side)
+        self.decoded: list[int] = []
 
     def decode_into(self, index: int, out: object) -> None:
+        self.decoded.append(index)
         if index in (3, 40):
             raise DataError(f"image {index} is damaged")
         super().decode_into(index, out)  # type: ignore[arg-type]
 
 
 def test_images_that_cannot_be_read_lose_their_label_and_are_named(images: PreparedSet) -> None:
-    train = images.split("train")
-    broken = _Broken("train", train._shards, 256)
-    feed = Feed(broken, batch_size=16, workers=2)
+    feed = Feed(_Broken(images.split("train")), batch_size=16, workers=2)
     batches = _seen(feed, 0, 3)
     assert all(bool((b.pixels[b.labels == NO_LABEL] == 0).all()) for b in batches)
     lost = torch.cat([b.index[b.labels == NO_LABEL] for b in batches])
     assert sorted(lost.tolist()) == [3, 40]
     named = [sentence for batch in batches for sentence in batch.unreadable]
     assert sorted(named) == ["image 3 is damaged", "image 40 is damaged"]
+
+
+@pytest.mark.parametrize("batch_size", [17, 47])
+def test_partners_decode_each_image_once_and_both_have_the_batches_of_one(
+    images: PreparedSet, batch_size: int
+) -> None:
+    """Odd batches, a last one of a single row, unreadable images; two threads stand for the processes."""
+    ways: tuple[Queue[Tensor], Queue[Tensor]] = (Queue(), Queue())
+
+    def partner(rank: int) -> Partner:
+        def swap(mine: Tensor, theirs: Tensor) -> None:
+            ways[rank].put(mine.clone())
+            theirs.copy_(ways[1 - rank].get(timeout=60))
+
+        return Partner(rank, swap)
+
+    train = images.split("train")
+    alone = Feed(_Broken(train), batch_size=batch_size)
+    pair = [Feed(_Broken(train), batch_size=batch_size, partner=partner(r), workers=2) for r in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        both = pool.map(lambda feed: _seen(feed, 0, feed.steps_per_epoch), pair)
+    for whole, first, second in zip(_seen(alone, 0, alone.steps_per_epoch), *both, strict=True):
+        for batch in (first, second):
+            assert torch.equal(batch.pixels, whole.pixels)
+            assert torch.equal(batch.labels, whole.labels)
+            assert (batch.start, batch.stop, batch.total) == (0, whole.total, whole.total)
+        assert first.unreadable + second.unreadable == whole.unreadable
+    decoded = [feed.split.decoded for feed in pair if isinstance(feed.split, _Broken)]
+    assert sorted(decoded[0] + decoded[1]) == list(range(48))
+
+
+def test_processes_of_one_machine_share_its_cores(
+    images: PreparedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alexnet_edu.imagenet.feed.usable_cores", lambda: 8)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert Feed(images.split("train")).workers == 4
 
 
 def test_ending_early_leaves_no_thread_behind_and_a_split_without_images_is_refused(

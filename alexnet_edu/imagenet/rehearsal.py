@@ -87,7 +87,7 @@ def duration(seconds: float) -> str:
 def needs(table: Architecture, rows: int, columns: int = 1) -> int:
     """Bytes that a training holds at least, per process: weights, gradients, velocities, activities.
 
-    rows: images of a step in one process. A lower bound in float32 with ReLU in place and nothing
+    rows: images of a step in one process. A lower bound in float32 with nothing
     for the libraries: outputs of each layer, its pooled maps, and the gradient of the largest.
     """
     sizes = count(table)

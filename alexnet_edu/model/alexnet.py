@@ -78,7 +78,7 @@ def _stage(layer: Layer, inputs: tuple[int, ...], groups: int, table: Architectu
 
 def _step(step: str, table: Architecture) -> nn.Module:
     if step == "relu":
-        return nn.ReLU(inplace=True)
+        return nn.ReLU()  # not in place: hooks on a convolution see what it gave
     if step == "lrn":
         return LocalResponseNorm(convention=table.lrn, columns=table.columns)
     if step == "map_norm":

@@ -216,7 +216,7 @@ class ConvLocalNet(nn.Module):
         layers: list[nn.Module] = []
         for channels in (3, 64):
             layers += [nn.Conv2d(channels, 64, 5, padding=2), nn.MaxPool2d(3, stride=2, ceil_mode=True)]
-            layers += [nn.ReLU(inplace=True), NORMS[norm](64)]
+            layers += [nn.ReLU(), NORMS[norm](64)]
             size = output_side(size, 3, stride=2)
         self.convolutions = nn.Sequential(*layers)
         self.local1 = LocallyConnected2d(64, 32, size)

@@ -33,6 +33,7 @@ from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer, fan_ins, narrow, variant
 from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.studies.record import load as load_record
+from alexnet_edu.studies.signals import capture
 
 EXPERIMENT = "clinic"
 TITLE = "Inputs, weights, biases and rules: which let the paper's network learn?"
@@ -227,28 +228,15 @@ def examine(model: AlexNet, x: Tensor, labels: Tensor) -> tuple[LayerScale, ...]
     x: (N, 3, side, side) inputs as the network sees them; labels: (N,).
     """
     model.eval()
-    model.zero_grad(set_to_none=True)
-    answers: dict[str, tuple[float, float]] = {}
-
-    def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(_: nn.Module, __: Any, z: Tensor) -> None:  # at once: ReLU will write over z
-            z = z.detach()
-            answers[name] = (_rms(z), _rms(z - z.mean(0)))
-
-        return hook
-
     weights = {layer.name: model.weights(layer.name) for layer in model.architecture.layers}
-    handles = [module.register_forward_hook(note(name)) for name, module in weights.items()]
-    try:
-        F.cross_entropy(model(x), labels).backward()
-    finally:
-        for handle in handles:
-            handle.remove()
+    outputs = capture(model, weights, x, labels).outputs
     scales = []
     for name, module in weights.items():
         weight = module.get_parameter("weight")
         assert weight.grad is not None
-        scales.append(LayerScale(name, *answers[name], _rms(weight.grad), _rms(weight.detach())))
+        z = outputs[name]
+        sizes = [_rms(part) for part in (z, z - z.mean(0), weight.grad, weight.detach())]
+        scales.append(LayerScale(name, *sizes))
     model.zero_grad(set_to_none=True)
     return tuple(scales)
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from alexnet_edu import paper
 from alexnet_edu.model.alexnet import AlexNet, Column, join_columns, split_columns
-from alexnet_edu.model.architecture import VARIANTS, count, variant
+from alexnet_edu.model.architecture import VARIANTS, count, kernel_net, variant
+from alexnet_edu.model.cifar import NORMS, CifarNetConfig, ConvLocalNet, FourLayerNet
 from alexnet_edu.model.layers import local_response_norm, map_response_norm
 from tests.small import tiny
 
@@ -65,6 +66,32 @@ def test_the_steps_come_in_the_order_of_the_source(name: str) -> None:
     model = AlexNet(tiny(variant(name))).eval()
     x = 60 * torch.randn(1, 3, 224, 224)
     assert torch.allclose(model.stages["conv2"](model.stages["conv1"](x)), by_hand(model, x), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "side"),
+    [
+        (AlexNet(tiny(variant("paper"))), 224),
+        (AlexNet(tiny(variant("run145"))), 224),
+        (AlexNet(kernel_net()), 32),
+        (ConvLocalNet("lrn"), 24),
+        *((FourLayerNet(CifarNetConfig(norms=(norm, norm, norm))), 32) for norm in NORMS),
+    ],
+)
+def test_hooks_see_what_every_layer_gave_and_its_gradient(model: nn.Module, side: int) -> None:
+    """Nothing writes over what a forward hook kept, and full backward hooks work on every layer."""
+    kept: dict[str, tuple[Tensor, Tensor]] = {}
+    gradients: dict[str, Tensor] = {}
+    for name, layer in model.named_modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda _, __, y, name=name: kept.update({name: (y, y.clone())}))
+            layer.register_full_backward_hook(lambda _, __, g, name=name: gradients.update({name: g[0]}))
+    x = 60 * torch.randn(2, 3, side, side, generator=seeded(0))
+    model.train()(x.requires_grad_()).square().mean().backward()
+    assert all(torch.equal(now, then) for now, then in kept.values())
+    assert gradients.keys() == kept.keys()
+    first = next(name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d))
+    assert kept[first][0].min() < 0  # before the activation
 
 
 @pytest.mark.parametrize("shape", [(3, 224, 224), (1, 1, 224, 224), (1, 3, 227, 227)])

@@ -26,7 +26,7 @@ from alexnet_edu.model import compiling
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture
 from alexnet_edu.model.layers import Dropout, GroupedLinear, compile_norms
-from alexnet_edu.training.loop import reseed
+from alexnet_edu.training.loop import seed_of_layer
 from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, answering, joined, swap
 
 STEP_S = 180.0  # longer than a step, and than one process compiles after another
@@ -56,11 +56,10 @@ class Single:
         self.judge: nn.Module = self.network
 
     def begin_step(self, seed: int, start: int, stop: int, total: int) -> None:
-        """Tells each dropout which rows and units of the whole are here, and where its draws begin."""
-        dropouts = [module for module in self.network.modules() if isinstance(module, Dropout)]
-        reseed(dropouts, seed)
-        for layer, width in zip(dropouts, _widths(self.network), strict=True):
-            layer.be_part((start, stop, total), self.units(width))
+        """Draws the masks of each dropout, for the rows and units of the whole that are here."""
+        for place, (layer, width) in enumerate(_dropouts(self.network)):
+            seed_here, rows = seed_of_layer(seed, place), (start, stop, total)
+            layer.draw(seed_here, rows, self.units(width), self.device)
 
     def units(self, width: int) -> tuple[int, int, int]:
         """(start, stop, of how many) units of a layer of which `width` are here."""
@@ -184,15 +183,14 @@ class Columns(_Several):
         super().compile(what)
 
 
-def _widths(network: nn.Module) -> list[int]:
-    """Units before each dropout, in their order."""
-    widths, last = [], 0
+def _dropouts(network: nn.Module) -> Iterator[tuple[Dropout, int]]:
+    """Each dropout, and the units before it, in their order."""
+    width = 0
     for module in network.modules():
         if isinstance(module, nn.Linear | GroupedLinear):
-            last = len(module.weight)
+            width = len(module.weight)
         elif isinstance(module, Dropout):
-            widths.append(last)
-    return widths
+            yield module, width
 
 
 FORMS: dict[str, type[Single]] = {form.name: form for form in (Single, Columns, Data)}

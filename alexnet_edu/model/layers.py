@@ -167,6 +167,7 @@ def compile_norms(model: nn.Module) -> int:
 # --- dropout ----------------------------------------------------------------------------------
 
 DROPOUT_FORMS = ("2012", "inverted")
+Part = tuple[int, int, int]  # start, stop, of how many
 
 
 class Dropout(nn.Module):
@@ -177,8 +178,8 @@ class Dropout(nn.Module):
     what `nn.Dropout` does. The outputs agree in the mean, up to the factor 2. But what the next layer
     sees in training is half as large in the form of 2012, and with the same weights and rates it
     learns at another scale.
-    keep: the share that is left. The masks come from torch's own generator until `reseed` gives the
-    layer one of its own.
+    keep: the share that is left. The masks come from torch's own generator until `reseed` or `draw` says
+    otherwise.
     """
 
     def __init__(self, keep: float = 1 - paper.DROPOUT, form: str = "2012") -> None:
@@ -188,22 +189,24 @@ class Dropout(nn.Module):
         self.keep, self.form = keep, one_of("form of dropout", form, DROPOUT_FORMS)
         self._seed: int | None = None
         self._generator: torch.Generator | None = None
-        self._part: tuple[slice, slice, tuple[int, int]] | None = None
+        self._drawn: Tensor | None = None
 
     def reseed(self, seed: int) -> None:
         """From now on the masks are those of this seed, whatever else draws random numbers."""
-        self._seed, self._generator = seed, None
+        self._seed, self._generator, self._drawn = seed, None, None
 
-    def be_part(self, rows: tuple[int, int, int], units: tuple[int, int, int]) -> None:
-        """What comes in is a part of a larger (N, units) array, drawn for as a whole.
+    def draw(self, seed: int, rows: Part, units: Part, device: torch.device | str = "cpu") -> None:
+        """Draws the mask of all that follows now: outside of a graph that is compiled, and whatever the type.
 
-        rows, units: (start, stop, of how many). Processes that share a batch or a layer, and are
-        seeded alike, so drop together what one process would drop.
+        rows, units: (start, stop, of how many). What comes in is this part of a larger (N, units) array,
+        drawn for as a whole: processes that share a batch or a layer drop together what one would drop.
         """
         for what, (start, stop, total) in (("rows", rows), ("units", units)):
             if not 0 <= start <= stop <= total:
                 raise ValueError(f"{what} {start} to {stop} are no part of {total}")
-        self._part = (slice(*rows[:2]), slice(*units[:2]), (rows[2], units[2]))
+        generator = torch.Generator(device).manual_seed(seed)
+        whole = torch.bernoulli(torch.full((rows[2], units[2]), self.keep, device=device), generator=generator)
+        self._drawn = whole[slice(*rows[:2]), slice(*units[:2])]
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -212,15 +215,12 @@ class Dropout(nn.Module):
         return x * mask if self.form == "2012" else x * (mask / self.keep)
 
     def _mask(self, x: Tensor) -> Tensor:
-        """0 or 1 for each output, of the shape of x."""
-        generator = self._generator_on(x.device)
-        if self._part is None:
-            return torch.bernoulli(torch.full_like(x, self.keep), generator=generator)
-        rows, units, whole = self._part
-        mask = torch.bernoulli(x.new_full(whole, self.keep), generator=generator)[rows, units]
-        if mask.shape != x.shape:
-            raise ValueError(f"expected the part {tuple(mask.shape)} of {whole}, got {tuple(x.shape)}")
-        return mask
+        """0 or 1 for each output, of the shape and type of x."""
+        if self._drawn is None:
+            return torch.bernoulli(torch.full_like(x, self.keep), generator=self._generator_on(x.device))
+        if self._drawn.shape != x.shape:
+            raise ValueError(f"the mask was drawn for {tuple(self._drawn.shape)}, got {tuple(x.shape)}")
+        return self._drawn.to(x.dtype)
 
     def _generator_on(self, device: torch.device) -> torch.Generator | None:
         """The layer's own generator, made where the layer is first used; None: torch's own."""

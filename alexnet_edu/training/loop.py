@@ -156,7 +156,12 @@ def seed_of_step(seed: int, step: int) -> int:
 def reseed(layers: Iterable[Reseeded], seed: int) -> None:
     """Tells each layer where its draws of this step begin. seed: of the step."""
     for place, layer in enumerate(layers):
-        layer.reseed(seed * 101 + place)
+        layer.reseed(seed_of_layer(seed, place))
+
+
+def seed_of_layer(seed: int, place: int) -> int:
+    """Where the draws of one layer begin, the first being at place 0. seed: of the step."""
+    return seed * 101 + place
 
 
 def next_evaluation(step: int, steps_per_epoch: int, per_epoch: int) -> int:

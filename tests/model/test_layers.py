@@ -251,9 +251,8 @@ def test_parts_seeded_alike_drop_what_the_whole_would_drop(
 ) -> None:
     """Two rows' shares and two columns' shares of one mask, put together, are that mask."""
     x, whole, part = torch.ones(6, 8), Dropout(), Dropout()
-    for layer in (whole, part):
-        layer.reseed(3)
-    part.be_part((*rows, 6), (*units, 8))
+    whole.reseed(3)
+    part.draw(3, (*rows, 6), (*units, 8))
     here = (slice(*rows), slice(*units))
     assert torch.equal(part(x[here]), whole(x)[here])
 
@@ -265,7 +264,7 @@ def test_parts_seeded_alike_drop_what_the_whole_would_drop(
         (lambda: Dropout(1.5), "1.5"),
         (lambda: Dropout(math.nan), "nan"),
         (lambda: Dropout(form="gaussian"), "'gaussian'"),
-        (lambda: Dropout().be_part((4, 7, 6), (0, 8, 8)), "4 to 7"),
+        (lambda: Dropout().draw(0, (4, 7, 6), (0, 8, 8)), "4 to 7"),
     ],
 )
 def test_bad_dropout_is_quoted(make: Callable[[], object], quoted: str) -> None:
@@ -275,9 +274,27 @@ def test_bad_dropout_is_quoted(make: Callable[[], object], quoted: str) -> None:
 
 def test_a_part_refuses_another_shape() -> None:
     part = Dropout()
-    part.be_part((0, 2, 6), (0, 8, 8))
+    part.draw(0, (0, 2, 6), (0, 8, 8))
     with pytest.raises(ValueError, match=r"\(3, 8\)"):
         part(torch.ones(3, 8))
+
+
+def test_what_is_drawn_outside_is_not_compiled_anew_at_every_step() -> None:
+    model = nn.Sequential(nn.Linear(8, 6), Dropout(), nn.Linear(6, 6), Dropout(form="inverted"))
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    for step in range(12):
+        rows = 5 if step % 4 else 3  # the last batch of an epoch is smaller
+        for place in (1, 3):
+            model[place].draw(2 * step + place, (0, rows, rows), (0, 6, 6))  # type: ignore[operator]
+        x = torch.randn(rows, 8)
+        torch.testing.assert_close(compiled(x), model(x))
+    assert len(graphs) <= 2  # for one number of rows, and for any
 
 
 # --- layers with weights ------------------------------------------------------------------------

@@ -23,7 +23,8 @@ if not os.environ.get("ALEXNET_EDU_DATA"):
     atexit.register(shutil.rmtree, os.environ["ALEXNET_EDU_DATA"], ignore_errors=True)
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores
-os.environ.pop("MPLBACKEND", None)  # a kernel has to choose its inline backend itself
+for name in ("RUNS", "RESULTS", "WEIGHTS"):  # what is recorded, not what the user has recorded
+    os.environ.pop(f"ALEXNET_EDU_{name}", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,9 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
         # The option on the command line is relative to the working directory.
         config.option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitize.cfg")
     if config.getoption("nbval", False) or config.getoption("nbval_lax", False):
-        profile = tempfile.mkdtemp(prefix="ipython-")  # not the user's, with its start-up files
-        os.environ["IPYTHONDIR"] = profile
-        atexit.register(shutil.rmtree, profile, ignore_errors=True)
+        from notebooks import shielded
+
+        empty = tempfile.mkdtemp(prefix="ipython-")
+        atexit.register(shutil.rmtree, empty, ignore_errors=True)
+        environment = shielded(os.environ, Path(empty))
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

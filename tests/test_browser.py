@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from PIL import Image
 
-from notebooks import KERNELSPEC
+from notebooks import KERNELSPEC, shielded
 from tests.explorers import EXPLORERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +102,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Jupyter server on this machine only, with none of the user's settings."""
     port, own = free_port(), tmp_path_factory.mktemp("jupyter")
-    settings = {name: str(own / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    settings = {name: str(own / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")}
     for extension, values in LAB_SETTINGS.items():
         path = own / "settings" / f"{extension}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,12 @@ def server(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     command += [f"--ServerApp.root_dir={copies.parent}", "--allow-root"]
     command += [f"--LabApp.user_settings_dir={own / 'settings'}"]
     log = own / "server.log"
-    environment = {**os.environ, **settings, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": ""}
+    environment = {
+        **shielded(os.environ, own),
+        **settings,
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_PATH": "",
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -190,6 +193,30 @@ def test_execute_saves_outputs_that_are_in_order(pair: tool.Pair) -> None:
     cells = tool.read_notebook(pair.notebook).cells
     assert cells[1].outputs[0].text == "scale quick\n"
     assert set(cells[3].outputs[0].data) == {"image/png", "text/plain"}
+
+
+@pytest.mark.slow
+def test_no_setting_of_a_user_reaches_a_notebook(pair: tool.Pair, tmp_path: Path) -> None:
+    user = tmp_path / "user"
+    (user / "profile_default" / "startup").mkdir(parents=True)
+    (user / "matplotlibrc").write_text("figure.dpi: 150\n")
+    for path in (user / "start.py", user / "profile_default" / "startup" / "start.py"):
+        path.write_text("raise SystemExit('a start-up file of the user')")
+    settings = {name: str(user) for name in ("MPLCONFIGDIR", "IPYTHONDIR", "MATPLOTLIBRC")}
+    settings |= {"PYTHONSTARTUP": str(user / "start.py"), "COLUMNS": "20", "PYTHONWARNINGS": "default"}
+    settings |= {"MPLBACKEND": "svg", "ALEXNET_EDU_RESULTS": str(user)}
+    edit(
+        pair,
+        'print("first")',
+        "import shutil, sys, matplotlib\nfrom alexnet_edu.environment import results_dir\n"
+        "print(matplotlib.rcParams['figure.dpi'], shutil.get_terminal_size().columns, sys.warnoptions)\n"
+        "print(results_dir().name)",
+    )
+    tool.execute(pair, "quick", limit=120)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest", "--nbval"]
+    command += [str(pair.notebook), "--rootdir", str(tool.ROOT), "-c", str(tool.ROOT / "pyproject.toml")]
+    done = subprocess.run(command, cwd=tool.ROOT, env=os.environ | settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow

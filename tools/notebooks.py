@@ -24,7 +24,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -280,7 +280,7 @@ def _execute_here(pair: Pair, scale: str) -> None:
 def run_cells(notebook: NotebookNode, folder: Path, scale: str) -> NotebookNode:
     """Executes every cell in a fresh kernel of this Python; returns the cleaned notebook.
 
-    Neither kernels nor an IPython profile that the user has installed take part.
+    Neither kernels that the user has installed nor the user's settings take part.
     """
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -301,8 +301,21 @@ def run_cells(notebook: NotebookNode, folder: Path, scale: str) -> NotebookNode:
             store_widget_state=False,
             resources={"metadata": {"path": str(folder)}},
         )
-        client.execute(env={**os.environ, "ALEXNET_EDU_SCALE": scale, "IPYTHONDIR": profile})
+        client.execute(env=shielded({**os.environ, "ALEXNET_EDU_SCALE": scale}, Path(profile)))
     return clean_notebook(notebook.cells)
+
+
+def shielded(environment: Mapping[str, str], empty: Path) -> dict[str, str]:
+    """The environment for a kernel that shows the same whoever runs it.
+
+    empty: a folder for an IPython profile and a matplotlibrc in place of the user's. A file that IPython
+    starts with, warnings, and the width of the terminal are the user's own affair, too. The backend of
+    figures is for the kernel to choose.
+    """
+    of_the_user = {"MPLBACKEND", "PYTHONSTARTUP", "PYTHONWARNINGS", "COLUMNS", "LINES"}
+    (empty / "matplotlibrc").touch()
+    kept = {name: value for name, value in environment.items() if name not in of_the_user}
+    return kept | {"IPYTHONDIR": str(empty), "MATPLOTLIBRC": str(empty / "matplotlibrc")}
 
 
 # --- check ----------------------------------------------------------------------------

@@ -205,7 +205,9 @@ class Dropout(nn.Module):
             if not 0 <= start <= stop <= total:
                 raise ValueError(f"{what} {start} to {stop} are no part of {total}")
         generator = torch.Generator(device).manual_seed(seed)
-        whole = torch.bernoulli(torch.full((rows[2], units[2]), self.keep, device=device), generator=generator)
+        whole = torch.bernoulli(
+            torch.full((rows[2], units[2]), self.keep, device=device), generator=generator
+        )
         self._drawn = whole[slice(*rows[:2]), slice(*units[:2])]
 
     def forward(self, x: Tensor) -> Tensor:

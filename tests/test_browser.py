@@ -103,6 +103,7 @@ def server(copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     """A Jupyter server on this machine only, with none of the user's settings."""
     port, own = free_port(), tmp_path_factory.mktemp("jupyter")
     settings = {name: str(own / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")}
+    settings |= {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": ""}
     for extension, values in LAB_SETTINGS.items():
         path = own / "settings" / f"{extension}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from alexnet_edu.data.images import Images
 from alexnet_edu.environment import joint_provenance, keep_freed_memory, provenance

@@ -17,11 +17,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
-from itertools import product
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
@@ -39,7 +37,7 @@ from alexnet_edu.environment import results_dir, weights_dir
 from alexnet_edu.studies.networks import SHIPPED, load_weights
 from alexnet_edu.studies.specialization import KERNELS_FILE, load_kernels
 from tests import imagenet_files
-from tests.explorers import of_networks, of_numbers
+from tests.explorers import follow, of_networks, of_numbers
 
 HERE = Path(__file__).resolve().parent
 Found = dict[str, Any]
@@ -94,12 +92,13 @@ def exercises() -> Found:
 
 
 def shown(**explorers: Any) -> Found:
-    """What widgets say at their defaults, and where their controls start."""
+    """What widgets say at their defaults, and where their controls start; then each control is moved."""
     found = {}
     for name, explorer in explorers.items():
         assert explorer.error is None, explorer.error
         controls = {key: f"{c.description}: {c.value}" for key, c in explorer.controls.items()}
         found[name] = {"alt": explorer.alt, "controls": controls}
+        follow(explorer)
     return found
 
 
@@ -305,101 +304,13 @@ def shipped() -> Found:
 
 @golden
 def records() -> Found:
-    """The numbers that readers give of each recorded study, and a digest of everything in it."""
-    from alexnet_edu.studies import clinic, figure1, retrieval, specialization
-    from alexnet_edu.studies import ensemble_record as results
-    from alexnet_edu.studies.ablations import STUDIES
-    from alexnet_edu.studies.ensemble_numbers import VIEWS
-    from alexnet_edu.studies.record import load
-
-    folder = results_dir()
-    found: Found = {}
-
-    def keep(name: str, record: Any, **numbers: Any) -> None:
+    """A digest of everything in each recorded study. What readers make of it stands in the claims."""
+    found = {}
+    for path in sorted(results_dir().glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
         # 1.0 as 1: another format may not tell the two apart.
         text = json.dumps(plain(record, lambda x: int(x) if x == int(x) else f"{x:.10g}"), sort_keys=True)
-        found[name] = {"digest": hashlib.sha256(text.encode()).hexdigest()[:16], **numbers}
-
-    def file(name: str) -> Any:
-        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-
-    def of_study(record: Any) -> Found:
-        first, parts = record.variants[0], {}
-        for name in record.variants:
-            runs = record.of(variant=name, chosen=True).runs
-            gaps = [gap(name, first) for gap in (record.gap, record.paired_gap)]
-            columns = ("test_error", "train_error", "gap")
-            parts[name] = {
-                "rate, seeds, parameters": [record.rate(name), len(runs), int(runs["parameters"].iloc[0])],
-                "means": [fmean(record.values(name, what)) for what in columns],
-                f"against {first}": [astuple(gap) for gap in gaps],
-            }
-        return parts
-
-    for name in STUDIES:
-        record = load(name)
-        same = {f"{rate:g}": of_study(record.at_rate(rate)) for rate in record.shared_rates()}
-        keep(name, file(name), chosen=of_study(record), at_one_rate=same)
-
-    record = load("figure1")
-    reached = {
-        name: [record.rate(name), len(record.of(variant=name).runs)]
-        + [figure1.mean_crossing(record, name, axis) for axis in ("epoch", "iteration", "cpu_seconds")]
-        for name in record.variants
-    }
-    ratios = [{k: v for k, v in row.items() if v == v} for row in figure1.ratios(record).to_dict("records")]
-    keep("figure1", file("figure1"), reached=reached, ratios=ratios)
-
-    record = load("results")
-    sizes = range(1, record.settings["plan"]["networks"] + 1)
-    pairs = record.tables["differences"].query("problem == 1 and view == 'ten'")[["name", "baseline"]]
-    keep(
-        "results",
-        file("results"),
-        views={view: astuple(results.view_gap(record, view)) for view in VIEWS},
-        subsets=[fmean(results.subset_errors(record, size)) for size in sizes],
-        groups=[astuple(gap) for gap in results.group_gaps(record)],
-        rows={row: results.row_errors(record, row) for row in results.ROWS},
-        kinds={kind: results.kind_errors(record, kind) for kind in results.KINDS},
-        gaps={
-            f"{a} - {b}": [astuple(gap) for gap in results.gaps(record, a, b)] for a, b in pairs.to_numpy()
-        },
-        shortfalls=results.shortfalls(record),
-    )
-
-    record = load("retrieval")
-    layers = (*retrieval.layers(record), retrieval.PIXELS)
-    kinds = product(retrieval.SOURCES, retrieval.KINDS, ("precision", "recall"))
-    lengths = record.settings["plan"]["bits"]
-
-    def means(source: str, kind: str, what: str) -> list[float]:
-        return [fmean(retrieval.code_values(record, source, kind, bits, what)) for bits in lengths]
-
-    features = record.of(variant="features").runs
-    keep(
-        "retrieval",
-        file("retrieval"),
-        precisions={layer: retrieval.precisions(record, layer) for layer in layers},
-        codes={", ".join(one): means(*one) for one in kinds},
-        lead={str(bits): retrieval.lead(record, bits) for bits in lengths},
-        by_angle=list(features["by_angle"]),
-        closeness=fmean(features["nearer_median"]),
-    )
-
-    record = load("specialization")
-    for name in record.variants:
-        pooled = specialization.pooled_test(record, name)
-        columns = record.rows("columns", variant=name, measure="colour")[["first", "second", "p"]]
-        numbers = {"pooled": astuple(pooled), "columns": columns.to_numpy().tolist()}
-        keep(f"specialization, {name}", file("specialization"), **numbers)
-
-    record = clinic.load()
-    for part, cells in (("narrow", record.narrow), ("full", record.full)):
-        fates = {setting.words(): [cell.fate, cell.reason] for setting, cell in cells.items()}
-        keep(f"clinic, {part}", file("clinic"), fates=fates)
-
-    keep("augmenting", file("augmenting"))
-    keep("two-columns", file("two-columns"))
+        found[path.stem] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 
@@ -43,16 +42,3 @@ def test_memory_at_every_batch_size() -> None:
         assert widget.error is None
         alone.append(float(widget.alt.split("one GPU alone ")[1].split(" MiB")[0].replace(",", "")))
     assert all(a < b for a, b in itertools.pairwise(alone))
-
-
-@pytest.mark.parametrize(
-    ("start", "quoted"),
-    [
-        (lambda: exchange_explorer(batch=100), "100"),
-        (lambda: memory_explorer(batch=100), "100"),
-        (lambda: exchange_explorer(("conv1",)), "'conv1'"),
-    ],
-)
-def test_a_start_that_is_not_offered_is_quoted(start: Any, quoted: str) -> None:
-    with pytest.raises(ValueError, match=quoted):
-        start()

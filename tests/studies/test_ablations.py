@@ -11,22 +11,18 @@ import torch
 from torch import nn
 
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.model.architecture import Architecture, count
 from alexnet_edu.studies import ablations
 from alexnet_edu.studies.ablations import (
     PATTERNS,
     STUDIES,
-    columns_net,
     shift_sensitivity,
     shifted,
 )
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.run import build
-from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 IMAGES = synthetic_images(400, 100, seed=1)
 RUNS = Runs(IMAGES, None)
-EVERY = [(study, variant) for study in STUDIES.values() for variant in study.variants]
 
 
 def parameters(study: str) -> dict[str, int]:
@@ -49,41 +45,6 @@ def test_patterns_of_exchange_have_equal_parameters() -> None:
     for name in PATTERNS:
         assert counts[name] == pytest.approx(counts["conv3"], rel=0.01), name
     assert counts["half"] < 0.7 * counts["conv3"]
-
-
-@pytest.mark.parametrize("talk", PATTERNS.values())
-def test_columns_talk_where_the_pattern_says(talk: tuple[str, ...]) -> None:
-    net = columns_net(talk)
-    assert {layer.name for layer in net.layers[1:-1] if layer.reads == "both"} == set(talk)
-    for layer, size in zip(net.layers, count(net), strict=True):
-        assert layer.std == pytest.approx((2 * layer.outputs / size.weights) ** 0.5)
-
-
-@pytest.mark.parametrize(("study", "variant"), EVERY, ids=[f"{s.name} {v.name}" for s, v in EVERY])
-def test_every_variant_learns_something_of_every_parameter(study: Any, variant: Any) -> None:
-    run = study.run(variant, variant.start_rate, 1)
-    net = RUNS.build(run)
-    logits = net(RUNS.prepare(run.side, run.inputs)(IMAGES.train.pixels[:8]))
-    assert logits.shape == (8, 10)
-    nn.functional.cross_entropy(logits, IMAGES.train.labels[:8]).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters() if p.dim() > 1)
-
-
-def test_the_studies_of_training_are_what_their_claims_are_about() -> None:
-    drop = {v.name: v.network for v in STUDIES["dropout"].variants}
-    steps = {name: {s for x in net.layers for s in x.after if "drop" in s} for name, net in drop.items()}  # type: ignore[union-attr]
-    assert steps == {"none": set(), "2012": {"dropout"}, "inverted": {"inverted_dropout"}}
-    decay = [dict(v.changes) for v in STUDIES["decay"].variants]
-    assert [d["weight_decay"] for d in decay] == [0, 0.0005]
-    assert all((d["rule"], d["bias_rate"], d["decay_biases"]) == ("paper", 2.0, False) for d in decay)
-    biases = [v.network for v in STUDIES["start"].variants]
-    assert all(isinstance(net, Architecture) for net in biases)
-    assert [[x.bias for x in net.layers] for net in biases] == [[0] * 6, [0, 1, 0, 1, 1, 0]]  # type: ignore[union-attr]
-    falls = {v.name: dict(v.changes) for v in STUDIES["schedule"].variants}
-    assert falls["plateau"]["plateau"] == PlateauSchedule(patience=3)
-    assert falls["logged"]["drops"] == LOGGED["145-2010"].compressed(24).drops
-    assert not {"plateau", "drops"} & set(falls["constant"])
 
 
 def test_a_run_sees_few_images_and_validates_on_others() -> None:

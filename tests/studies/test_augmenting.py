@@ -11,7 +11,6 @@ from torch import nn
 from alexnet_edu import paper
 from alexnet_edu.data.augment import STRENGTHS, ColorPCA
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.show.photograph import photograph
 from alexnet_edu.studies import augmenting
 from alexnet_edu.studies.record import load, write
 
@@ -36,13 +35,6 @@ def test_the_record_holds_times_and_strengths(tmp_path: Path) -> None:
     assert (made.tables["seconds"]["seconds"] > 0).all()
     assert set(made.tables["colours"]) >= set(STRENGTHS)
     assert made.is_synthetic
-
-
-def test_bad_requests_are_refused() -> None:
-    with pytest.raises(ValueError, match="batch=0, rounds=1"):
-        augmenting.record(IMAGES, batch=0, rounds=1)
-    with pytest.raises(ValueError, match="at least 2 draws, got 1"):
-        _spread(nn.Linear(1, 2), shared=1, draws=1)
 
 
 class _AtOnePixel(nn.Module):
@@ -72,15 +64,3 @@ def test_where_all_images_react_alike_sharing_costs_the_full_factor() -> None:
     model = _AtOnePixel()
     ratio = _spread(model, shared=16) / _spread(model, shared=1)
     assert 12 < ratio < 21
-
-
-def test_a_photograph_is_prepared_as_the_paper_says(tmp_path: Path) -> None:
-    portrait = photograph()
-    assert portrait.shape == (3, 256, 256)
-    assert portrait.dtype == torch.uint8
-    assert portrait.float().std() > 30  # a picture, not a sheet
-    with pytest.raises(ValueError, match="cannot open the photograph"):
-        photograph(tmp_path / "none.jpg")
-    (tmp_path / "text.jpg").write_text("no image")
-    with pytest.raises(ValueError, match="cannot be read as a photograph"):
-        photograph(tmp_path / "text.jpg")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -107,21 +105,3 @@ def test_faiss_finds_what_the_product_finds(bits: int) -> None:
     found, distances = search_codes(queries, gallery, 6), hamming(queries, gallery).long()
     assert torch.equal(found.bits, distances.sort(1).values[:, :6])
     assert torch.equal(distances.gather(1, found.index), found.bits)
-
-
-@pytest.mark.parametrize(
-    ("attempt", "error", "quoted"),
-    [
-        (lambda x, codes: CodeSettings(bits=12), ValueError, "got 12"),
-        (lambda x, codes: random_coder(x, 0, 0), ValueError, "got 0"),
-        (lambda x, codes: random_coder(torch.ones(9), 8, 0), ValueError, r"\(9,\)"),
-        (lambda x, codes: train_coder(torch.ones(9, 3), SMALL, 0), ValueError, "variance 0"),
-        (lambda x, codes: train_coder(x, replace(SMALL, rate=1e30), 0), RuntimeError, "loss is (inf|nan)"),
-        (lambda x, codes: search_codes(codes, codes[:, :8], 1), ValueError, r"\(5, 16\) and \(5, 8\)"),
-        (lambda x, codes: search_codes(codes[:, :12], codes[:, :12], 1), ValueError, "got 12"),
-        (lambda x, codes: search_codes(codes, codes, 6), ValueError, "got 6"),
-    ],
-)
-def test_bad_input(attempt: Callable[[Tensor, Tensor], Any], error: type[Exception], quoted: str) -> None:
-    with pytest.raises(error, match=quoted):
-        attempt(clusters(50)[0], random_codes(5, 16))

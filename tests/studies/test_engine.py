@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import DataError, PermissionDenied
 from alexnet_edu.model.cifar import CifarNetConfig
-from alexnet_edu.studies import engine, figure1
+from alexnet_edu.studies import engine
 from alexnet_edu.studies.engine import AT_END, NotTrained, Runs, Setting
 from alexnet_edu.studies.run import INITIAL, Run, Sample
 from alexnet_edu.training.loop import TrainConfig
@@ -185,8 +184,6 @@ def test_inputs_are_what_the_run_says(runs: Runs) -> None:
     population = runs.prepare(inputs="population")(IMAGES.train.pixels)
     assert population.double().square().mean().sqrt() == pytest.approx(1, abs=1e-6)
     assert torch.equal(runs.prepare(8)(IMAGES.train.pixels), x[:, :, 4:12, 4:12])
-    with pytest.raises(ValueError, match="'centred'"):
-        runs.prepare(inputs="centred")
 
 
 # --- which images ---------------------------------------------------------------------------------
@@ -262,10 +259,3 @@ def test_what_is_measured_at_the_end_is_kept_and_made_up_for(
     with pytest.raises(NotTrained, match="outputs"):
         runs.kept(run)
     assert torch.equal(runs.train(run).ends["outputs"], first.ends["outputs"])
-
-
-def test_every_point_holds_the_layers_from_the_input_up(runs: Runs) -> None:
-    extra = runs.train(RUN).curve.points[-1].extra
-    assert set(extra) == {"test_error", *figure1.LAYER_NUMBERS}
-    assert all(len(extra[name]) == 3 for name in figure1.LAYER_NUMBERS)
-    assert all(math.isfinite(x) for row in extra.values() for x in row)

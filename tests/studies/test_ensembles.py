@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu import paper
-from alexnet_edu.data.images import ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.ledger import claims as ledger
 from alexnet_edu.model.architecture import count
 from alexnet_edu.studies import ensemble_numbers as numbers
 from alexnet_edu.studies import ensemble_record as results
@@ -118,24 +115,6 @@ def test_what_is_not_kept_is_told_and_not_trained(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_live_run_gives_the_same_kind_of_record() -> None:
-    plan, images = replace(TINY, plain=1), ImageSet(IMAGES.train, IMAGES.test)
-    record, trained = ensembles.live(plan, RATES, Runs(images, None))
-    assert trained["results-member-2"].ends["probabilities"].shape == (10, 60, 10)
-    assert "searches" not in record.tables
-    assert record.of(variant="source").runs["images"].tolist() == [100]
-    assert len(results.view_errors(record, "ten")) == 2
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [({"networks": 1}, "at least 2 networks, got networks=1"), ({"few": 0}, "few must be at least 1, got 0")],
-)
-def test_plans_without_anything_to_compare_are_refused(change: dict[str, int], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        Plan(**change)  # type: ignore[arg-type]
-
-
 # --- predictions as numbers -----------------------------------------------------------------------
 
 
@@ -236,29 +215,3 @@ def test_parts_of_a_record_agree(record: Record) -> None:
     assert (gap.value, gap.low) == pytest.approx((-back.value, -back.high))  # type: ignore[operator]
     seven, five, star = (results.gaps(record, n, "plain")[0].value for n in ("seven", "five", "starred"))
     assert results.shortfalls(record)[0] == pytest.approx(seven - five - star)
-
-
-def test_tables_have_a_line_for_each_row(record: Record) -> None:
-    lines = results.table(record).splitlines()[2:]
-    assert [line.split("  ")[0] for line in lines] == list(results.ROWS)
-    assert lines[3].endswith(results.intervals(results.gaps(record, "seven", "plain")))
-    kinds = results.kinds_table(record).splitlines()
-    assert len(kinds) == 2 + len(results.KINDS)
-    assert kinds[-1].split()[-1] == kinds[-2].split()[-1] == "20"  # seconds of both parts
-    assert "runs, networks 10, epochs 16, rate 0.02, problems 2, few 500" in record.origin()
-
-
-def test_what_is_not_in_the_record_is_named(record: Record) -> None:
-    with pytest.raises(ValueError, match="errors of view 'nine'; it has centre"):
-        results.view_gap(record, "nine")
-    with pytest.raises(ValueError, match="mixed of plain 6; it has 0, 1"):
-        results.mixed_errors(record, 6, 0)
-
-
-def test_five_runs_before_the_contest_are_in_the_log() -> None:
-    """Table 2's average of five beats each of them, and their mean, by about as much as in the paper."""
-    tops = [ledger.RUNS_2012[name] for name in ledger.BEFORE_THE_CONTEST]
-    assert len(tops) == paper.FIVE_CNNS
-    mean = 100 * math.fsum(run.top1 for run in tops) / len(tops)
-    assert mean == pytest.approx(40.9, abs=0.01)
-    assert min(100 * run.top1 for run in tops) > paper.FIVE_CNNS_VALIDATION.top1

@@ -12,7 +12,7 @@ from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.studies import figure1
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.figure1 import STUDY
-from alexnet_edu.studies.record import Record, load, of_rows
+from alexnet_edu.studies.record import Record, of_rows
 
 
 def record(limit: float = 40, **epochs: list[float | None]) -> Record:
@@ -61,14 +61,6 @@ def test_what_never_gets_there_gives_a_bound(
     assert "not within 40" in figure1.crossings_table(made)
 
 
-def test_recorded_ratios_are_those_of_the_recorded_curves() -> None:
-    """The bootstrap draws alike every time."""
-    there = load("figure1")
-    again, kept = figure1.ratios(there), there.tables["ratios"]
-    for column in ("epochs", "epochs_low", "epochs_high", "seconds", "at_least"):
-        assert again[column].fillna(-1).tolist() == kept[column].fillna(-1).astype(float).tolist(), column
-
-
 def test_a_study_from_search_to_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains for real: the tables, and nothing more after a second call."""
     variants = tuple(
@@ -91,16 +83,6 @@ def test_a_study_from_search_to_record(tmp_path: Path, monkeypatch: pytest.Monke
     count = len(lines)
     figure1.train(runs, workers=1, say=lines.append)
     assert len(lines) == count + 2  # nothing is trained again, only "finished …"
-
-
-def test_precisions_are_compared_run_by_run(tmp_path: Path) -> None:
-    runs = Runs(synthetic_images(128, 50), tmp_path)
-    short = replace(figure1.PRECISION_CHECK, epochs=1)
-    exact, usual = (runs.train(runs.resolved(short, p)) for p in ("float32", "bfloat16"))
-    rows = figure1._compared(exact, usual)
-    assert list(rows["epoch"]) == [1.0]
-    assert list(rows["float32"]) == exact.column("running_error")
-    assert list(rows["bfloat16"]) == usual.column("running_error")
 
 
 def test_the_quick_live_run_shows_relu_ahead_of_tanh() -> None:

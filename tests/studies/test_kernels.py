@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from itertools import combinations
-from typing import Any
 
 import pytest
 import torch
@@ -271,51 +269,3 @@ def test_the_image_that_excites_a_unit_is_found(network: Network) -> None:
     assert not fully.row.any()
     black = excited(network, torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "conv1")
     assert silent(black) == 8  # an image that is its own mean
-    with pytest.raises(ValueError, match="0 to 7, got 8"):
-        black.best(8, 1)
-
-
-# --- bad input --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kernels", "quoted"),
-    [
-        (torch.zeros(2, 1, 5, 5), r"\(2, 1, 5, 5\)"),
-        (torch.zeros(0, 3, 5, 5), r"\(0, 3, 5, 5\)"),
-        (torch.zeros(1, 3, 65, 65), r"\(65, 65\)"),
-        (torch.full((1, 3, 5, 5), math.nan), "not numbers"),
-    ],
-)
-@pytest.mark.parametrize("measure", [colour_share, hue_share, tuning, pictures])
-def test_kernels_that_are_none_are_refused(
-    measure: Callable[[Tensor], Any], kernels: Tensor, quoted: str
-) -> None:
-    with pytest.raises(ValueError, match=quoted):
-        measure(kernels)
-
-
-@pytest.mark.parametrize(
-    ("values", "weights", "quoted"),
-    [
-        ([torch.zeros(5)], None, r"\(5,\)"),
-        ([torch.zeros(2)], None, r"\(2,\)"),
-        ([torch.zeros(2, 4)], None, r"\(2, 4\)"),
-        ([torch.tensor([1.0, math.nan, 0, 0])], None, "not numbers"),
-        ([torch.zeros(4)], [torch.ones(6)], r"\(6,\)"),
-        ([torch.zeros(4)], [torch.zeros(4)], "not all 0"),
-        ([torch.zeros(4)], [torch.tensor([1.0, -1, 1, 1])], "0 or more"),
-        ([], None, "no networks"),
-        ([drawn(4), drawn(4)], [torch.ones(4)], "shorter"),
-    ],
-)
-def test_values_that_fall_into_no_columns_are_refused(
-    values: list[Tensor], weights: list[Tensor] | None, quoted: str
-) -> None:
-    with pytest.raises(ValueError, match=quoted):
-        pooled(values, weights)
-
-
-def test_an_unknown_scale_is_quoted() -> None:
-    with pytest.raises(ValueError, match="'best'"):
-        pictures(torch.zeros(2, 3, 4, 4), "best")

@@ -110,20 +110,3 @@ def test_ranks_by_counting() -> None:
     order = by_hand(queries, gallery).argsort(1)
     shares = ranks(queries, gallery, order[:, [0, 7, 49]])
     torch.testing.assert_close(shares, torch.tensor([[0, 7 / 50, 49 / 50]]).expand(12, 3))
-
-
-@pytest.mark.parametrize(
-    ("queries", "gallery", "k", "quoted"),
-    [
-        (torch.zeros(2, 3), torch.zeros(5, 4), 1, r"\(2, 3\) torch.float32 and \(5, 4\)"),
-        (torch.zeros(3), torch.zeros(5, 3), 1, r"\(3,\)"),
-        (torch.zeros(2, 3, dtype=torch.uint8), torch.zeros(5, 3, dtype=torch.uint8), 1, "uint8"),
-        (torch.zeros(2, 3), torch.zeros(5, 3), 6, "got 6"),
-    ],
-)
-def test_what_cannot_be_searched_is_told(queries: Tensor, gallery: Tensor, k: int, quoted: str) -> None:
-    with pytest.raises(ValueError, match=quoted):
-        nearest(queries, gallery, k)
-    for batches in (2, 9):
-        with pytest.raises(ValueError, match=f"got {batches}"):
-            nearest_of_batches(random_vectors(8), random_vectors(8), batches, 3)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from alexnet_edu.files import DataError, write_json
-from alexnet_edu.studies.record import Record, load, of_rows, publish, spread, table, table_by_rate, write
+from alexnet_edu.studies.record import Record, load, of_rows, publish, write
 
 MADE: dict[str, Any] = {
     "commits": ["abc"],
@@ -83,17 +83,6 @@ def test_variants_are_compared_at_the_chosen_rates_and_at_one() -> None:
     assert BOTH.paired_gap("a", "b").low == pytest.approx(10)  # ten points under either seed
     assert BOTH.gap("a", "b").low < 10  # type: ignore[operator]
     assert set(BOTH.chosen("b").runs["variant"]) == {"b"}
-
-
-def test_what_is_not_in_a_record_is_named() -> None:
-    with pytest.raises(ValueError, match="variant 'z9'; it holds a, b"):
-        BOTH.values("z9")
-    with pytest.raises(ValueError, match=r"rate 0\.5; it holds 0\.1, 0\.2"):
-        BOTH.of(variant="a", rate=0.5)
-    with pytest.raises(ValueError, match=r"0\.5; shared rates: 0\.1, 0\.2"):
-        BOTH.at_rate(0.5)
-    with pytest.raises(ValueError, match=r"\[1.0, 2.0\], 'b' with \[1.0\]"):
-        record(a={0.1: [0.3, 0.3]}, b={0.1: [0.3]}).paired_gap("a", "b")
 
 
 def test_tables_have_a_line_for_each_variant_and_rate() -> None:

@@ -75,18 +75,6 @@ def test_batches_find_about_what_is_expected(made: Record) -> None:
     assert 0 <= first["nearer_low"] <= first["nearer_median"] <= first["nearer_high"] <= 1
 
 
-def test_tables_have_a_line_for_each_layer_and_length(made: Record) -> None:
-    lines = retrieval.layer_table(made).splitlines()
-    assert [line.split()[0] for line in lines[2:]] == ["pixels", *tiny_network().layers]
-    lines = retrieval.code_table(made).splitlines()
-    assert [line.split()[::2][:2] for line in lines[2:4]] == [["8", "1"], ["16", "2"]]
-    assert len(lines) == 6
-    with pytest.raises(ValueError, match="'fc9'"):
-        retrieval.precisions(made, "fc9")
-    with pytest.raises(ValueError, match="bits 9; it has 8, 16"):
-        retrieval.code_values(made, "features", "random", 9)
-
-
 def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in the second network: the first one and the pixels are not measured again."""
     network, measured = retrieval.network_part, []
@@ -107,5 +95,3 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
         make()
     assert make().runs.equals(retrieval_record().runs)
     assert measured == [1, 2, 2]
-    with pytest.raises(ValueError, match="at least one network"):
-        retrieval.record({}, tiny_images(), TINY, tmp_path)

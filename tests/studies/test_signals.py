@@ -119,16 +119,3 @@ def test_raw_pixels_saturate_tanh_and_standardized_ones_do_not(images: Images) -
     assert raw.statistics.saturated > 0.3
     assert standardized.statistics.saturated == 0
     assert raw.passed < 0.6 < 0.95 < standardized.passed <= 1
-
-
-@pytest.mark.parametrize(("count", "size", "value"), [(131, (16, 16), "131"), (140, (16, 20), r"\(16, 20\)")])
-def test_unfit_images_are_refused(count: int, size: tuple[int, int], value: str) -> None:
-    pixels = torch.zeros(count, 3, *size, dtype=torch.uint8)
-    with pytest.raises(ValueError, match=value):
-        LayerProbe(Images(pixels, torch.zeros(count, dtype=torch.int64), ("a",), "test images"))
-
-
-@pytest.mark.parametrize("settings", [("tanh", 0.01, "scaled", "log"), ("softplus", 0.01, "scaled", "raw")])
-def test_unknown_settings_are_refused(images: Images, settings: tuple[str, float, str, str]) -> None:
-    with pytest.raises(ValueError, match=r"'log'|'softplus'"):
-        LayerProbe(images).view(Settings(*settings), 0)

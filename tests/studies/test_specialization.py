@@ -91,10 +91,6 @@ def test_it_holds_the_snapshots_and_all_measures(columns_study: Study) -> None:
     assert list(measures[0]["first"]) != list(measures[1]["first"])
     lines = specialization.table(record).splitlines()
     assert [line.split("  ")[0] for line in lines[2:]] == ["as in the paper", "nothing kept"]
-    with pytest.raises(ValueError, match="'wide'; it has paper, joint"):
-        specialization.pooled_test(record, "wide")
-    with pytest.raises(ValueError, match="'shape'; it has colour, colour by energy, hue, frequency"):
-        specialization.pooled_test(record, "paper", "shape")
 
 
 def test_a_p_value_that_is_as_small_as_it_can_be_is_written_as_a_bound() -> None:

@@ -26,8 +26,6 @@ def test_intervals_are_those_of_student() -> None:
     found = welch(a, b)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert paired(a[:3], b).value == pytest.approx(4 / 3)
-    with pytest.raises(ValueError, match="shorter"):
-        paired(a, b)
 
 
 def test_one_run_has_no_interval_and_equal_runs_one_without_width() -> None:
@@ -47,8 +45,6 @@ def test_bootstrap_interval_covers_the_true_ratio_about_as_often_as_it_says() ->
         hits += interval.low <= 6 <= interval.high  # type: ignore[operator]
     assert 0.82 <= hits / 200 <= 0.99
     assert bootstrap_ratio([12, 12], [2, 2]).high == 6
-    with pytest.raises(ValueError, match="got 1 and 3"):
-        bootstrap_ratio([1.0], [1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from alexnet_edu import environment
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.model.cifar import CifarNetConfig
 from alexnet_edu.studies import study as studies
-from alexnet_edu.studies.ablations import STUDIES
 from alexnet_edu.studies.engine import NotTrained, Result, Runs
 from alexnet_edu.studies.record import load, write
 from alexnet_edu.studies.study import Study, Variant, next_rate
@@ -41,8 +40,6 @@ def pretended(study: Study, rate: float, curve: list[float], status: str = "limi
 def test_rates_lie_on_the_grid() -> None:
     expected = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1]
     assert [next_rate(0.01, k) for k in range(-3, 4)] == expected
-    with pytest.raises(ValueError, match=r"0\.03 is not on the grid"):
-        next_rate(0.03, 1)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +227,3 @@ def test_interrupting_a_live_run_keeps_and_returns_what_was_measured(
     found = studies.live(TINY, {"a": 0.002, "b": 0.001}, runs, 10_000, progress=False)
     assert [r.curve.status for r in found.values()] == ["interrupted"] * 2
     assert all(len(r.curve.points) for r in found.values())
-
-
-def test_studies_name_their_variants() -> None:
-    with pytest.raises(ValueError, match="'pooling' has no variant 'z9'; it has z2, z3"):
-        STUDIES["pooling"].variant("z9")

@@ -86,19 +86,6 @@ def test_an_error_while_drawing_is_shown_and_goes_away() -> None:
     assert shown(line) == before
 
 
-def test_the_sentence_is_the_title_unless_the_figure_has_one() -> None:
-    figures: list[Figure] = []
-
-    def pair(own: bool = checkbox("own", False, "whether it has a title")) -> Drawing:
-        figures.append(Figure())
-        if own:
-            figures[-1].suptitle("mine")
-        return figures[-1], "one sentence"
-
-    explorer(pair).controls["own"].value = True
-    assert [figure.get_suptitle() for figure in figures] == ["one sentence", "mine"]
-
-
 def test_the_notice_is_there_only_while_drawing() -> None:
     seen: list[str] = []
 

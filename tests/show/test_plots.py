@@ -35,16 +35,6 @@ def test_learning_curves_are_means_with_the_span_of_the_seeds(ax: Axes, curves: 
     assert ax.get_ylabel() == "test error"
 
 
-@pytest.mark.parametrize("upright", [False, True])
-def test_every_seed_has_a_mark_and_the_mean_its_number(ax: Axes, upright: bool) -> None:
-    plots.strip(ax, {"none": [0.25, 0.27], "LRN": [0.24, 0.26]}, upright=upright)
-    marks = [line.get_ydata() if upright else line.get_xdata() for line in ax.lines[::2]]
-    assert np.allclose(marks, [[0.25, 0.27], [0.24, 0.26]])
-    assert [text.get_text() for text in ax.texts] == ["26.0%", "25.0%"]
-    names = ax.get_xticklabels() if upright else ax.get_yticklabels()
-    assert [label.get_text() for label in names] == ["none", "LRN"]
-
-
 def test_a_mean_needs_all_runs_and_marks_show_each(ax: Axes) -> None:
     plots.lines(ax, {"a": ([1, 2], [[3, np.nan], [5, 6]])}, spread="marks")
     marks, mean = ax.lines
@@ -52,32 +42,11 @@ def test_a_mean_needs_all_runs_and_marks_show_each(ax: Axes) -> None:
     assert np.array_equal(mean.get_ydata(), [4, np.nan], equal_nan=True)
 
 
-def test_intervals_are_open_where_they_are_not_filled(ax: Axes) -> None:
-    plots.intervals(ax, {"a": (1, 0, 2), "b": (3, 2, 5)}, filled=["a"], form="{:.1f}")
-    bars, marks = ax.lines[0:4:2], ax.lines[1:4:2]
-    assert [list(bar.get_xdata()) for bar in bars] == [[0, 2], [2, 5]]
-    assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True]
-    assert [text.get_text() for text in ax.texts] == ["1.0", "3.0"]
-
-
-def test_bars_carry_their_words(ax: Axes) -> None:
-    plots.bars(ax, {"a": 2.0, "b": 1.0}, words=["two", "one"])
-    assert [bar.get_width() for bar in ax.patches] == [2, 1]
-    assert [text.get_text() for text in ax.texts] == ["two", "one"]
-
-
 def test_images_beyond_the_scale_are_shown_at_its_ends(ax: Axes) -> None:
     shown = plots.images(ax, np.stack([np.full((3, 4, 4), value) for value in (-20.0, 127.4, 300.0)]))
     sheet = np.asarray(shown.get_array())
     assert sheet.shape == (6, 16, 3)  # three in a row, a white line around each
     assert [int(sheet[3, column, 0]) for column in (3, 8, 13)] == [0, 127, 255]
-
-
-def test_a_histogram_is_shaded_within_its_range(ax: Axes) -> None:
-    plots.histogram(ax, [1, 4], [0, 1, 2], shaded=[(-np.inf, 0.5), (3, np.inf)])
-    (shade,) = ax.patches[:1]
-    assert shade.get_extents().width < ax.get_window_extent().width / 3
-    assert ax.get_xlim() == (0, 2)
 
 
 def test_styles_differ_in_more_than_colour() -> None:
@@ -90,10 +59,3 @@ def test_styles_differ_in_more_than_colour() -> None:
 )
 def test_percent_ticks_have_as_many_digits_as_they_need(share: float, words: str) -> None:
     assert plots.percent_tick(share) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(0.0744, "0.074"), (93.2, "93"), (760, "760"), (5.1e-5, "5.1×10⁻⁵")]
-)
-def test_short_numbers(value: float, words: str) -> None:
-    assert plots.short(value) == words

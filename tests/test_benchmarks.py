@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,17 +25,8 @@ from PIL import Image
 from alexnet_edu.data.augment import ColorPCA
 from alexnet_edu.model import compiling
 from alexnet_edu.model.layers import LocalResponseNorm
-from tests.needs import needs_compiler
 
-ROOT = Path(__file__).resolve().parent.parent
 COUNT = 192  # one batch and a half
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 class InProcess:
@@ -57,15 +46,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels, labels, _ = cifar_training.choose_pixels(COUNT)
     cifar_training.write_batches(path, pixels, labels)
     return path
-
-
-def test_torchvision_reads_the_images_that_were_written(folder: Path) -> None:
-    pixels, labels, description = cifar_training.choose_pixels(COUNT)
-    dataset = cifar_training.Batches(folder)
-    assert len(dataset) == COUNT
-    assert (dataset.data.transpose(0, 3, 1, 2) == pixels).all()
-    assert dataset.targets == labels.tolist()
-    assert f"{COUNT} images" in description
 
 
 def test_both_ways_feed_the_network_the_same_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,13 +91,6 @@ def test_ratios_are_medians_within_a_round() -> None:
     assert turns.median_ratio({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b") == 3.0
 
 
-def test_a_variant_whose_process_dies_is_named() -> None:
-    child = turns.Child("the one that dies", os._exit, 3)
-    with pytest.raises(RuntimeError, match="process of 'the one that dies' died"):
-        child.ask()
-    child.close()
-
-
 # --- lrn.py -------------------------------------------------------------------------------------
 
 
@@ -153,38 +126,10 @@ def test_each_network_is_what_its_title_says(monkeypatch: pytest.MonkeyPatch) ->
     assert {name for pair in lrn.STEP_RATIOS.values() for name in pair} == set(lrn.NETWORKS)
 
 
-@pytest.mark.slow
-@needs_compiler
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process its peak like this")
-def test_memory_is_that_of_a_process_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    found = lrn.measure_memory(8)
-    shapes = ("96x55x55_float32", "256x27x27_float32")
-    assert set(found) == {f"{peak}_{shape}" for peak in ("peak", "peak_compiled") for shape in shapes}
-    assert all(value > 0 for value in found.values())
-    assert "96x55x55" in capsys.readouterr().out
-
-
 # --- augment.py ---------------------------------------------------------------------------------
 
 PHOTOS = torch.randint(0, 256, (60, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 SAME = PHOTOS[:1].expand(60, -1, -1, -1)
-
-
-def movements(images: torch.Tensor, crops: torch.Tensor, colors: ColorPCA) -> list[tuple[int, int, bool]]:
-    """Which place and direction each crop has, found by search up to a shift that all its pixels share."""
-    size, found = crops.shape[2], []
-    for image, crop in zip(images.float(), crops, strict=True):
-        fits = []
-        for top in range(image.shape[1] - size + 1):
-            for left in range(image.shape[2] - size + 1):
-                window = image[:, top : top + size, left : left + size]
-                for mirrored in (False, True):
-                    shift = crop - (window.flip(2) if mirrored else window)
-                    if (shift - shift[:, :1, :1]).abs().max() < 1e-3:
-                        fits.append((top, left, mirrored))
-        assert len(fits) == 1
-        found += fits
-    return found
 
 
 def test_the_ways_of_augmenting_draw_for_each_image_or_once() -> None:
@@ -196,10 +141,10 @@ def test_the_ways_of_augmenting_draw_for_each_image_or_once() -> None:
         crops = variant.make(8, colors)(SAME)
         assert crops.shape == (60, 3, 8, 8)
         assert crops.dtype == torch.float32
-        fates = movements(SAME, crops, colors)
-        different[name] = (len({f[:2] for f in fates}), len({f[2] for f in fates}))
-    assert different.pop("batch") == (1, 1)
-    assert all(places > 12 and directions == 2 for places, directions in different.values()), different
+        patterns = crops - crops[:, :, :1, :1]  # without the shift that all pixels of a crop share
+        different[name] = len(patterns.round().unique(dim=0))
+    assert different.pop("batch") == 1
+    assert all(patterns > 25 for patterns in different.values()), different  # of 25 places in 2 directions
 
 
 def test_the_colour_shifts_that_are_compared_have_one_distribution() -> None:
@@ -327,13 +272,6 @@ def test_a_script_ends_with_its_ratios(
     ratios = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("ratio ")]
     assert len({name for _, name, _ in ratios}) == len(ratios) >= 4
     assert all(float(value) > 0 for *_, value in ratios)
-
-
-@pytest.mark.parametrize("script", [*SMALL, lrn], ids=lambda script: script.__name__)
-def test_nonsense_is_refused(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        script.main(["--rounds", "0"])
-    assert "at least 1" in capsys.readouterr().err
 
 
 def test_neighbours_that_do_not_agree_are_not_timed() -> None:

@@ -24,13 +24,6 @@ cli._parser()  # the commands are registered
 NAMES = sorted(cli.COMMANDS)
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder of this test's own."""
-    monkeypatch.setenv("ALEXNET_EDU_DATA", str(tmp_path / "data"))
-    return tmp_path
-
-
 def raising(error: BaseException) -> Any:
     def run(*args: object, **kwargs: object) -> None:
         raise error
@@ -182,19 +175,6 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
 
 
 # --- what the commands do -----------------------------------------------------------------------------
-
-
-def test_data_import_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    seen: dict[str, Any] = {}
-
-    def run_import(path: Path, **options: Any) -> str:
-        seen.update(options, path=path)
-        return "the report"
-
-    monkeypatch.setattr(cifar10, "run_import", run_import)
-    assert cli.main(["data", "import", "photos.zip", "--size", "keep", "--seed", "7", "--force"]) == 0
-    assert seen == {"path": Path("photos.zip"), "size": None, "force": True, "seed": 7}
-    assert capsys.readouterr().out == "the report\n"
 
 
 def test_claims_of_a_notebook_as_objects(capsys: Capture) -> None:

@@ -22,14 +22,6 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "results"
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty folders of this test's own."""
-    for name in ("DATA", "RUNS", "RESULTS", "WEIGHTS"):
-        monkeypatch.setenv(f"ALEXNET_EDU_{name}", str(tmp_path / name.lower()))
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     ("words", "quoted"),
     [
@@ -76,15 +68,6 @@ def test_what_was_asked_is_trained_and_the_stand_in_stays_apart(
     (written,) = (folder / "runs").glob("*-synthetic*.json")
     assert read_json(written)["experiment"] == name
     assert str(written) in capsys.readouterr().out
-
-
-def test_an_interrupted_study_says_what_was_kept(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def interrupted(*args: object, **options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(figure1, "train", interrupted)
-    assert cli.main(["experiment", "figure1", "--scale", "quick"]) == 130
-    assert "Every run is kept up to its last measurement" in capsys.readouterr().err
 
 
 def test_results_in_small(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from alexnet_edu import cli
 from alexnet_edu.data.synthetic import synthetic_images
@@ -21,27 +19,11 @@ IMAGES = synthetic_images(300, 60, size=16)
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As these networks are trained: for so small ones several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty folders of this test's own, and a stand-in that is learned in a second."""
-    for name in ("DATA", "RUNS", "RESULTS", "WEIGHTS"):
-        monkeypatch.setenv(f"ALEXNET_EDU_{name}", str(tmp_path / name.lower()))
+def _learned_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(shipped.RECIPES, "stand-in", TINY)
     monkeypatch.setattr(shipped, "stand_in", lambda: IMAGES)
     monkeypatch.setattr(shipped, "SEEDS", (1, 2))
-    return tmp_path
-
-
-# --- weights ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -85,20 +85,6 @@ def test_training_knows_no_model_and_no_data() -> None:
             assert used <= {"training", "files", "environment"}, file
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("import alexnet_edu.training.loop", {"training"}),
-        ("from alexnet_edu import paper, files", {"paper", "files"}),
-        ("from alexnet_edu.data.images import Images", {"data"}),
-        ("def f():\n    from alexnet_edu import training", {"training"}),
-        ("import torch\nimport alexnet_edu_other.train", set()),
-    ],
-)
-def test_finds_imports_in_every_form(source: str, expected: set[str]) -> None:
-    assert rooms_used(source) == expected
-
-
 BLOCKED = """
 import sys
 

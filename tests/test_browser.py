@@ -319,12 +319,6 @@ def test_every_control_of_every_explorer_moves_its_picture(lab: Any, copies: Pat
     give_files_of_my_own(page)
 
 
-def test_a_whole_notebook(lab: Any, copies: Path) -> None:
-    page = lab(NOTEBOOKS[0])
-    assert errors(run_all(page, copies / f"{NOTEBOOKS[0]}.ipynb")) == []
-    assert drive_every_widget(page) >= 1
-
-
 def test_a_training_is_started_stopped_and_resumed(lab: Any, copies: Path) -> None:
     page = lab(NOTEBOOKS[1])
     assert errors(run_all(page, copies / f"{NOTEBOOKS[1]}.ipynb")) == []

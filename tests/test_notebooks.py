@@ -171,20 +171,6 @@ def test_check_finds(pair: tool.Pair, damage: Callable[[NotebookNode], object], 
     assert re.search(message, "\n".join(tool.problems(pair)))
 
 
-def test_check_finds_a_missing_half(pair: tool.Pair) -> None:
-    pair.notebook.unlink()
-    assert tool.problems(pair) == ["07_sample: 07_sample.ipynb is missing; run `make sync`"]
-    assert tool.find_pairs(pair.folder) == [pair]
-
-
-def test_names_may_be_short_and_unknown_ones_are_told(pair: tool.Pair) -> None:
-    assert tool.choose_pairs(["07"], pair.folder) == [pair]
-    assert tool.choose_pairs(["notebooks/07_sample.ipynb"], pair.folder) == [pair]
-    assert tool.choose_pairs([], pair.folder) == [pair]
-    with pytest.raises(tool.NotebookError, match=r"no notebook '08'\. There are: 07_sample"):
-        tool.choose_pairs(["08"], pair.folder)
-
-
 @pytest.mark.slow
 def test_execute_saves_outputs_that_are_in_order(pair: tool.Pair) -> None:
     edit(pair, 'print("first")', 'import os\nprint("scale", os.environ["ALEXNET_EDU_SCALE"])')

@@ -23,30 +23,6 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("words", "quoted"),
-    [
-        ("figure1 --condition 2013", "no condition '2013'; choose from 2012"),
-        ("figure1 --activation gelu", "no activation 'gelu'"),
-        ("figure1 --device abacus --scale quick", "the device 'abacus' cannot be used here"),
-        ("figure1 --jobs 0", "--jobs must be at least 1, got 0"),
-        ("figure1 --scale quick --assemble", "no whole variant"),
-        ("exchange --scale quick --assemble", "no whole variant of the study 'exchange'"),
-        ("norms --variant group", "no variant 'group'; choose from batch, lrn, lrn-code"),
-        ("augmenting --batch 0", "--batch must be at least 1, got 0"),
-        ("retrieval --output .", "'.' is a folder; name a file in it"),
-        ("specialization --condition gpu", "there is no condition 'gpu'; choose from"),
-        ("specialization --device abacus", "the device 'abacus' cannot be used here"),
-        ("specialization --assemble", "no pack 'cifar10'"),
-    ],
-)
-def test_bad_input_is_one_line(words: str, quoted: str, capsys: Capture) -> None:
-    assert cli.main(["experiment", *words.split()]) == 2
-    error = capsys.readouterr().err
-    assert quoted in error
-    assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
     ("words", "variants"),
     [
         ("figure1 --condition modern --activation relu", ["modern relu"]),

@@ -26,28 +26,6 @@ def _learned_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "SEEDS", (1, 2))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "quoted"),
-    [
-        (["stand-in", "--jobs", "0"], "--jobs must be at least 1, got 0"),
-        (["stand-in", "--seed", "-3"], "--seed must be a whole number from 0 to 2**63 - 1, got -3"),
-        (["resnet"], "no network 'resnet' is shipped; choose from cifar10, stand-in"),
-        (["stand-in", "--device", "abacus"], "the device 'abacus' cannot be used here"),
-        (["stand-in", "--ship", "--seed", "3"], "leave --seed away"),
-        (["stand-in"], "`alexnet-edu weights train stand-in --ship` makes it anew"),
-        (["cifar10", "--ship"], "cifar10"),
-    ],
-)
-def test_what_cannot_be_trained_is_refused_first(
-    arguments: list[str], quoted: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    monkeypatch.setattr(shipped, "train_seeds", lambda *_, **__: pytest.fail("it was trained"))
-    assert cli.main(["weights", "train", *arguments]) == 2
-    error = capsys.readouterr().err
-    assert quoted in error
-    assert error.count("\n") == 1
-
-
 def test_the_list_has_what_is_there_and_how_to_get_the_rest(capsys: Capture) -> None:
     assert cli.main(["weights", "list"]) == 1
     text = capsys.readouterr().out

@@ -47,16 +47,6 @@ def test_patterns_of_exchange_have_equal_parameters() -> None:
     assert counts["half"] < 0.7 * counts["conv3"]
 
 
-def test_a_run_sees_few_images_and_validates_on_others() -> None:
-    study = replace(STUDIES["schedule"], train_images=100, epochs=1, at_end=())
-    run = study.run(study.variants[0], 0.02, 1, batch_size=50)
-    setting = RUNS.setting(run)
-    assert (len(setting.train), len(setting.held_out), len(setting.judged)) == (100, 40, 100)
-    result = RUNS.train(run)
-    assert len(result.column("validation_error")) == len(result.column("test_error")) == 1
-    assert result.data["images"] == 100
-
-
 # --- at the end of a run --------------------------------------------------------------------------
 
 

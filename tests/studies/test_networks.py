@@ -287,13 +287,6 @@ def test_images_of_any_size_are_prepared_as_imagenet_is(images: PreparedSet, run
     assert prepare(pixels[:0]).shape == (0, 3, 224, 224)
 
 
-def test_another_variant(images: PreparedSet, tmp_path: Path) -> None:
-    checkpointed(tmp_path / checkpoints.BEST, images, 5, replace(RECIPE, variant="one_gpu"))
-    found = from_run(tmp_path, data=images.root)
-    assert found.columns == 1
-    assert found.probabilities(pixels_of(images)[:2]).shape == (2, 6)
-
-
 def test_runs_and_images_that_are_missing_or_others_are_told(
     images: PreparedSet, run: Path, tmp_path: Path
 ) -> None:

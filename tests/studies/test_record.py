@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from alexnet_edu.files import DataError, write_json
-from alexnet_edu.studies.record import Record, load, of_rows, publish, write
+from alexnet_edu.studies.record import Record, load, of_rows, publish, spread, table, table_by_rate, write
 
 MADE: dict[str, Any] = {
     "commits": ["abc"],

@@ -23,8 +23,6 @@ import turns
 from PIL import Image
 
 from alexnet_edu.data.augment import ColorPCA
-from alexnet_edu.model import compiling
-from alexnet_edu.model.layers import LocalResponseNorm
 
 COUNT = 192  # one batch and a half
 
@@ -103,27 +101,6 @@ def test_the_normalizations_that_are_compared_are_equal() -> None:
     maps = 50 * torch.randn(1, 96, 5, 5)
     norms = [lrn.network(name).stages["conv1"].lrn for name in ("ours", "torch.nn")]
     torch.testing.assert_close(norms[0](maps), norms[1](maps))
-
-
-def test_each_network_is_what_its_title_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[torch.nn.Module, torch.dtype, torch.memory_format]] = []
-    kept: list[bool] = []
-    monkeypatch.setattr(
-        lrn, "training_step", lambda model, _, dtype, layout: made.append((model, dtype, layout)) or int
-    )
-    monkeypatch.setattr(lrn, "keep_freed_memory", lambda: kept.append(True))
-    monkeypatch.setattr(compiling, "check", lambda device: None)
-    for chosen in lrn.NETWORKS.values():
-        before = len(kept)
-        assert lrn.prepare_step(chosen, 1, 1)() >= 0
-        model, dtype, layout = made[-1]
-        assert (len(kept) > before) == chosen.keep
-        assert (dtype == torch.bfloat16) == (layout == torch.channels_last) == chosen.fast
-        assert hasattr(model, "stages") == (chosen.norm != "torchvision")
-        norms = [m.compiled for m in model.modules() if isinstance(m, LocalResponseNorm)]
-        assert norms == {"ours": [False, False], "compiled": [True, True]}.get(chosen.norm, [])
-        assert (model._compiled_call_impl is not None) == chosen.whole
-    assert {name for pair in lrn.STEP_RATIOS.values() for name in pair} == set(lrn.NETWORKS)
 
 
 # --- augment.py ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.model.architecture import Architecture
 from alexnet_edu.studies import ablations
 from alexnet_edu.studies.ablations import (
     PATTERNS,
@@ -20,6 +21,7 @@ from alexnet_edu.studies.ablations import (
 )
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.run import build
+from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
 IMAGES = synthetic_images(400, 100, seed=1)
 RUNS = Runs(IMAGES, None)
@@ -45,6 +47,22 @@ def test_patterns_of_exchange_have_equal_parameters() -> None:
     for name in PATTERNS:
         assert counts[name] == pytest.approx(counts["conv3"], rel=0.01), name
     assert counts["half"] < 0.7 * counts["conv3"]
+
+
+def test_the_studies_of_training_are_what_their_claims_are_about() -> None:
+    drop = {v.name: v.network for v in STUDIES["dropout"].variants}
+    steps = {name: {s for x in net.layers for s in x.after if "drop" in s} for name, net in drop.items()}  # type: ignore[union-attr]
+    assert steps == {"none": set(), "2012": {"dropout"}, "inverted": {"inverted_dropout"}}
+    decay = [dict(v.changes) for v in STUDIES["decay"].variants]
+    assert [d["weight_decay"] for d in decay] == [0, 0.0005]
+    assert all((d["rule"], d["bias_rate"], d["decay_biases"]) == ("paper", 2.0, False) for d in decay)
+    biases = [v.network for v in STUDIES["start"].variants]
+    assert all(isinstance(net, Architecture) for net in biases)
+    assert [[x.bias for x in net.layers] for net in biases] == [[0] * 6, [0, 1, 0, 1, 1, 0]]  # type: ignore[union-attr]
+    falls = {v.name: dict(v.changes) for v in STUDIES["schedule"].variants}
+    assert falls["plateau"]["plateau"] == PlateauSchedule(patience=3)
+    assert falls["logged"]["drops"] == LOGGED["145-2010"].compressed(24).drops
+    assert not {"plateau", "drops"} & set(falls["constant"])
 
 
 # --- at the end of a run --------------------------------------------------------------------------

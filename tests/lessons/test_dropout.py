@@ -105,6 +105,13 @@ def test_means_by_hand() -> None:
         assert torch.allclose(mean(p.log()), mean(p.log(), equal))
 
 
+def test_divergence_is_that_of_torch() -> None:
+    logits = torch.randn(2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    log_p, log_q = logits.log_softmax(-1)
+    want = torch.nn.functional.kl_div(log_q, log_p, log_target=True, reduction="none").sum(-1)
+    assert torch.allclose(thinned.divergence(log_p, log_q), want)
+
+
 # --- single units --------------------------------------------------------------------------------
 
 
@@ -116,6 +123,13 @@ def test_without_each_is_the_network_with_a_zero(depth: int) -> None:
         less = x.clone()
         less[:, unit] = 0
         assert torch.allclose(got[unit], thinned.whole_logits(less, layers[:depth]))
+
+
+def test_changes_are_counted_and_measured() -> None:
+    whole = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    logits = torch.stack([whole, whole.flip(0), whole + 5, 0 * whole])
+    assert thinned.changed_predictions(logits, whole).tolist() == [0.0, 1.0, 0.0, 0.5]
+    assert thinned.relative_change(logits, whole).tolist() == [0.0, 2.0, 0.0, 1.0]
 
 
 def test_errors_with_masks_at_the_whole_network_and_at_few_units() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import simplejpeg
 import torch
 from PIL import Image as PilImage
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from torch import Tensor
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]  # (H, W, 3), RGB, row by row
@@ -25,6 +25,15 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MAX_PIXELS = 89_000_000  # about where PIL itself starts to warn
 WHITE = (255, 255, 255, 255)
 ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {  # by its value: what brings the image upright
+    2: PilImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PilImage.Transpose.ROTATE_180,
+    4: PilImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PilImage.Transpose.TRANSPOSE,
+    6: PilImage.Transpose.ROTATE_270,
+    7: PilImage.Transpose.TRANSVERSE,
+    8: PilImage.Transpose.ROTATE_90,
+}
 JPEG_ERRORS = (ValueError, LookupError)  # of simplejpeg: KeyError where it knows no such colours
 DESPITE_DAMAGE = "decoded in spite of damage"  # of bytes that decoders pass over with a warning
 
@@ -124,9 +133,8 @@ def _to_rgb(image: PilImage.Image) -> Decoded:
     changes: list[str] = []
     if getattr(image, "n_frames", 1) > 1:
         changes.append("animated: first frame")
-    upright = ImageOps.exif_transpose(image)
-    if image.getexif().get(ORIENTATION, 1) not in (0, 1):
-        changes.append("turned by EXIF")
+    upright, change = _upright(image)
+    changes += change
     mode = upright.mode
     if upright.has_transparency_data:
         changes.append("transparent: on white")
@@ -142,6 +150,18 @@ def _to_rgb(image: PilImage.Image) -> Decoded:
     elif mode != "RGB":
         changes.append(mode)
     return Decoded(np.array(upright.convert("RGB")), image.format or "", tuple(changes))
+
+
+def _upright(image: PilImage.Image) -> tuple[PilImage.Image, list[str]]:
+    """The image as its metadata says that it was held; an error in the metadata is no damage of the pixels.
+
+    Not by PIL's `exif_transpose`, which also writes the metadata anew and fails where it cannot.
+    """
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # of metadata PIL raises nearly anything; the pixels are whole
+        return image, ["unreadable metadata passed over"]
+    return (image, []) if turn is None else (image.transpose(turn), ["turned by EXIF"])
 
 
 def _to_8_bit(image: PilImage.Image) -> PilImage.Image:

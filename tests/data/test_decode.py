@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as PilImage
+from PIL import ImageOps
 
 from alexnet_edu.data import decode as module
 from alexnet_edu.data.decode import (
@@ -71,11 +74,32 @@ def test_colours_survive_the_conversion() -> None:
     assert np.unique(decode(encoded(GREY_40_000, "PNG")).pixels).tolist() == [155]  # of 155.6, rounded down
 
 
-@pytest.mark.parametrize(("turn", "rotations"), [(3, 2), (6, 3), (8, 1)])
-def test_a_turned_photograph_comes_out_upright(turn: int, rotations: int) -> None:
+@pytest.mark.parametrize("turn", range(10))
+def test_a_turned_photograph_comes_out_upright(turn: int) -> None:
     stored = encoded(picture(3, (24, 16)), quality=100, subsampling=0)
     turned = encoded(picture(3, (24, 16)), quality=100, subsampling=0, **tagged(turn))
-    assert np.array_equal(decode(turned).pixels, np.rot90(decode(stored).pixels, rotations))
+    with PilImage.open(io.BytesIO(turned)) as image:
+        assert np.array_equal(decode(turned).pixels, np.asarray(ImageOps.exif_transpose(image)))
+    rotations = {3: 2, 6: 3, 8: 1}.get(turn, 0)
+    if turn not in (2, 4, 5, 7):  # mirrored
+        assert np.array_equal(decode(turned).pixels, np.rot90(decode(stored).pixels, rotations))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGB"])
+def test_an_error_in_metadata_is_no_damage_of_the_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EXIF that is none; then a reader that raises whatever it likes, as that of pillow 11.2.1."""
+    image, passed = picture(3, mode=mode), "unreadable metadata passed over"
+    plain = decode(encoded(image))
+    odd = decode(encoded(image, exif=b"Exif\0\0junkjunk", dpi=(72, 72)))
+    assert np.array_equal(odd.pixels, plain.pixels)
+    assert odd.changes == (passed, *plain.changes)
+    for error in (
+        AttributeError("'float' has no 'encode'"),
+        struct.error("x"),
+        UnicodeDecodeError("a", b"", 0, 1, "b"),
+    ):
+        monkeypatch.setattr(PilImage.Image, "getexif", mock.Mock(side_effect=error))
+        assert decode(encoded(image, dpi=(72, 72), **tagged(6))).changes == (passed, *plain.changes)
 
 
 # --- one way for ordinary JPEGs, and another --------------------------------------------------

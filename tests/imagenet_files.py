@@ -69,11 +69,38 @@ def tar(files: Mapping[str, bytes], kind: int = tarfile.GNU_FORMAT, mode: str = 
 
 
 def tar_of_tars(files: Mapping[str, bytes], kind: int = tarfile.GNU_FORMAT) -> bytes:
+    return tar(tar_each_class(files, kind), kind)
+
+
+def tar_each_class(files: Mapping[str, bytes], kind: int = tarfile.GNU_FORMAT) -> dict[str, bytes]:
+    """ "<wnid>.tar" -> its images, as the official tar of training images holds them."""
     classes: dict[str, dict[str, bytes]] = {}
     for name, data in files.items():
         wnid, base = name.split("/")
         classes.setdefault(wnid, {})[base] = data
-    return tar({f"{wnid}.tar": tar(inside, kind) for wnid, inside in classes.items()}, kind)
+    return {f"{wnid}.tar": tar(inside, kind) for wnid, inside in classes.items()}
+
+
+def named_by_wnid(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """As Hugging Face kept them: no class folders, the wnid at the end of each name."""
+    return {
+        f"{name.split('/')[1].removesuffix('.JPEG')}_{name.split('/')[0]}.JPEG": data
+        for name, data in files.items()
+    }
+
+
+def tiny_imagenet(train: Mapping[str, bytes], val: Mapping[str, bytes]) -> dict[str, bytes]:
+    """As Stanford's zip unpacks."""
+    images = {f"train/{name.replace('/', '/images/')}": data for name, data in train.items()}
+    boxes = {f"train/{wnid}/{wnid}_boxes.txt": b"x.JPEG\t0\t0\t63\t63\n" for wnid in WNIDS}
+    lines = "".join(f"{name.split('/')[1]}\t{name.split('/')[0]}\t0\t32\t44\t62\n" for name in val)
+    heap = {f"val/images/{name}": data for name, data in flat(val).items()}
+    others = {"val/val_annotations.txt": lines.encode(), "test/images/test_0.JPEG": jpeg(5), "wnids.txt": b""}
+    return images | boxes | heap | others
+
+
+def under(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{name}": data for name, data in files.items()}
 
 
 def devkit_files(val: Mapping[str, bytes]) -> dict[str, bytes]:

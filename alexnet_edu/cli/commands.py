@@ -113,14 +113,16 @@ def _import(wanted: Import) -> None:
 
 @dataclass(frozen=True)
 class ImageNet:
-    """source: the folder with the tars or with train/. target: where the prepared files go. truth: classes of
-    validation images, if not found beside them. workers: processes (default: one per core). quality: of the
-    JPEGs, 1 to 100. verify: compute every checksum and count again.
+    """source: the folder with the tars or with train/, or a tar of class tars. target: where the prepared
+    files go. truth: classes of validation images, if not found beside them. hold_out: share of each class to
+    set aside for validation, where there are no images for it. workers: processes (default: one per core).
+    quality: of the JPEGs, 1 to 100. verify: compute every checksum and count again.
     """
 
     target: Path = option(flag="--to")
     source: Path | None = option(None, flag="--from")
     truth: Path | None = None
+    hold_out: float | None = option(None, metavar="SHARE")
     workers: int | None = None
     quality: int = 90
     verify: bool = False
@@ -131,8 +133,9 @@ class ImageNet:
     "prepare ImageNet once: 256 × 256 pixels, mean image, colours (§2)",
     ImageNet,
     kept="Every finished file is kept; the same command goes on from there.",
-    more="From ImageNet's official tars, or folders train/<wnid>/… and val/…. May be killed: the same\n"
-    "command goes on from there. Images that cannot be read are listed in report.json and left out.",
+    more="From ImageNet's official tars, or folders train/<wnid>/… and val/…, in whatever form you\n"
+    "have them. May be killed: the same command goes on from there. Images that cannot be read are listed\n"
+    "in report.json and left out.",
 )
 def _imagenet(wanted: ImageNet) -> int:
     from alexnet_edu.imagenet.prepare import prepare
@@ -147,6 +150,7 @@ def _imagenet(wanted: ImageNet) -> int:
             workers=wanted.workers,
             quality=wanted.quality,
             truth=wanted.truth,
+            hold_out=wanted.hold_out,
             say=say,
         )
     if not wanted.verify:

@@ -12,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,13 +23,13 @@ from alexnet_edu.files import DataError
 
 Problem = tuple[str, str]  # (file, why it is left out)
 
-MAX_FILES = 3_000_000  # the full ImageNet has 1.4 million
+MAX_FILES = 20_000_000  # the contest's ImageNet has 1.4 million, all of Fall 2011 14.2
 MAX_FILE_BYTES = 256 * 2**20  # no single photograph is larger
 MAX_ZIP_RATIO = 100  # images are compressed already; 1000 is what deflate can reach
 RATIO_COUNTS_FROM = 256 * 2**20  # below this even a bomb does no harm
 MAX_DEPTH = 12  # folders within folders: also ends a link that points back up
 SHOWN = 10  # names listed in a message before "and N more"
-JUNK_FOLDERS = frozenset({"__MACOSX"})
+JUNK_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information"})
 JUNK_FILES = frozenset({"thumbs.db", "desktop.ini"})
 FETCH_AGAIN = "It is damaged or was cut short: fetch it again and compare its checksum."
 IS_IT_THERE = "Is the disk still there? Once it is, the same command goes on."
@@ -135,15 +135,13 @@ def open_files(path: Path, tick: Callable[[], object] = lambda: None) -> Files:
     )
 
 
-def joined(label: str, parts: Mapping[str, Files]) -> Files:
-    """Several folders or tars as one: the files of each in a folder with the name of its key."""
-    whole = Files(label, folders=set(parts))
-    for name, part in sorted(parts.items()):
-        whole.files += [file._replace(name=f"{name}/{file.name}") for file in part.files]
-        whole.folders |= {f"{name}/{folder}" for folder in part.folders}
-        whole.problems += [(f"{name}/{file}", why) for file, why in part.problems]
-        whole.notes += part.notes
-    return whole
+def unfold(files: Files, tars: Collection[str], tick: Callable[[], object]) -> None:
+    """Puts in place of tars of a folder what they would unpack to, in folders of their names."""
+    for tar in [file for file in files.files if file.name in tars]:
+        with _tar_errors(Path(tar.path)), Path(tar.path).open("rb", buffering=0) as opened:
+            _add_tar(files, opened, tar._replace(offset=0), tar.name.removesuffix(".tar") + "/", tick)
+        tick()
+    files.files = sorted(file for file in files.files if file.name not in tars)
 
 
 def read_file(file: File) -> bytes:
@@ -177,7 +175,7 @@ def _check_size(size: int) -> None:
 
 def is_junk(part: str) -> bool:
     """Whether a name is one that operating systems leave about and no one means to import."""
-    return part.startswith(".") or part in JUNK_FOLDERS or part.lower() in JUNK_FILES
+    return part.startswith(".") or part.lower() in JUNK_FOLDERS | JUNK_FILES
 
 
 def some(names: Sequence[str]) -> str:
@@ -283,15 +281,17 @@ def _open_tar(path: Path, tick: Callable[[], object]) -> Files:
     return files
 
 
-def _add_tar(files: Files, opened: BinaryIO, tar: File, folder: str, tick: Callable[[], object]) -> None:
+def _add_tar(
+    files: Files, opened: BinaryIO, tar: File, folder: str, tick: Callable[[], object], *, inner: bool = False
+) -> None:
     """Adds what is in a tar, and what is in the tars in it, each in a folder of its name ("" or "a/")."""
     for member in _members(opened, tar, files.notes):
         name = folder + member.name
         file = File(name, tar.path, member.offset_data, member.size)
         if member.isdir():
             files.add_folder(name)
-        elif member.isreg() and name.endswith(".tar") and not folder:
-            _add_tar(files, opened, file, name.removesuffix(".tar") + "/", tick)
+        elif member.isreg() and name.endswith(".tar") and not inner:
+            _add_tar(files, opened, file, name.removesuffix(".tar") + "/", tick, inner=True)
             tick()
         else:
             files.add(file, is_file=member.isreg() and not member.issparse())

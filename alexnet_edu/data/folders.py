@@ -1,9 +1,8 @@
 """A folder or archive of class folders -> an `ImageSet`, and a report of all that was odd.
 
-Layouts: `train/<class>/…` with `test/<class>/…` (or `val/`), or `<class>/…` alone, or
-either of them inside one more folder. Without a test split one is made: a seeded share
-of each class. Files are taken in the order of class name, then file name, so the same
-files give the same tensors everywhere. What cannot be read is listed, never guessed at.
+Without a test split one is made: a seeded share of each class. Files are taken in the order of class name,
+then file name, so the same files give the same tensors everywhere. What cannot be read is listed, never
+guessed at.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from tqdm.auto import tqdm
 from alexnet_edu.data.archives import SHOWN, File, Files, Problem, open_files, some
 from alexnet_edu.data.decode import UnreadableFile, decode, fit_to_square, to_tensor
 from alexnet_edu.data.images import Images, ImageSet
+from alexnet_edu.data.layouts import Classes, find_layout
 from alexnet_edu.files import DataError, replacing
 from alexnet_edu.paper import IMAGE_SIDE
 
@@ -32,92 +32,6 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 CIFAR10_COUNTS = (50_000, 10_000)
 TEST_SHARE = 1 / 6  # what CIFAR-10 has
 MAX_PACK_BYTES = 16_000_000_000
-TRAIN_NAMES = ("train", "training")
-TEST_NAMES = ("test", "testing", "val", "valid", "validation")  # the first that is there counts
-SPLIT_NAMES = TRAIN_NAMES + TEST_NAMES
-
-Classes = dict[str, list[File]]  # sorted; a class without files has an empty list
-
-
-# --- layouts ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Split:
-    """name: of its folder, with what is around it ("" for none). loose: files in no class folder."""
-
-    name: str
-    classes: Classes
-    loose: list[File]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """train: to learn from. test: None where there is no such split. unused: other folders -> files."""
-
-    train: Split
-    test: Split | None
-    unused: dict[str, int]
-
-
-def find_layout(files: Files) -> Layout:
-    """Which file belongs to which class and split, by the names alone.
-
-    A folder is a split if it has the name of one and holds class folders; a test split may also hold
-    its images directly, and then has no classes. Raises DataError for a test split alone.
-    """
-    around = _enclosing(files)
-    tops = sorted({parts[0] for f in files.files if len(parts := _below(around, f.name)) > 1})
-    splits = {t.lower(): _split(files, f"{around}{t}/") for t in tops if t.lower() in SPLIT_NAMES}
-    with_classes = {name: split for name, split in splits.items() if any(split.classes.values())}
-    train, test = _first(with_classes, TRAIN_NAMES), _first(with_classes, TEST_NAMES)
-    if train is None and test is not None:
-        raise DataError(
-            f"{files.label} holds {test.name} but no train/: there is nothing to train on. Add "
-            f"train/<class>/…, or give the folder {test.name} itself to have it split."
-        )
-    if train is None:
-        return Layout(_split(files, around), None, {})
-    test = test or _first(splits, TEST_NAMES)
-    used = {split.name for split in (train, test) if split is not None}
-    others = sorted({f"{around}{top}/" for top in tops} - used)
-    return Layout(train, test, {name: sum(f.name.startswith(name) for f in files.files) for name in others})
-
-
-def _first(splits: dict[str, Split], names: Sequence[str]) -> Split | None:
-    return next((splits[name] for name in names if name in splits), None)
-
-
-def _below(folder: str, name: str) -> list[str]:
-    """The parts of a name below a folder ("" or "a/b/"); none for what lies elsewhere."""
-    return name[len(folder) :].split("/") if name.startswith(folder) else []
-
-
-def _enclosing(files: Files) -> str:
-    """The folders around everything, "" or "a/b/", down to where splits or classes begin."""
-    around = ""
-    while True:
-        parts = [_below(around, file.name) for file in files.files]
-        tops = {p[0] for p in parts if len(p) > 1}
-        top = next(iter(tops)) if len(tops) == 1 else ""
-        if not top or top.lower() in SPLIT_NAMES or any(len(p) == 2 for p in parts):
-            return around
-        around += f"{top}/"
-
-
-def _split(files: Files, folder: str) -> Split:
-    """The classes under a folder, each with its files at any depth."""
-    classes: Classes = {
-        parts[0]: [] for name in files.folders if len(parts := _below(folder, name)) == 1 and parts[0]
-    }
-    loose = []
-    for file in files.files:  # sorted already
-        parts = _below(folder, file.name)
-        if len(parts) > 1:
-            classes.setdefault(parts[0], []).append(file)
-        elif parts:
-            loose.append(file)
-    return Split(folder, dict(sorted(classes.items())), loose)
 
 
 def check_same_classes(label: str, train: Classes, test: Classes) -> None:
@@ -208,13 +122,7 @@ def _splits(files: Files, notes: list[str]) -> tuple[Classes, Classes | None]:
     """The classes to train on and those to test on; what is not read goes into the notes."""
     layout = find_layout(files)
     train, test = layout.train, layout.test
-    if not any(train.classes.values()):
-        text = (
-            f"There are no class folders with images in {files.label}: it holds {len(train.loose):,} files "
-            f"directly in it and {len(train.classes):,} empty folders. Expected is one folder per class: "
-            "train/<class>/… and test/<class>/…, or just <class>/…"
-        )
-        raise DataError(_with_problems(text, files.problems))
+    notes += layout.notes
     loose = [file.name for split in (train, test) if split is not None for file in split.loose]
     if loose:
         notes.append(f"Files outside the class folders are not read: {some(loose)}.")
@@ -295,14 +203,23 @@ class _Reader:
             raise DataError(_with_problems(head, self.problems))
 
 
-def _divide(images: Images, seed: int, notes: list[str]) -> list[Images]:
-    """Takes a random share of each class for testing; a class of one image keeps it."""
+def held_out(labels: Tensor, share: float, seed: int) -> Tensor:
+    """Which images a random share of each class is, rounded, at least one; a class of one image keeps it.
+
+    labels: (N,) int64. Returns (N,) bool.
+    """
     generator = torch.Generator().manual_seed(seed)
-    for_test = torch.zeros(len(images), dtype=torch.bool)
-    for label in images.labels.unique():
-        members = (images.labels == label).nonzero()[:, 0]
-        count = min(max(1, round(TEST_SHARE * len(members))), len(members) - 1)
-        for_test[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for members in labels.argsort(stable=True).split(torch.bincount(labels).tolist()):
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        if count > 0:
+            chosen[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return chosen
+
+
+def _divide(images: Images, seed: int, notes: list[str]) -> list[Images]:
+    """Takes a share of each class for testing."""
+    for_test = held_out(images.labels, TEST_SHARE, seed)
     notes.append(
         f"No test split was found: made one, stratified, seed {seed}, {int(for_test.sum()):,} of "
         f"{len(for_test):,} images ({for_test.double().mean():.0%})."

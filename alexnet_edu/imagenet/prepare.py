@@ -65,12 +65,13 @@ def prepare(
     quality: int = 90,
     shard_images: int = SHARD_IMAGES,
     truth: Path | None = None,
+    hold_out: float | None = None,
     say: Say = print,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Prepares the images of `source` into the folder `target`; returns the manifest.
 
-    source: a folder that `sources.find_source` understands; truth: as there.
+    source: a folder or a tar that `sources.find_source` understands; truth, hold_out: as there.
     workers: processes; None takes one per core, 1 starts none. The result does not depend on it.
     quality: of the JPEGs, 1–100. shard_images: files per shard.
     say: is told what was found. progress: a bar on stderr.
@@ -82,13 +83,15 @@ def prepare(
     _check_range("quality", quality, 1, 100)
     _check_range("workers", workers, 1, None)
     _check_range("shard_images", shard_images, 1, MAX_IMAGES)
+    if hold_out is not None and not 0 < hold_out <= 0.5:
+        raise ValueError(f"--hold-out must be a share above 0 and up to 0.5, got {hold_out}")
     with _bar(None, "class", "listing", progress) as bar:
-        images = find_source(source, truth, tick=bar.update)
+        images = find_source(source, truth, hold_out, tick=bar.update)
     target = target.expanduser().resolve()
     _check_apart(images, target)
     for note in images.notes:
         say(note)
-    with _opened(target, images, quality, shard_images):
+    with _opened(target, images, quality, shard_images, hold_out):
         jobs = _jobs(images, target, quality, shard_images)
         there = _finished(target, jobs)
         if there is not None:
@@ -123,13 +126,16 @@ def _check_apart(source: Source, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _opened(target: Path, source: Source, quality: int, shard_images: int) -> Iterator[None]:
+def _opened(
+    target: Path, source: Source, quality: int, shard_images: int, hold_out: float | None
+) -> Iterator[None]:
     """The target's folder, for this process alone and for this source and these settings alone."""
     settings = {
         "format": FORMAT,
         "side": IMAGE_SIDE,
         "shard_images": shard_images,
         "quality": quality,
+        "hold_out": hold_out,
         "fingerprint": source.fingerprint(),
     }
     with locked(target):

@@ -1,43 +1,31 @@
 """ImageNet as people have it -> one sorted list of image files per split.
 
-Either the official tars, read in place, or class folders that someone has unpacked. Both give the same
-list in the same order, so both give the same prepared files. Where all validation images lie in one
-folder or tar, their classes stand in the development kit, in Kaggle's table, or in a
-text file of `name class` lines. Listing opens no image.
+The official tars, read in place, class folders that someone has unpacked, and what else `data.layouts`
+recognizes. All give the same list in the same order, so all give the same prepared files. Listing opens no
+image.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
-import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from alexnet_edu.data.archives import File, joined, open_files, some
-from alexnet_edu.data.folders import Classes, Split, check_same_classes, find_layout
+import torch
+
+from alexnet_edu.data.archives import File, open_files, some
+from alexnet_edu.data.folders import check_same_classes, held_out
+from alexnet_edu.data.layouts import Split, find_layout
+from alexnet_edu.data.truth import DEVKIT, EXPECTED
 from alexnet_edu.files import DataError
 
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
-INSIDE = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")  # where train/ and val/ may lie
 OFFICIAL = ("n01440764", "n15075141", 1000)  # first and last wnid, and how many
 OFFICIAL_COUNTS = {"train": 1_281_167, "val": 50_000}
-
-DEVKIT = "ILSVRC2012_devkit_t12"
-GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
-META = "meta.mat"
-KAGGLE = "LOC_val_solution.csv"
-# What is looked for beside the images, the first that is there. Not val.txt of Kaggle's
-# ImageSets: its second column only numbers the images.
-TRUTHS = (f"{DEVKIT}.tar.gz", DEVKIT, KAGGLE, "val.txt", "val_labels.txt", "ground_truth.txt", GROUND_TRUTH)
-SUFFIXES = (".jpeg", ".jpg", ".png")
-OFFICIAL_NAME = "ILSVRC2012_val_{:08d}"
-EXPECTED = f"Expected is {DEVKIT}.tar.gz, {KAGGLE}, or a text file of lines `name wnid` or `name index`."
-MAX_BYTES = 2**28  # of a file inside the kit; the real ones are far below a megabyte
+HOLD_OUT_SEED = 0  # always the same images: a preparation that was killed goes on
 
 
 class ImageClass(NamedTuple):
@@ -83,71 +71,112 @@ class Source:
 
 
 def find_source(
-    root: Path, truth: Path | None = None, *, tick: Callable[[], object] = lambda: None
+    root: Path,
+    truth: Path | None = None,
+    hold_out: float | None = None,
+    *,
+    tick: Callable[[], object] = lambda: None,
 ) -> Source:
-    """Lists the images of a folder that holds the official tars, or train/ and val/, or class folders.
+    """Lists the images of a folder or a tar, in any layout that `data.layouts.find_layout` recognizes.
 
-    truth: the classes of validation images that lie in no class folders; None looks for it.
-    tick: called once per class of a tar, for a progress bar.
+    truth: the classes of the validation images; None looks for it where they lie in no class folders.
+    hold_out: the share of each class that becomes the validation images, where there are none.
+    tick: called once per tar, for a progress bar.
     Raises DataError where there is nothing of that kind, where training and validation differ in
-    their classes, and where a tar or a ground truth is damaged.
+    their classes, where a tar or a ground truth is damaged, and where nothing is to be held out.
     """
     root = root.expanduser().resolve()
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder. Give the one that holds {TRAIN_TAR}, or train/ and val/.")
-    if (root / VAL_TAR).exists() and not (root / TRAIN_TAR).exists():
-        raise DataError(f"{root} holds {VAL_TAR} but no {TRAIN_TAR}: there is nothing to train on.")
-    parts = _parts(root)
-    files = joined(root.name, {name: open_files(path, tick) for name, path in parts.items()})
-    layout = find_layout(files if parts else open_files(root))
-    source = Source(root.name, [p for p in parts.values() if p.is_dir()] or [root], [], {}, notes=files.notes)
-    source.problems = [(*name.split("/", 1), why) for name, why in files.problems]  # type: ignore[misc]
-    train = _classes(source, "train", layout.train)
-    wnids = list(train)
+    if root.is_file() and root.suffix != ".tar":
+        raise DataError(f"{root} cannot be read where it lies: unpack it and give the folder, or the .tar.")
+    if not root.exists():
+        raise DataError(
+            f"There is nothing at {root}. Give the folder that holds {TRAIN_TAR}, or train/ and val/."
+        )
+    files = open_files(root, tick)
+    layout = find_layout(files, order=("val", "test"), truth=truth, tick=tick)
+    train, val = layout.train, layout.test
+    notes = [*files.notes, *layout.notes]
+    notes += [f"{name} ({count:,} files) is not read." for name, count in layout.unused.items()]
+    folders = [root / folder for split in (train, val) if split for folder in split.folders if root.is_dir()]
+    source = Source(root.name, folders, [], {}, notes=notes)
+    source.problems = [_problem(name, why, train, val) for name, why in files.problems]
+    wnids = _wnids(source, "train", train)
     if len(wnids) < 2:
         raise DataError(f"{root} has training images of {len(wnids)} class ({some(wnids)}); two are needed.")
     source.classes = [ImageClass(w, n) for w, n in zip(wnids, class_names(wnids), strict=True)]
-    source.splits["train"] = _entries(train, wnids, layout.train)
-    if layout.test is None:
-        source.notes.append(f"There are no validation images in {source.label}: those for training alone.")
-    else:
-        val = _classes(source, "val", layout.test)
-        if not val:
-            near = [parts[name].parent for name in parts] + [root]
-            val = _by_truth(source, layout.test, truth or _find_truth([*parts.values(), *near]), wnids)
-        check_same_classes(str(root), train, val)
-        source.splits["val"] = _entries(val, wnids, layout.test)
+    source.splits["train"] = _entries(train, wnids)
+    if val is not None and not any(val.classes.values()):
+        if val.kind == "val":
+            raise DataError(
+                f"the validation images of {root} ({val.name}) lie in no class folders, and no ground truth "
+                f"is beside them. Put {DEVKIT}.tar.gz there, or name one by --truth FILE. {EXPECTED}"
+            )
+        source.notes.append(f"{val.name} says no classes and is not read.")
+        val = None
+    if val is not None:
+        check_same_classes(
+            str(root),
+            {w: train.classes[w] for w in wnids},
+            {w: val.classes[w] for w in _wnids(source, "val", val)},
+        )
+        source.splits["val"] = _entries(val, wnids)
+    _hold_out(source, hold_out)
     source.notes += _unusual_counts(wnids, source.splits)
     return source
 
 
-def _parts(root: Path) -> dict[str, Path]:
-    """The tars or folders of training and validation images; none where classes lie in `root` itself."""
-    if (root / TRAIN_TAR).exists():
-        paths = {"train": root / TRAIN_TAR, "val": root / VAL_TAR}
-    else:
-        around = next((p for i in INSIDE if (p := root / i).joinpath("train").is_dir()), None)
-        paths = {} if around is None else {"train": around / "train", "val": around / "val"}
-    return {name: path for name, path in paths.items() if path.exists()}
+def _problem(name: str, why: str, train: Split, val: Split | None) -> tuple[str, str, str]:
+    """With the split in whose folder it lies."""
+    for title, split in (("train", train), ("val", val)):
+        for folder in split.folders if split else ():
+            if name.startswith(folder):
+                return title, name[len(folder) :], why
+    return "", name, why
 
 
-def _classes(source: Source, name: str, split: Split) -> Classes:
+def _wnids(source: Source, title: str, split: Split) -> list[str]:
     """The classes of a split that have files; what lies in none is listed, if any file does."""
-    classes = {wnid: files for wnid, files in split.classes.items() if files}
-    if classes:
-        names = [file.name.removeprefix(split.name) for file in split.loose]
-        source.problems += [(name, loose, "lies in no class folder") for loose in names]
-    if empty := sorted(split.classes.keys() - classes.keys()):
-        source.notes.append(f"Folders without files are no classes: {name}/ {some(empty)}.")
-    return classes
+    wnids = [wnid for wnid, files in split.classes.items() if files]
+    if wnids:
+        source.problems += [(title, split.below(file), split.why) for file in split.loose]
+    if empty := [wnid for wnid, files in split.classes.items() if not files]:
+        source.notes.append(f"Folders without files are no classes: {title}/ {some(empty)}.")
+    return wnids
 
 
-def _entries(classes: Classes, wnids: Sequence[str], split: Split) -> list[Entry]:
-    return [
-        Entry(file.name.removeprefix(split.name), label, file)
-        for label, wnid in enumerate(wnids)
-        for file in classes[wnid]
-    ]
+def _entries(split: Split, wnids: Sequence[str]) -> list[Entry]:
+    """Each file as "<wnid>/<its name in there>", wherever it lies."""
+    entries = []
+    for label, wnid in enumerate(wnids):
+        names = [(split.below(file), file) for file in split.classes[wnid]]
+        start = f"{wnid}/"
+        entries += sorted(
+            Entry(name if name.startswith(start) else start + name.rpartition("/")[2], label, file)
+            for name, file in names
+        )
+    return entries
+
+
+def _hold_out(source: Source, share: float | None) -> None:
+    """Makes the validation images of a share of each class, or says what follows where there are none."""
+    if "val" in source.splits:
+        if share is not None:
+            count = len(source.splits["val"])
+            raise DataError(f"{source.label} has {count:,} validation images: leave --hold-out {share} away.")
+        return
+    if share is None:
+        source.notes.append(
+            f"There are no validation images in {source.label}: `train` will need `--schedule run145` or "
+            "`--schedule constant`. `--hold-out 0.05` sets aside 5% of each class for validation."
+        )
+        return
+    entries = source.splits["train"]
+    chosen = held_out(torch.tensor([entry.label for entry in entries]), share, HOLD_OUT_SEED).tolist()
+    for split, mine in (("train", False), ("val", True)):
+        source.splits[split] = [e for e, held in zip(entries, chosen, strict=True) if held is mine]
+    source.notes.append(
+        f"Held out for validation: {share:.3g} of each class, {sum(chosen):,} of {len(entries):,} images."
+    )
 
 
 def class_names(wnids: Sequence[str]) -> list[str]:
@@ -176,142 +205,3 @@ def _unusual_counts(wnids: Sequence[str], splits: dict[str, list[Entry]]) -> lis
         for split, entries in splits.items()
         if len(entries) != OFFICIAL_COUNTS[split]
     ]
-
-
-# --- validation images in one folder ----------------------------------------------------------
-
-
-def _by_truth(source: Source, split: Split, path: Path | None, wnids: Sequence[str]) -> Classes:
-    """The images of a split without class folders by the class that a ground truth gives each."""
-    if path is None:
-        raise DataError(
-            f"the validation images in {source.label} lie in no class folders, and there is no ground truth "
-            f"beside them. Put {DEVKIT}.tar.gz there, or name one by --truth FILE. {EXPECTED}"
-        )
-    truth = read_truth(path, wnids)
-    classes: Classes = {}
-    unknown = []
-    images = [file for file in split.loose if file.path != str(path)]
-    for file in images:
-        name = file.name.removeprefix(split.name)
-        if wnid := truth.get(_stem(name)):
-            moved = file._replace(name=f"{split.name}{wnid}/{name}")
-            classes.setdefault(wnid, []).append(moved)
-        else:
-            unknown.append(name)
-    if not classes:
-        raise DataError(
-            f"the ground truth {path} knows none of the {len(images):,} validation images "
-            f"({some(unknown)}). {EXPECTED}"
-        )
-    source.problems += [("val", name, f"is not in the ground truth {path.name}") for name in unknown]
-    there = {_stem(file.name) for file in images}
-    if missing := [name for name in truth if name not in there]:
-        source.notes.append(f"{path.name} names {len(missing):,} images that are not there: {some(missing)}.")
-    return classes
-
-
-def _find_truth(folders: Sequence[Path]) -> Path | None:
-    """The first known ground truth in these folders, or None."""
-    return next((f / name for f in folders for name in TRUTHS if (f / name).exists()), None)
-
-
-def _stem(name: str) -> str:
-    """The name of an image as a ground truth is asked for it: no folders, no suffix of an image."""
-    base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base[: base.rindex(".")] if base.lower().endswith(SUFFIXES) else base
-
-
-def read_truth(path: Path, classes: Sequence[str]) -> dict[str, str]:
-    """Image name without folder and suffix -> class, from a ground truth of any kind.
-
-    classes: the sorted wnids that an index in a text file counts, from 0.
-    Raises DataError, with the line, where it is of no known kind or damaged.
-    """
-    path = path.expanduser()
-    try:
-        if path.is_dir() or path.name == GROUND_TRUTH or path.name.endswith((".tar.gz", ".tgz", ".tar")):
-            truth = _kit(path)
-        elif path.suffix == ".csv":
-            truth = _kaggle(path)
-        else:
-            truth = _lines(path, classes)
-    except (OSError, EOFError, UnicodeDecodeError, tarfile.TarError) as error:
-        raise DataError(f"the ground truth {path} cannot be read ({error}). {EXPECTED}") from error
-    if not truth:
-        raise DataError(f"the ground truth {path} names no image. {EXPECTED}")
-    return truth
-
-
-def _kit(path: Path) -> dict[str, str]:
-    """Line k of the truth is the kit's own number of the class of image k; `meta.mat` knows its wnid."""
-    inside = _unpacked(path.parent if path.name == GROUND_TRUTH else path)
-    if missing := [name for name in (META, GROUND_TRUTH) if name not in inside]:
-        raise DataError(f"{path} holds no {' and no '.join(missing)}: it is not the development kit of 2012.")
-    wnids = _wnids(path, inside[META])
-    truth = {}
-    for k, line in enumerate(inside[GROUND_TRUTH].decode().split(), start=1):
-        if not line.isdecimal() or int(line) not in wnids:
-            raise DataError(f"{path}: line {k} of {GROUND_TRUTH} is {line!r}, no class that {META} knows.")
-        truth[OFFICIAL_NAME.format(k)] = wnids[int(line)]
-    return truth
-
-
-def _unpacked(path: Path) -> dict[str, bytes]:
-    """The two files of a kit that count, from its folder or its tar."""
-    if path.is_dir():
-        return {p.name: p.read_bytes() for p in path.rglob("*") if p.name in (META, GROUND_TRUTH)}
-    inside = {}
-    with tarfile.open(path) as archive:
-        for member in archive:
-            name = member.name.rsplit("/", 1)[-1]
-            content = archive.extractfile(member) if name in (META, GROUND_TRUTH) else None
-            if content is not None:
-                inside[name] = content.read(MAX_BYTES)
-    return inside
-
-
-def _wnids(path: Path, meta: bytes) -> dict[int, str]:
-    """The kit's number -> wnid, of the classes that have no classes below them."""
-    from scipy.io import loadmat
-
-    try:
-        synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
-        rows = zip(*(synsets[n] for n in ("ILSVRC2012_ID", "WNID", "num_children")), strict=True)
-        return {int(number): str(wnid) for number, wnid, children in rows if int(children) == 0}
-    except Exception as error:  # a damaged file makes loadmat fail in many ways
-        raise DataError(f"{META} of {path} is damaged ({type(error).__name__}: {error}).") from error
-
-
-def _kaggle(path: Path) -> dict[str, str]:
-    """ImageId,PredictionString: the first word of the second is the wnid, boxes follow."""
-    truth = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for k, row in enumerate(csv.reader(file), start=1):
-            if k == 1 and row[:1] == ["ImageId"]:
-                continue
-            words = row[1].split() if len(row) == 2 else []
-            if not words:
-                raise DataError(f"{path}: line {k} is {','.join(row)!r}, not `name,wnid …`.")
-            truth[_stem(row[0])] = words[0]
-    return truth
-
-
-def _lines(path: Path, classes: Sequence[str]) -> dict[str, str]:
-    truth = {}
-    for k, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        words = re.split(r"[\s,]+", line.strip())
-        if words == [""]:
-            continue
-        if len(words) != 2:
-            raise DataError(f"{path}: line {k} is {line!r}, not `name wnid` or `name index`. {EXPECTED}")
-        name, word = words
-        if word.isdecimal() and word not in classes:
-            if int(word) >= len(classes):
-                raise DataError(
-                    f"{path}: line {k} is {line!r}, but there are {len(classes):,} classes: an index goes "
-                    f"from 0 to {len(classes) - 1:,} through the sorted wnids."
-                )
-            word = classes[int(word)]
-        truth[_stem(name)] = word
-    return truth

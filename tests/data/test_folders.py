@@ -102,6 +102,23 @@ LAYOUTS: dict[str, tuple[Files, tuple[int, int]]] = {
         (10, 2),
     ),
     "a class called train": (good(classes=("plane", "train"), each=6), (10, 2)),
+    "parts": (good("train.X1", ("cat",)) | good("train.X2", ("dog",)) | good("val.X", each=2), (6, 4)),
+    "Tiny ImageNet": (
+        good("train", each=3)
+        | {f"val/images/val_{i}.jpg": jpeg(i, SIDE) for i in range(2)}
+        | {"val/val_annotations.txt": b"val_0.jpg\tcat\t0\t0\t9\t9\nval_1.jpg\tdog\t0\t0\t9\t9\n"}
+        | {"test/images/test_0.jpg": jpeg(0, SIDE)},
+        (6, 2),
+    ),
+    "classes in names": (
+        {
+            f"{split}/a_{i}_n0000000{c}.jpg": jpeg(i, SIDE)
+            for split in ("train", "val")
+            for i in (1, 2)
+            for c in (1, 2)
+        },
+        (4, 4),
+    ),
     "one image a class": (good(each=1), (2, 0)),
 }
 

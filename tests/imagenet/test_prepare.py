@@ -438,6 +438,29 @@ def test_a_folder_of_other_things_is_not_mixed_or_written_to(
             run(source, target)
 
 
+def test_a_share_held_out_belongs_to_the_preparation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = write_folders(tmp_path / "in", TRAIN, None), tmp_path / "out"
+    said: list[str] = []
+    run(source, tmp_path / "without", say=said.append)
+    assert "--schedule run145" in said[0]
+    command = ["data", "imagenet", "--from", str(source), "--to", str(out), "--workers", "1"]
+    assert main([*command, "--hold-out", "0.25"]) == 0
+    stored = {split: set(images(out, split)) for split in ("train", "val")}
+    assert [len(names) for names in stored.values()] == [9, 3]
+    assert stored["train"] | stored["val"] == set(TRAIN)
+    before = files(out)
+    for name in ("manifest.json", "val-00000.safetensors"):  # as after a kill
+        (out / name).unlink()
+    assert main([*command, "--hold-out", "0.25"]) == 0
+    assert files(out) == before
+    assert main([*command, "--hold-out", "0.5"]) == 2
+    assert "hold_out 0.25 and not 0.5" in capsys.readouterr().err
+    assert main([*command, "--hold-out", "1"]) == 2
+    assert "got 1.0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("where", ["train", "train/prepared", "val/x"])
 def test_the_result_does_not_go_among_the_images(source: Path, where: str) -> None:
     with pytest.raises(DataError, match=str(source / where)):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from alexnet_edu.data.archives import read_file
+from alexnet_edu.data.folders import import_images
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet.sources import OFFICIAL, TRAIN_TAR, VAL_TAR, Source, class_names, find_source
 from tests.imagenet_files import (
@@ -15,8 +16,13 @@ from tests.imagenet_files import (
     devkit_files,
     flat,
     jpeg,
+    named_by_wnid,
     tar,
+    tar_each_class,
+    tar_of_tars,
+    tiny_imagenet,
     training,
+    under,
     validation,
     write_folder,
     write_folders,
@@ -32,20 +38,26 @@ NAME_WNID = "".join(f"{name} {wnid}\n" for name, wnid in TRUTH.items())
 NAME_INDEX = "".join(f"{name}\t{WNIDS.index(wnid)}\n" for name, wnid in TRUTH.items())
 
 
-def under(folder: str, files: dict[str, bytes]) -> dict[str, bytes]:
-    return {f"{folder}/{name}": data for name, data in files.items()}
-
-
 CLASSES = under("train", TRAIN) | under("val", VAL)
 FLAT = under("train", TRAIN) | under("val", flat(VAL))
 LAYOUTS: dict[str, dict[str, bytes]] = {
     "class folders": CLASSES,
-    "ILSVRC/Data/CLS-LOC": under("ILSVRC/Data/CLS-LOC", FLAT | {"test/ILSVRC2012_test_00000001.JPEG": b""})
+    "ILSVRC/Data/CLS-LOC": under("ILSVRC/Data/CLS-LOC", FLAT)
     | {"LOC_val_solution.csv": KAGGLE.encode(), "ILSVRC/ImageSets/CLS-LOC/val.txt": b"x 1\n"},
     "flat, unpacked kit": FLAT | under(DEVKIT, devkit_files(VAL)) | {"README.txt": b""},
     "flat, Kaggle's table": FLAT | {"LOC_val_solution.csv": KAGGLE.encode()},
     "flat, name wnid": FLAT | {"val.txt": NAME_WNID.encode()},
     "flat, name index": FLAT | {"val_labels.txt": NAME_INDEX.encode()},
+    "training, validation": under("training", TRAIN) | under("validation", VAL),
+    "Train, Val, one folder around": under("m/Train", TRAIN) | under("m/Val", VAL) | {"m/noisy.csv": b"x"},
+    "folders named like the tars": under("ILSVRC2012_img_train", TRAIN) | under("ILSVRC2012_img_val", VAL),
+    "faces blurred": under("train_blurred", TRAIN) | under("val_blurred", VAL),
+    "another folder inside": under("seg_train/seg_train", TRAIN) | under("seg_test/seg_test", VAL),
+    "what systems leave": CLASSES | {"train/n01440764/Thumbs.db": b"x", "train/@eaDir/x.JPEG": b"x"},
+    "inner tars": under("train", tar_each_class(TRAIN)) | under("val", tar_each_class(VAL)),
+    "inner tars, flat": under("train", tar_each_class(TRAIN))
+    | {"val/ILSVRC2012_img_val.tar": tar(flat(VAL)), "LOC_val_solution.csv": KAGGLE.encode()},
+    "train.tar, val.tar": {"train.tar": tar(under("train", TRAIN)), "val.tar": tar(under("val", VAL))},
     "flat, truth among the images": FLAT | {"val/ground_truth.txt": NAME_WNID.encode()},
 }
 
@@ -76,6 +88,119 @@ def test_every_layout_gives_the_same_list(tmp_path: Path, layout: str) -> None:
     assert (source.problems, source.notes) == ([], [])
     plain = find_source(write_folder(tmp_path / "plain", CLASSES))
     assert source.fingerprint() == plain.fingerprint()
+
+
+IN_PARTS = {f"train.X{WNIDS.index(name[:9]) + 1}/{name}": data for name, data in TRAIN.items()}
+HALVES = [dict(list(named_by_wnid(TRAIN).items())[start::2]) for start in (0, 1)]
+NAMED = {
+    split: {f"{name[-14:-5]}/{name}": data for name, data in named_by_wnid(files).items()}
+    for split, files in (("train", TRAIN), ("val", VAL))
+}
+OTHERS: dict[str, tuple[dict[str, bytes], dict[str, dict[str, bytes]], list[str]]] = {
+    "several parts": (IN_PARTS | under("val.X", VAL), {"train": TRAIN, "val": VAL}, ["train.X3/"]),
+    "wnids in names": (
+        under("train", named_by_wnid(TRAIN)) | under("val", named_by_wnid(VAL)) | {"README.md": b""},
+        NAMED,
+        [],
+    ),
+    "wnids in names, tars": (
+        {f"data/train_images_{i}.tar": tar(half) for i, half in enumerate(HALVES)}
+        | {"data/val_images.tar": tar(named_by_wnid(VAL)), "data/test_images.tar": b"not read"}
+        | {"classes.py": b""},
+        NAMED,
+        ["data/train_images_1/", "data/test_images.tar (1 files) is not read"],
+    ),
+    "the official folder": (
+        {TRAIN_TAR: tar_of_tars(TRAIN), VAL_TAR: tar(flat(VAL)), "LOC_val_solution.csv": KAGGLE.encode()}
+        | {"ILSVRC2012_img_train_t3.tar": b"not read", "val_images.tar.gz": b"not read"},
+        {"train": TRAIN, "val": VAL},
+        ["ILSVRC2012_img_train_t3.tar", "val_images.tar.gz"],
+    ),
+    "tars beside what came out of them": (
+        CLASSES | {"train/n01440764.tar": b"not read", TRAIN_TAR: b"not read"},
+        {"train": TRAIN, "val": VAL},
+        [TRAIN_TAR],
+    ),
+    "test images without classes": (
+        under("ILSVRC/Data/CLS-LOC", CLASSES | {"test/ILSVRC2012_test_00000001.JPEG": b""})
+        | {f"ILSVRC/Annotations/CLS-LOC/train/{name}.xml": b"" for name in TRAIN},
+        {"train": TRAIN, "val": VAL},
+        ["ILSVRC/Data/CLS-LOC/test/ (1 files) is not read"],
+    ),
+    "Fall 2011": ({"fall11_whole.tar": tar_of_tars(TRAIN)}, {"train": TRAIN}, ["--hold-out 0.05"]),
+    "notes beside classes": (TRAIN | {"docs/a.txt": b""}, {"train": TRAIN}, ["--hold-out 0.05"]),
+}
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_what_people_have_goes_in_and_the_rest_is_named(tmp_path: Path, layout: str) -> None:
+    files, expected, notes = OTHERS[layout]
+    source = find_source(write_folder(tmp_path, files))
+    assert contents(source) == expected
+    assert [c.wnid for c in source.classes] == list(WNIDS)
+    assert [part in note for part, note in zip(notes, source.notes, strict=True)] == [True] * len(notes)
+
+
+@pytest.mark.parametrize("around", ["", "tiny-imagenet-200/"])
+def test_tiny_imagenet_as_it_is_downloaded(tmp_path: Path, around: str) -> None:
+    files = {f"{around}{name}": data for name, data in tiny_imagenet(TRAIN, VAL).items()}
+    source = find_source(write_folder(tmp_path, files))
+    images = {
+        split: {n: d for n, d in all_.items() if "boxes" not in n} for split, all_ in contents(source).items()
+    }
+    assert images == {"train": {n.replace("/", "/images/"): d for n, d in TRAIN.items()}, "val": VAL}
+    assert source.notes == [f"{around}test/ (1 files) is not read."]
+
+
+def test_a_tar_of_class_tars_is_a_training_split(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"fall11_whole.tar": tar_of_tars(TRAIN)})
+    assert contents(find_source(tmp_path / "fall11_whole.tar")) == {"train": TRAIN}
+
+
+def test_a_share_of_each_class_is_held_out(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "a", TRAIN | {"n03333333/one.JPEG": jpeg(1)})
+    source = find_source(root, hold_out=0.5)
+    train, val = ({e.name: e.label for e in source.splits[split]} for split in ("train", "val"))
+    assert sorted(val.values()) == [0, 0, 1, 1, 2, 2], "the class of one image keeps it"
+    assert train.keys() | val.keys() == {e.name for e in find_source(root).splits["train"]}
+    assert train.keys().isdisjoint(val)
+    prints = [find_source(root, hold_out=share).fingerprint() for share in (None, 0.5, 0.25, 0.5)]
+    assert prints[1] == prints[3]
+    assert len(set(prints)) == 3
+    with pytest.raises(DataError, match="6 validation images"):
+        find_source(write_folder(tmp_path / "b", CLASSES), hold_out=0.5)
+
+
+def test_a_named_truth_is_never_passed_over(tmp_path: Path) -> None:
+    """It counts before the folders; and where there is nothing for it, that is an error."""
+    turned = {name: WNIDS[(WNIDS.index(wnid) + 1) % 3] for name, wnid in TRUTH.items()}
+    (tmp_path / "t.txt").write_text("".join(f"{name} {wnid}\n" for name, wnid in turned.items()))
+    source = find_source(write_folder(tmp_path / "a", CLASSES), tmp_path / "t.txt")
+    assert {e.name.split("/")[1]: WNIDS[e.label] for e in source.splits["val"]} == turned
+    assert "t.txt" in refused(write_folder(tmp_path / "b", TRAIN), tmp_path / "t.txt")
+
+
+REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
+    "folders of classes": (under("a", TRAIN) | under("b", VAL), "a, b hold the same folders (n01440764,"),
+    "further down": (under("amazon/images", TRAIN) | under("dslr/images", VAL), "amazon, dslr hold the same"),
+    "several sets": (under("x", CLASSES) | under("y", CLASSES), "several sets of images: x/, y/"),
+    "splits without classes": ({"train/1.jpg": b"", "test/2.jpg": b""}, "test, train"),
+    "one split only": ({"all.tar": tar_of_tars(TRAIN), VAL_TAR: tar(flat(VAL))}, "ILSVRC2012_img_val, all"),
+    "compressed tars": ({"data/train_images_0.tar.gz": b"", "data/README.md": b""}, "gunzip"),
+    "parquet": ({f"data/train-0000{i}-of-00294.parquet": b"" for i in range(9)}, "9 files that are not read"),
+    "records": ({"train-00000-of-01024": b""}, "train-00000-of-01024"),
+    "zips": ({"Imagenet32_train.zip": b""}, "Imagenet32_train.zip"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_not_understood_is_named(tmp_path: Path, kind: str) -> None:
+    files, quoted = REFUSED[kind]
+    root = write_folder(tmp_path, files)
+    assert quoted in refused(root)
+    with pytest.raises(DataError) as caught:
+        import_images(root, progress=False)
+    assert quoted in str(caught.value)
 
 
 @pytest.mark.parametrize("layout", ["tars", "train/ alone", "class folders"])
@@ -167,7 +292,7 @@ def test_images_that_the_truth_does_not_know_are_listed(root: Path, tmp_path: Pa
         ("t.txt", "", "t.txt"),
         ("t.txt", "ILSVRC2012_val_00000001.JPEG\n", "line 1 is 'ILSVRC2012_val_00000001.JPEG'"),
         ("t.txt", "a n01440764\nb 3\n", "line 2 is 'b 3', but there are 3 classes"),
-        ("t.txt", "a n01440764\n", "none of the 6 validation images"),
+        ("t.txt", "a n01440764\n", "none of the 6 images"),
         ("t.txt", NAME_WNID.replace(WNIDS[0], "n99999999"), "n99999999"),
         ("t.csv", "ImageId,PredictionString\na\n", "line 2 is 'a'"),
     ],

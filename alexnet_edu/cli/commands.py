@@ -83,8 +83,8 @@ def _cifar10() -> None:
 
 @dataclass(frozen=True)
 class Import:
-    """path: a folder or a zip. size: height and width in pixels; "keep" to leave them. seed: of the split,
-    where one has to be made. force: replace a pack that holds other images.
+    """path: a folder, a zip, a tar, or the official CIFAR-10. size: height and width in pixels; "keep" to
+    leave them. seed: of the split, where one has to be made. force: replace a pack that holds other images.
     """
 
     path: Path = option(place=True, metavar="PATH")

@@ -15,17 +15,16 @@ import re
 import shutil
 import socket
 import sys
-import tarfile
 import urllib.error
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
+from torchvision.datasets.utils import download_url  # type: ignore[import-untyped]
 
 from alexnet_edu.data.folders import CIFAR10_CLASSES, CIFAR10_COUNTS, import_images
 from alexnet_edu.data.images import Images, ImageSet, PackInfo, load_pack, pack_info, save_pack
+from alexnet_edu.data.official import read_official
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.environment import ROOT, check_scale, current_scale, in_checkout
 from alexnet_edu.files import PARTIAL, DataError
@@ -35,7 +34,6 @@ RUNS_VARIABLE = "ALEXNET_EDU_RUNS"
 OFFLINE_VARIABLE = "ALEXNET_EDU_OFFLINE"
 HOME = Path.home() / ".alexnet-edu"
 CIFAR10_NAME = "cifar10"
-DOWNLOAD_SOURCE = "CIFAR-10, official batches"
 TIMEOUT_SECONDS = 20  # without a word from the server
 STAND_IN = {"quick": (2_000, 500), "other": (10_000, 2_000)}  # train, test
 FIGURE_NOTE = "synthetic stand-in, not CIFAR-10"
@@ -156,28 +154,21 @@ def download_cifar10() -> Path:
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        images = ImageSet(_official(folder, train=True), _official(folder, train=False))
-    except (urllib.error.URLError, OSError, RuntimeError, RecursionError, tarfile.TarError) as error:
+        download_url(CIFAR10.url, folder, CIFAR10.filename, CIFAR10.tgz_md5)
+    except (urllib.error.URLError, OSError, RuntimeError, RecursionError) as error:
         raise DataError(
             f"CIFAR-10 could not be downloaded ({connection_fault(error) or error}). Try again when there is "
-            "a network and 450 MB of free disk; or get the images any other way, as a folder or zip of "
-            "train/<class>/… and test/<class>/…, and type `alexnet-edu data import PATH`. Until then "
-            "everything runs on the synthetic stand-in."
+            "a network and 400 MB of free disk; or get the images any other way, as the official archive, or "
+            "a folder or zip of train/<class>/… and test/<class>/…, and type `alexnet-edu data import PATH`. "
+            "Until then everything runs on the synthetic stand-in."
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
+    images = read_official(folder / CIFAR10.filename)
+    assert images is not None  # its MD5 was compared
     save_pack(images, path)
-    shutil.rmtree(folder / CIFAR10.base_folder, ignore_errors=True)
     (folder / CIFAR10.filename).unlink(missing_ok=True)
     return path
-
-
-def _official(folder: Path, *, train: bool) -> Images:
-    """One split of the official batches; torchvision fetches, checks (MD5) and reads them."""
-    official = CIFAR10(folder, train=train, download=True)
-    pixels = torch.from_numpy(np.ascontiguousarray(official.data.transpose(0, 3, 1, 2)))  # (N, 3, 32, 32)
-    labels = torch.tensor(official.targets, dtype=torch.int64)
-    return Images(pixels, labels, tuple(official.classes), DOWNLOAD_SOURCE)
 
 
 def connection_fault(error: Exception) -> str | None:
@@ -236,7 +227,7 @@ def run_import(
 def _pack_name(images: ImageSet, path: Path) -> str:
     if images.train.classes == CIFAR10_CLASSES and images.train.pixels.shape[2:] == (32, 32):
         return CIFAR10_NAME
-    stem = re.sub(r"\.(zip|tar)$", "", path.resolve().name, flags=re.IGNORECASE)
+    stem = re.sub(r"\.(zip|tar|tar\.gz|tgz)$", "", path.resolve().name, flags=re.IGNORECASE)
     name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "images"
     return f"{name}-images" if name == CIFAR10_NAME else name
 

@@ -25,6 +25,7 @@ from alexnet_edu.data.archives import SHOWN, File, Files, Problem, open_files, s
 from alexnet_edu.data.decode import UnreadableFile, decode, fit_to_square, to_tensor
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.layouts import Classes, find_layout
+from alexnet_edu.data.official import SIDE, read_official
 from alexnet_edu.files import DataError, replacing
 from alexnet_edu.paper import IMAGE_SIDE
 
@@ -87,7 +88,7 @@ class ImportReport:
 
 
 def import_images(path: Path, *, size: int | None = 32, seed: int = 0, progress: bool = True) -> ImportReport:
-    """Reads all images of a folder, a zip or a tar into memory.
+    """Reads all images of a folder, a zip, a tar, or the official CIFAR-10 into memory.
 
     size: height and width of the result, 8–1024 pixels; other images are cut to the square
         in their middle and resized. None: keep the size, which all must then share.
@@ -101,6 +102,10 @@ def import_images(path: Path, *, size: int | None = 32, seed: int = 0, progress:
     if size is not None and not 8 <= size <= 1024:
         raise DataError(f"--size must be 8 to 1024 pixels, got {size}.")
     started = time.perf_counter()
+    if (official := read_official(Path(path).expanduser())) is not None:
+        if size not in (SIDE, None):
+            raise DataError(f"{path} has images of {SIDE} × {SIDE} pixels: leave --size {size} away.")
+        return ImportReport(official, 0, (), {}, (), time.perf_counter() - started)
     with open_files(Path(path)) as files:
         notes: list[str] = list(files.notes)
         train, test = _splits(files, notes)

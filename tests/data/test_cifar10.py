@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import io
 import pickle
 import re
 import socket
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PilImage
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from alexnet_edu import environment
 from alexnet_edu.data import cifar10 as data
@@ -237,13 +239,90 @@ def test_a_server_that_refuses_and_no_network(served: Path, monkeypatch: pytest.
     assert socket.getdefaulttimeout() is None
 
 
-def test_a_killed_unpacking_is_finished_without_a_second_download(
+def test_what_was_fetched_before_a_kill_is_not_fetched_again(
     served: Path, archive: bytes, folder: Path
 ) -> None:
-    left = {"cifar-10-python.tar.gz": archive, "cifar-10-batches-py/data_batch_1": b"half"}
-    write_folder(folder / "downloads", left)
+    write_folder(folder / "downloads", {"cifar-10-python.tar.gz": archive})
     served.unlink()
     assert len(load_pack(data.download_cifar10()).train) == 50
+
+
+# --- the official files, from a disk ----------------------------------------------------------------
+
+
+def unpacked(archive: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        return {m.name: packed.extractfile(m).read() for m in packed}  # type: ignore[union-attr]
+
+
+def binary() -> dict[str, bytes]:
+    """The images of `archive`, in the other form."""
+
+    def rows(first: int, count: int) -> bytes:
+        return b"".join(
+            bytes([i % 10, *[i] * 1024, *[0] * 1024, *[i] * 1024]) for i in range(first, first + count)
+        )
+
+    files = {f"data_batch_{i + 1}.bin": rows(10 * i, 10) for i in range(5)} | {"test_batch.bin": rows(50, 10)}
+    files["batches.meta.txt"] = ("\n".join(CIFAR10_CLASSES) + "\n\n").encode()
+    return {f"cifar-10-batches-bin/{name}": content for name, content in files.items()}
+
+
+@pytest.mark.parametrize(
+    "form", ["archive", "folder", "around", "archive in a folder", "binary", "binary folder"]
+)
+def test_the_official_files_are_imported_as_they_are(archive: bytes, tmp_path: Path, form: str) -> None:
+    files = {"cifar-10-python.tar.gz": archive, "cifar-10-binary.tar.gz": tar(binary(), mode="w:gz")}
+    if "around" in form or "folder" in form:
+        files = binary() if "binary" in form else unpacked(archive) if "archive" not in form else files
+    path = write_folder(tmp_path / "mine", files) / {
+        "archive": "cifar-10-python.tar.gz",
+        "binary": "cifar-10-binary.tar.gz",
+        "folder": "cifar-10-batches-py",
+        "binary folder": "cifar-10-batches-bin",
+    }.get(form, "")
+    text = data.run_import(path, progress=False)
+    assert "Source: CIFAR-10, official batches." in text
+    images = data.load_cifar10("laptop")
+    assert images.train.pixels[:, 0, 5, 9].tolist() == list(range(50))
+    assert images.test.labels.tolist() == list(range(10))
+    with pytest.raises(DataError, match="--size 64"):
+        data.run_import(path, size=64, progress=False)
+
+
+def test_official_files_that_changed_are_refused_and_not_unpickled(archive: bytes, tmp_path: Path) -> None:
+    files = unpacked(archive)
+    root, name = tmp_path / "mine", "cifar-10-batches-py/data_batch_3"
+    for content in (b"cos\nsystem\n(S'exit 1'\ntR.", files[name][:-1]):
+        with pytest.raises(DataError, match="data_batch_3 is not the official file"):
+            data.run_import(write_folder(root, files | {name: content}), progress=False)
+    (root / name).unlink()
+    with pytest.raises(DataError, match="lacks data_batch_3"):
+        data.run_import(root / "cifar-10-batches-py", progress=False)
+    cut = write_folder(tmp_path, {"cifar-10-python.tar.gz": archive[: len(archive) // 2]})
+    with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz"):
+        data.run_import(cut / "cifar-10-python.tar.gz", progress=False)
+    longer = binary()
+    longer["cifar-10-batches-bin/data_batch_5.bin"] += b"x"
+    with pytest.raises(DataError, match="not the official files"):
+        data.run_import(write_folder(tmp_path / "binary", longer), progress=False)
+
+
+def test_cifar100_is_its_neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"class{i}" for i in range(10)]
+    files = {"meta": pickle.dumps({"fine_label_names": names})}
+    for name, batch_ in (("train", batch(0, 20)), ("test", batch(20, 10))):
+        content = pickle.loads(batch_)
+        files[name] = pickle.dumps({"data": content["data"], "fine_labels": content["labels"]})
+    hashes = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", hashes["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", hashes["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": hashes["meta"]})
+    packed = tar({f"cifar-100-python/{name}": content for name, content in files.items()}, mode="w:gz")
+    path = write_folder(tmp_path, {"cifar-100-python.tar.gz": packed}) / "cifar-100-python.tar.gz"
+    data.run_import(path, progress=False)
+    images = data.load_images("cifar-100-python")
+    assert (len(images.train), len(images.test), images.source) == (20, 10, "CIFAR-100, official batches")
 
 
 # --- what the command line says ---------------------------------------------------------------------

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 
 from alexnet_edu.environment import autocast
 from alexnet_edu.files import DataError
-from alexnet_edu.imagenet.checkpoint import Checkpoint, check_full, load
+from alexnet_edu.imagenet.checkpoint import Checkpoint, load, recipe_of
 from alexnet_edu.imagenet.feed import NO_LABEL, Feed, Views
 from alexnet_edu.imagenet.prepared import PreparedSet
-from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.training import predictions
 
@@ -74,6 +73,23 @@ class Errors(NamedTuple):
     top5: float
     loss: float
     images: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors (0–1) and the mean loss in nats over `images` validation images, at a step of a training."""
+
+    step: int
+    epoch: float
+    top1: float
+    top5: float
+    loss: float
+    images: int
+    patches: int = 1
+
+    def text(self) -> str:
+        """In a few words."""
+        return f"validation error {100 * self.top1:.1f}% (top-5 {100 * self.top5:.1f}%)"
 
 
 def errors_of(sums: Tensor) -> Errors:
@@ -138,14 +154,14 @@ def load_network(path: Path, wnids: Sequence[str]) -> AlexNet:
 
 def network_of(saved: Checkpoint, wnids: Sequence[str]) -> AlexNet:
     """The network of a checkpoint that was read. wnids: the classes that it must have."""
-    check_full(saved)
+    recipe = recipe_of(saved)
     classes = saved.state["classes"]
     if list(wnids) != classes:
         raise DataError(
             f"{saved.path} was trained on {len(classes)} classes, and the images have "
             f"{len(wnids)}; they must be the same ones in the same order"
         )
-    model = AlexNet(Recipe(**saved.state["recipe"]).architecture(len(classes)))
+    model = AlexNet(recipe.architecture(len(classes)))
     try:
         model.load_state_dict(saved.part("model"))
     except RuntimeError as error:

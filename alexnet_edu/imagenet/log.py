@@ -118,9 +118,13 @@ class Follower:
         if not (isinstance(row, dict) and "kind" in row):
             return
         if row["kind"] == "start":  # takes back all that is done again
-            again = ("step", "evaluation")
-            self._rows = [r for r in self._rows if r["kind"] not in again or r["step"] <= row["step"]]
+            self._rows = [r for r in self._rows if not _again(r, row["step"])]
         self._rows.append(row)
+
+
+def _again(row: Row, step: int) -> bool:
+    """Whether a run that goes on from `step` does it again; the last evaluation belongs to its end."""
+    return row["kind"] == "final" or (row["kind"] in ("step", "evaluation") and row["step"] > step)
 
 
 def read(path: Path) -> list[Row]:

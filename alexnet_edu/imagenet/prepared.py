@@ -125,6 +125,10 @@ class PreparedSet:
             raise DataError(f"{self.root} has no images of the split {name!r}; there are {there}")
         return split
 
+    def has(self, name: str) -> bool:
+        """Whether there are images of that name."""
+        return len(self.splits.get(name, ())) > 0
+
     @property
     def fingerprint(self) -> str:
         """Of the files that it was made from; the same after the same preparation elsewhere."""

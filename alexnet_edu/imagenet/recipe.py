@@ -19,6 +19,7 @@ from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 from alexnet_edu.training.sgd import PaperSGD, parameter_groups
 
 SCHEDULES = ("plateau", "run145", "constant")
+STRETCHED = "run145"  # its rates depend on the number of epochs
 CONV1 = "stages.conv1."
 BIAS_DROPS = 1  # of the bias rate, at most, in the logged runs
 DIVISOR_2012 = 1.1  # of the image, while there is colour noise (`convdata_jpeg.py` 179)
@@ -64,7 +65,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.epochs == 0:
-            own = LOGGED["145"].stop if self.schedule == "run145" else paper.EPOCHS
+            own = LOGGED["145"].stop if self.schedule == STRETCHED else paper.EPOCHS
             object.__setattr__(self, "epochs", float(own))
         positive = ("batch_size", "rate", "epochs", "evaluations", "patience", "shared_crops", "narrow")
         for name in positive:

@@ -38,8 +38,9 @@ class Rehearsal:
     """What a few steps showed.
 
     steps: timed ones. images_per_s: of training with its feed. feed_images_per_s: of the feed alone.
-    evaluation_images_per_s: of judging the middle patch. waited: share of a step (0–1) in which the
-    device waited for images. run_seconds: of the whole run, evaluations included.
+    evaluation_images_per_s: of judging the middle patch, 0 where there is nothing to judge. waited: share
+    of a step (0–1) in which the device waited for images. stopped_s: for which a checkpoint stops the
+    training; written_s: after which it is written. run_seconds: of the whole run, with all of these.
     memory: bytes in use at most, per process; memory_there: of the GPU, or of the machine.
     checkpoint_bytes: of one file. disk_bytes: of all files that a run keeps at once; disk_free.
     """
@@ -49,6 +50,8 @@ class Rehearsal:
     feed_images_per_s: float
     evaluation_images_per_s: float
     waited: float
+    stopped_s: float
+    written_s: float
     run_seconds: float
     memory: list[int]
     memory_there: int
@@ -65,7 +68,8 @@ class Rehearsal:
                 f"rehearsal of {self.steps} steps: {self.images_per_s:,.0f} images/s "
                 f"(feed alone {self.feed_images_per_s:,.0f}; {100 * self.waited:.0f}% of the time waiting "
                 f"for images, so {slow} sets the pace)",
-                f"{epochs:g} epochs with their evaluations: {duration(self.run_seconds)}",
+                f"{epochs:g} epochs with their evaluations: {duration(self.run_seconds)}; a checkpoint stops "
+                f"the training for {self.stopped_s:.2g} s and is written in {self.written_s:.2g} s",
                 f"memory: {used} GiB in use of {self.memory_there / GIB:.1f}",
                 f"disk: {self.disk_bytes / 1e9:.2f} GB for checkpoints, {self.disk_free / 1e9:,.0f} GB free",
             )
@@ -139,13 +143,17 @@ def rehearse(training: Training, steps: int, warm: int = WARM) -> Rehearsal:
     try:
         seconds, images, waited = _timed(training, steps, warm)
         judging = _judging(training)
+        stopped, written = _saving(training)
     except torch.OutOfMemoryError as error:
         raise DoesNotFit(
             f"the memory of {group.device} ran out at a batch of {recipe.batch_size}: take a smaller "
             f"--batch-size, --precision bfloat16, or more processes ({str(error).splitlines()[0]})"
         ) from error
     trained_on = recipe.epochs * len(training.feed.split)
-    judged = recipe.epochs * recipe.evaluations * len(training.validation.split)
+    judged = recipe.epochs * recipe.evaluations * len(training.validation.split) if training.validation else 0
+    saves = training.steps / training.running.save_every + recipe.epochs * recipe.evaluations
+    training_s, judging_s = trained_on * seconds / images, judged / judging if judged else 0.0
+    saving_s = saves * max(stopped, written - (training_s + judging_s) / saves)  # the next waits for the last
     one, disk = disk_needs(training.table, training.running.keep)
     return Rehearsal(
         steps,
@@ -153,7 +161,9 @@ def rehearse(training: Training, steps: int, warm: int = WARM) -> Rehearsal:
         feed_images_per_s=round(_feeding(training, steps), 2),
         evaluation_images_per_s=round(judging, 2),
         waited=round(waited / seconds, 3),
-        run_seconds=round(trained_on * seconds / images + judged / judging, 1),
+        stopped_s=round(stopped, 3),
+        written_s=round(written, 3),
+        run_seconds=round(training_s + judging_s + saving_s, 1),
         memory=group.collect(memory_used(group.device)),
         memory_there=memory_free(group.device) + memory_used(group.device),
         checkpoint_bytes=one,
@@ -191,11 +201,25 @@ def _feeding(training: Training, steps: int) -> float:
 def _judging(training: Training) -> float:
     """Images a second, of global batches, of an evaluation; the first batch only."""
     training.group.network.eval()
+    if training.validation is None:
+        return 0.0
     with closing(training.validation.batches(0, 1)) as batches:
         batch = next(batches)
         began = time.perf_counter()
         training.probabilities(batch.pixels).sum().item()
         return batch.total / (time.perf_counter() - began)
+
+
+def _saving(training: Training) -> tuple[float, float]:
+    """Seconds for which a checkpoint stops the training, and after which it is written."""
+    began = time.perf_counter()
+    training.save()
+    stopped = time.perf_counter() - began
+    training.keeper.saved()
+    written = time.perf_counter() - began
+    if training.group.main:
+        shutil.rmtree(training.folder, ignore_errors=True)
+    return stopped, written
 
 
 def _finish(device: torch.device) -> None:

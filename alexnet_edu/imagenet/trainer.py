@@ -22,12 +22,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.environment import autocast, hardware, keep_freed_memory, memory_used
+from alexnet_edu.environment import autocast, hardware, keep_freed_memory, memory_used, resolve_precision
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.diagnosis import diagnose
 from alexnet_edu.imagenet.distributed import FORMS, Single, place
-from alexnet_edu.imagenet.evaluate import errors_of, no_sums, predict, summed_loss, sums_in_training, sums_of
+from alexnet_edu.imagenet.evaluate import (
+    Evaluation,
+    errors_of,
+    no_sums,
+    predict,
+    summed_loss,
+    sums_in_training,
+    sums_of,
+)
 from alexnet_edu.imagenet.feed import Batch, Feed, Views
 from alexnet_edu.imagenet.log import METRICS, Log, append
 from alexnet_edu.imagenet.prepared import PreparedSet
@@ -63,18 +71,19 @@ def train(
     Raises Diverged, DoesNotFit, and DataError where the folder, the images or the checkpoints do not fit.
     """
     keep_freed_memory()
-    checkpoints.check_free(folder, running.resume)  # before a rehearsal, not after
-    table, start = recipe.architecture(len(prepared.wnids)), None
+    table, start, sentence = recipe.architecture(len(prepared.wnids)), None, ""
+    if start_from is not None:
+        start, fingerprint, sentence = checkpoints.starting_weights(start_from, table, recipe.seed)
+        recipe = replace(recipe, start=fingerprint)
     with place(running.parallel, running.device) as (device, main), contextlib.ExitStack() as stack:
+        checkpoints.check_may_train(folder, recipe, running, prepared, device)
         if not main:
             say = lambda line: None  # noqa: E731
         elif not running.rehearse_only:
             asked = stack.enter_context(announced(folder, arguments, running.force))
             signalled = should_stop
             should_stop = lambda: signalled() or asked()  # noqa: E731
-        if start_from is not None:
-            start, fingerprint, sentence = checkpoints.starting_weights(start_from, table, recipe.seed)
-            recipe = replace(recipe, start=fingerprint)
+        if sentence:
             say(sentence)
 
         def training(running: Running, folder: Path) -> Training:
@@ -94,19 +103,6 @@ def train(
             if running.rehearse_only:
                 return "rehearsed"  # even if asked to stop: the other processes may not know it yet
         return training(running, folder).run()
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Errors (0–1) and the mean loss in nats over `images` validation images."""
-
-    step: int
-    epoch: float
-    top1: float
-    top5: float
-    loss: float
-    images: int
-    patches: int = 1
 
 
 @dataclass
@@ -142,10 +138,11 @@ class Training:
         self.recipe, self.prepared, self.group = recipe, prepared, group
         self.folder, self.running = folder, running
         self.device, self._should_stop = group.device, should_stop
+        self.precision = resolve_precision(running.precision, self.device)
         self.table = recipe.architecture(len(prepared.wnids))
         self.views = Views(prepared, self.table.side, self.device)
         self.feed = self._feed("train", recipe.batch_size, recipe.seed)
-        self.validation = self._feed("val", EVALUATED_AT_ONCE, None)
+        self.validation = self._feed("val", EVALUATED_AT_ONCE, None) if prepared.has("val") else None
         self.dtype = next(group.network.parameters()).dtype
         if start is not None:
             group.network.load_state_dict(group.part_of(start))
@@ -154,6 +151,7 @@ class Training:
         self.evaluations: list[Evaluation] = []
         self._unread: set[str] = set()  # images, of which the other processes do not know yet
         self.log = Log(folder, group.main, say)
+        self.keeper = checkpoints.Keeper(folder, running.keep, self.log)
         self._resume()
         if self.running.compile is not None:
             group.compile(self.running.compile)
@@ -188,7 +186,15 @@ class Training:
         end leaves a checkpoint of the last step behind.
         """
         self.log.write("start", step=self.step, steps=self.steps, **self._facts())
-        stopped, saved = False, True
+        if self.validation is None:
+            self.log.warn("there are no validation images, so the errors are not measured")
+        try:
+            return self._run()
+        finally:
+            self.keeper.close()
+
+    def _run(self) -> str:
+        stopped = False
         while not stopped:
             if self._evaluation_due():
                 stopped = not self._evaluate_now()
@@ -198,8 +204,8 @@ class Training:
                 due = next_evaluation(self.step, self.feed.steps_per_epoch, self.recipe.evaluations)
                 stopped = self._train_to(min(due, self.steps))
             if stopped or not self._evaluation_due():
-                saved = self._save()
-        self._end_if_not(saved)
+                self.save()
+        self._end_if_not(saved=not self.group.any(not self.keeper.saved()))
         done = self.step >= self.steps and not self._evaluation_due()
         if done:
             self._evaluate_at_last()
@@ -223,10 +229,13 @@ class Training:
 
     def _evaluation_due(self) -> bool:
         """Whether an evaluation of these weights is due and has not been made."""
-        if self.step == 0 or (self.evaluations and self.evaluations[-1].step == self.step):
-            return False
-        due = next_evaluation(self.step - 1, self.feed.steps_per_epoch, self.recipe.evaluations)
-        return self.step in (due, self.steps)
+        done = bool(self.evaluations) and self.evaluations[-1].step == self.step
+        return self.validation is not None and not done and self._is_due(self.step)
+
+    def _is_due(self, step: int) -> bool:
+        """Whether an evaluation belongs to a step of this run."""
+        due = next_evaluation(step - 1, self.feed.steps_per_epoch, self.recipe.evaluations)
+        return step > 0 and step in (due, self.steps)
 
     def _train_to(self, target: int) -> bool:
         """Steps up to `target`; True if it was asked to stop before."""
@@ -240,10 +249,12 @@ class Training:
                 stop = self.group.any(self._should_stop())
                 to_save = self.step % self.running.save_every == 0 and self.step < target and not stop
                 to_report = self.step % self.running.log_every == 0 or self.step == target or stop
-                if to_report or to_save:  # never save what has not been looked at
+                if to_report or to_save:
                     self._report(sums, batch)
+                    if to_save or self.step == target or stop:
+                        self._look(batch)
                     if to_save:
-                        self._save()
+                        self.save()
                     sums = self._fresh()
         return stop
 
@@ -262,7 +273,7 @@ class Training:
         x = self.views.train(
             batch, seed, noise=rates.noise, divisor=rates.divisor, shared=recipe.shared_crops
         )
-        with autocast(self.device, self.running.precision):
+        with autocast(self.device, self.precision):
             logits = group.module(x.to(self.dtype))
         loss = summed_loss(logits, batch.labels) / batch.total
         self.optimizer.zero_grad(set_to_none=True)
@@ -298,6 +309,19 @@ class Training:
         if not errors.loss < DIVERGED_LOSS:  # or not a number
             self._diverged(errors.loss, batch)
 
+    @torch.no_grad()
+    def _look(self, batch: Batch) -> None:
+        """Raises Diverged where the last update has spoilt the weights: its own loss was that before it.
+
+        Nothing is kept or evaluated that was not looked at.
+        """
+        self.group.network.eval()
+        with autocast(self.device, self.precision):
+            logits = self.group.judge(self.views.centre(batch.pixels).to(self.dtype))
+        loss = self.group.sum_rows(summed_loss(logits, batch.labels)).item() / batch.total
+        if not loss < DIVERGED_LOSS:
+            self._diverged(loss, batch)
+
     def _diverged(self, loss: float, batch: Batch) -> None:
         why = diagnose(self.group, self.views.centre(batch.pixels), self.recipe.rate)
         steps = checkpoints.saved_steps(self.folder)
@@ -315,7 +339,7 @@ class Training:
             return False
         self.evaluations.append(errors)
         self.log.write("evaluation", **vars(errors))
-        self.log.speak(f"epoch {errors.epoch:.2f}: {_in_words(errors)}, loss {errors.loss:.3f}")
+        self.log.speak(f"epoch {errors.epoch:.2f}: {errors.text()}, loss {errors.loss:.3f}")
         return True
 
     def _evaluate_at_last(self) -> None:
@@ -323,13 +347,15 @@ class Training:
         errors = self.evaluate(patches=10)
         if errors is not None:
             self.log.write("final", **vars(errors))
-            self.log.speak(f"ten patches: {_in_words(errors)}")
+            self.log.speak(f"ten patches: {errors.text()}")
 
     def evaluate(self, patches: int = 1) -> Evaluation | None:
         """The errors on the validation images, by the middle patch or by ten (§4.1).
 
-        None if it was asked to stop before the end.
+        None if there are no such images, or it was asked to stop before the end.
         """
+        if self.validation is None:
+            return None
         self.group.network.eval()
         sums = no_sums(self.device)
         with closing(self.validation.batches(0, self.validation.steps_per_epoch)) as batches:
@@ -344,7 +370,7 @@ class Training:
 
     def probabilities(self, pixels: Tensor, patches: int = 1) -> Tensor:
         """(b, 3, H, W) uint8 -> (b, classes) float32: softmax, the mean over patches."""
-        return predict(self.group.judge, self.views, pixels, patches, self.running.precision)
+        return predict(self.group.judge, self.views, pixels, patches, self.precision)
 
     # --- keeping ----------------------------------------------------------------------------
 
@@ -356,45 +382,38 @@ class Training:
             "evaluations": [vars(e) for e in self.evaluations],
             "images": self.prepared.fingerprint,
             "classes": list(self.prepared.wnids),
+            "precision": self.precision,
             "unreadable": sorted(self.log.unreadable),
         }
 
-    def _save(self) -> bool:
-        """A checkpoint of now, and the best one; False where the disk is full, which does not end the run."""
+    def save(self) -> None:
+        """Begins to write a checkpoint of now, which is the best one, too, if its error is the lowest."""
         tensors = tensors_of(self.group.network, self.optimizer, self.group.gather)
-        written = self._write(tensors) if self.group.main else True
-        return not self.group.any(not written)
+        if self.group.main:
+            self.keeper.save(self.step, tensors, self._state(), best=self._best_step() == self.step)
 
-    def _write(self, tensors: dict[str, Tensor]) -> bool:
-        path = checkpoints.path_of(self.folder, self.step)
-        try:
-            checkpoints.save(path, tensors, self._state())
-            if self._is_best():
-                checkpoints.save(self.folder / checkpoints.BEST, tensors, self._state())
-        except DataError as error:
-            self.log.warn(str(error), step=self.step)
-            return False
-        checkpoints.keep_last(self.folder, self.running.keep)
-        self.log.write("checkpoint", step=self.step, file=path.name)
-        return True
-
-    def _is_best(self) -> bool:
-        *before, last = [e.top1 for e in self.evaluations] or [math.inf]
-        return last < min(before, default=2) and self.evaluations[-1].step == self.step
+    def _best_step(self) -> int | None:
+        best = min(self.evaluations, key=lambda each: each.top1, default=None)  # the first of equals
+        return None if best is None else best.step
 
     def _resume(self) -> None:
         """Goes on from the newest whole checkpoint, if there is one and it may."""
-        checkpoints.check_free(self.folder, self.running.resume)
-        saved, problems = checkpoints.newest(self.folder)
+        checkpoints.check_may_train(self.folder, self.recipe, self.running, self.prepared, self.device)
+        saved, problems = checkpoints.newest(self.folder, self.group.collect)
         for problem in problems:
             self.log.warn(problem)
         if saved is None:
             return
-        checkpoints.check_same(saved, self.recipe, self.prepared)
         restore(saved, self.group.network, self.optimizer, self.group.part_of)
         self.step, self.seconds = int(saved.state["step"]), float(saved.state["seconds"])
-        self.evaluations = [Evaluation(**e) for e in saved.state["evaluations"]]
+        there = [Evaluation(**each) for each in saved.state["evaluations"]]
+        self.evaluations = [each for each in there if self._is_due(each.step)]  # not the end of a shorter run
         self.log.unreadable = set(saved.state["unreadable"])
+        if self.group.main:
+            self.keeper.mend_best(self._best_step())
+        before = saved.state.get("precision", self.precision)
+        if before != self.precision:
+            self.log.warn(f"goes on in {self.precision}; up to here it was {before}", step=self.step)
         self.log.speak(f"goes on at step {self.step:,} of {self.steps:,} ({saved.path.name})")
 
     # --- telling ----------------------------------------------------------------------------
@@ -406,7 +425,7 @@ class Training:
             "processes": self.group.processes,
             "device": str(self.device),
             "device_name": hardware(self.device),
-            "precision": self.running.precision,
+            "precision": self.precision,
             "classes": len(self.prepared.wnids),
             "images": {name: len(split) for name, split in self.prepared.splits.items()},
             "steps_per_epoch": self.feed.steps_per_epoch,
@@ -417,7 +436,3 @@ class Training:
         sentences = {sentence for each in self.group.collect(sorted(self._unread)) for sentence in each}
         self.log.name_unreadable(sentences, self.step)
         self._unread.clear()
-
-
-def _in_words(errors: Evaluation) -> str:
-    return f"validation error {100 * errors.top1:.1f}% (top-5 {100 * errors.top5:.1f}%)"

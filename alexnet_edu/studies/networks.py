@@ -320,7 +320,7 @@ def from_run(folder: Path | str, *, data: Path | str | None = None) -> Network:
         SquarePreparation(prepared.side, Preparation(prepared.mean_image, 1.0, table.side)),
         prepared.names,
         table.columns,
-        facts=_facts(state),
+        facts=_facts(checkpoint),
     )
 
 
@@ -329,7 +329,7 @@ def _best(folder: Path) -> Checkpoint:
     checkpoint = checkpoints.load(best) if best.exists() else checkpoints.newest(folder)[0]
     if checkpoint is None:
         raise DataError(f"{folder} holds no run: `alexnet-edu train --folder {folder}` makes one")
-    checkpoints.check_full(checkpoint)
+    checkpoints.recipe_of(checkpoint)
     return checkpoint
 
 
@@ -352,10 +352,10 @@ def _prepared(folder: Path, checkpoint: Checkpoint, data: Path | str | None) -> 
     return prepared
 
 
-def _facts(state: dict[str, Any]) -> dict[str, Any]:
+def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
     """What the checkpoint says of its network."""
-    recipe = state["recipe"]
-    facts = {"step": state["step"], "variant": recipe["variant"], "rate at the start": recipe["rate"]}
+    state, recipe = checkpoint.state, checkpoints.recipe_of(checkpoint)
+    facts = {"step": state["step"], "variant": recipe.variant, "rate at the start": recipe.rate}
     judged = [e for e in state["evaluations"] if e["step"] == state["step"]]
     if judged:
         facts["epoch"] = judged[-1]["epoch"]

@@ -46,17 +46,24 @@ def save(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
 
 def load(path: Path) -> Checkpoint:
     """Reads and checks one checkpoint. Raises DataError where it is missing, damaged or something else."""
+    state = state_of(path)
+    checked(path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    return Checkpoint(path, tensors, state)
+
+
+def state_of(path: Path) -> dict[str, Any]:
+    """The state of a checkpoint, whose tensors are not read. Raises DataError as `load` does."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: name one file in it, such as {path / 'best.safetensors'}")
     if not path.is_file():
         raise DataError(f"there is no checkpoint {path}")
     metadata = head_of(path, FORMAT)["__metadata__"]
-    checked(path)
     if metadata.get("state_sha256") != _sha256(metadata.get("state", "")):
         raise DataError(f"{path} has changed since it was written: its state is damaged")
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    return Checkpoint(path, tensors, json.loads(metadata["state"]))
+    state: dict[str, Any] = json.loads(metadata["state"])
+    return state
 
 
 def tensors_of(

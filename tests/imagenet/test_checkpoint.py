@@ -12,7 +12,7 @@ import torch
 
 from alexnet_edu.files import DataError, PermissionDenied
 from alexnet_edu.imagenet import checkpoint as checkpoints
-from alexnet_edu.imagenet.checkpoint import starting_weights
+from alexnet_edu.imagenet.checkpoint import Checkpoint, starting_weights
 from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.model.alexnet import AlexNet
 
@@ -29,6 +29,26 @@ def test_the_newest_whole_one_is_taken_and_the_damaged_ones_are_named(tmp_path: 
     assert saved is not None
     assert saved.state["step"] == 20
     assert "step-000000030.safetensors" in problem
+
+
+def test_what_another_process_cannot_read_is_taken_by_none(tmp_path: Path) -> None:
+    for step in (10, 20, 30):
+        checkpoints.save(checkpoints.path_of(tmp_path, step), WEIGHTS, {"step": step})
+    answers = iter([[10, 20], "it is still being copied", ""])  # the other's
+    saved, problems = checkpoints.newest(tmp_path, lambda value: [value, next(answers)])
+    assert saved is not None
+    assert saved.state["step"] == 20
+    assert problems == ["it is still being copied; the one before it is used"]
+
+
+def test_a_recipe_of_another_version(tmp_path: Path) -> None:
+    recipe = Recipe(narrow=16, epochs=2).identity()
+    state = {"classes": [], "images": "", "recipe": recipe}
+    older = Checkpoint(tmp_path, {}, state | {"recipe": {k: v for k, v in recipe.items() if k != "margin"}})
+    assert checkpoints.recipe_of(older).identity() == recipe
+    newer = Checkpoint(tmp_path, {}, state | {"recipe": recipe | {"warmth": 3, "zeal": 1}})
+    with pytest.raises(DataError, match="warmth, zeal"):
+        checkpoints.recipe_of(newer)
 
 
 def test_what_may_not_be_read_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

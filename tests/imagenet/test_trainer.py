@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,8 @@ from alexnet_edu.imagenet.distributed import Single
 from alexnet_edu.imagenet.log import METRICS, Row, read
 from alexnet_edu.imagenet.prepared import PreparedSet, Split
 from alexnet_edu.imagenet.recipe import Recipe, Running
-from alexnet_edu.imagenet.trainer import Diverged, Training
+from alexnet_edu.imagenet.runs import status
+from alexnet_edu.imagenet.trainer import Diverged, Training, train
 
 RECIPE = Recipe(narrow=16, batch_size=18, epochs=2, rate=0.003, evaluations=1, patience=1)  # 3 steps an epoch
 RUNNING = Running(precision="float32", workers=1, log_every=2, save_every=100)
@@ -129,6 +132,126 @@ def test_a_folder_that_holds_another_run_is_refused_and_left_alone(
     assert checkpoints.path_of(tmp_path, 5).read_bytes() == b"rubbish"
 
 
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """Of the whole run's folder."""
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def test_a_finished_run_goes_on_as_if_it_had_been_longer_from_the_start(
+    images: PreparedSet, copy: Path, tmp_path: Path
+) -> None:
+    for epochs in (2.5, 3):  # the evaluation at the end of 2.5 is none of a run of 3
+        assert training(images, copy, replace(RECIPE, epochs=epochs), RESUMING).run() == "finished"
+    assert training(images, tmp_path / "three", replace(RECIPE, epochs=3)).run() == "finished"
+    assert_same(copy, tmp_path / "three")
+    (found,), (expected,) = rows(copy, "final"), rows(tmp_path / "three", "final")
+    assert found | {"time": 0} == expected | {"time": 0}
+    assert status(copy).state == "finished"
+    for recipe, quoted in (
+        (replace(RECIPE, epochs=1), "step 9, beyond the 3 of 1"),
+        (RECIPE, "beyond the 6"),
+    ):
+        with pytest.raises(DataError, match=quoted):
+            training(images, copy, recipe, RESUMING)
+
+
+def test_a_schedule_that_is_stretched_to_its_epochs_cannot_be_made_longer(
+    images: PreparedSet, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, schedule="run145")
+    training(images, tmp_path, recipe, should_stop=_after(0)).run()
+    with pytest.raises(DataError, match=r"epochs = 2, not 3 \('run145' is stretched"):
+        training(images, tmp_path, replace(recipe, epochs=3), RESUMING)
+
+
+class Killed(BaseException):
+    pass
+
+
+def _kill(*_: object) -> None:
+    raise Killed
+
+
+def test_a_kill_between_a_checkpoint_and_its_second_name_leaves_no_old_best(
+    images: PreparedSet, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "make_best", _kill)
+        with pytest.raises(Killed):
+            training(images, tmp_path).run()
+    assert not (tmp_path / checkpoints.BEST).exists()
+    assert training(images, tmp_path, running=RESUMING).run() == "finished"
+    best, expected = (checkpoints.load(folder / checkpoints.BEST) for folder in (tmp_path, whole))
+    assert best.state | {"seconds": 0} == expected.state | {"seconds": 0}
+    assert checkpoints.fingerprint(best.tensors) == checkpoints.fingerprint(expected.tensors)
+
+
+def test_where_a_file_has_one_name_the_best_one_is_a_copy(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (3, 6):
+        monkeypatch.setattr(Path, "hardlink_to", _not_here if step == 6 else Path.hardlink_to)
+        checkpoints.make_best(copy, step)
+        assert (copy / checkpoints.BEST).read_bytes() == checkpoints.path_of(copy, step).read_bytes()
+
+
+def _not_here(*_: object) -> None:
+    raise OSError(errno.ENOTSUP, "")
+
+
+@pytest.mark.parametrize(("spoilt", "save_every"), [(2, 2), (3, 100), (4, 100)])
+@pytest.mark.parametrize("factor", [torch.nan, 1e12])
+def test_weights_that_the_last_update_has_spoilt_are_neither_kept_nor_judged(
+    images: PreparedSet, tmp_path: Path, spoilt: int, save_every: int, factor: float
+) -> None:
+    """At a save, at an evaluation, and where it was stopped: each loss was that before its update."""
+    running = replace(RUNNING, save_every=save_every)
+    run = training(images, tmp_path, running=running, should_stop=_after(4))
+    real = run.optimizer.step
+
+    def step() -> None:
+        real()
+        if run.step + 1 == spoilt:
+            run.group.network.get_parameter("stages.fc8.weights.weight").detach().mul_(factor)
+
+    run.optimizer.step = step  # type: ignore[method-assign, assignment]
+    with pytest.raises(Diverged, match=f"at step {spoilt}"):
+        run.run()
+    assert checkpoints.saved_steps(tmp_path) == ([3] if spoilt == 4 else [])
+    assert rows(tmp_path, "stop")[0]["status"] == "diverged"
+
+
+def test_what_auto_came_to_holds_for_the_whole_run_unless_another_precision_is_named(
+    images: PreparedSet, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert contents(copy).state["precision"] == rows(copy, "start")[0]["precision"] == "float32"
+    monkeypatch.setattr(checkpoints, "resolve_precision", lambda *_: "bfloat16")
+    with pytest.raises(DataError, match="in float32, and 'auto' is bfloat16 here: --precision float32"):
+        training(images, copy, running=replace(RESUMING, precision="auto"))
+    run = training(images, copy, running=replace(RESUMING, precision="bfloat16"))
+    assert run.precision == "bfloat16"
+    assert rows(copy, "warning")[0]["text"] == "goes on in bfloat16; up to here it was float32"
+
+
+def test_without_validation_images_a_fixed_schedule_trains_and_the_papers_is_refused(
+    images: PreparedSet, tmp_path: Path
+) -> None:
+    alone = replace(images, splits={"train": images.split("train")})
+    with pytest.raises(DataError, match="--schedule run145 or constant"):
+        train(RECIPE, RUNNING, alone, tmp_path / "plateau")
+    assert not (tmp_path / "plateau").exists()
+    said: list[str] = []
+    recipe, running = replace(RECIPE, schedule="run145", epochs=1), replace(RUNNING, rehearsal_steps=1)
+    assert train(recipe, running, alone, tmp_path / "run", say=said.append) == "finished"
+    kinds = [row["kind"] for row in read(tmp_path / "run" / METRICS)]
+    assert kinds == ["rehearsal", "start", "warning", "step", "step", "checkpoint", "stop"]
+    assert any("no validation images" in line for line in said)
+    assert status(tmp_path / "run").state == "finished"
+    assert not (tmp_path / "run" / checkpoints.BEST).exists()
+    assert contents(tmp_path / "run").state["evaluations"] == []
+
+
 def test_the_rate_falls_by_the_validation_errors(
     images: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +275,7 @@ def test_divergence_ends_with_a_diagnosis_and_saves_nothing(images: PreparedSet,
     assert rows(tmp_path, "stop")[0]["status"] == "diverged"
 
 
-@pytest.mark.parametrize("full", [range(1, 2), range(3, 9)])  # calls of `save`, counted from 1
+@pytest.mark.parametrize("full", [range(1, 2), range(2, 9)])  # calls of `save`, counted from 1
 def test_a_full_disk_is_said_and_a_run_without_its_last_checkpoint_has_not_finished(
     images: PreparedSet, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: range
 ) -> None:
@@ -197,7 +320,7 @@ def test_the_loss_falls(images: PreparedSet, tmp_path: Path) -> None:
     recipe = replace(RECIPE, batch_size=16, rate=0.02, epochs=16, schedule="constant")
     training(images, tmp_path, recipe, replace(RUNNING, log_every=3)).run()
     losses = [row["loss"] for row in rows(tmp_path, "step")]
-    assert sum(losses[-4:]) / 4 < 0.7 * sum(losses[:4]) / 4
+    assert sum(losses[-4:]) / 4 < 0.8 * sum(losses[:4]) / 4
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ it after a random time: while it starts, in the middle of a step, while a checkp
 it is killed as well; its images are real photographs where `ALEXNET_EDU_REAL_IMAGES` names
 a folder with some, else generated ones. Runs on processors, where the bits are the same again.
 
+Most killed trainings go on under another name of the machine, or on another machine: process.json is
+rewritten as that one would find it. What was heard of just now elsewhere must be refused, and --force goes on.
+
 The last lines are figures: kills, how many hit what, and the largest difference at the end.
 """
 
@@ -33,6 +36,7 @@ import torch
 from alexnet_edu.files import PARTIAL
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet import log as run_log
+from alexnet_edu.imagenet import runs
 
 SETTINGS = ("--narrow", "16", "--batch-size", "16", "--rate", "0.003", "--precision", "float32")
 OFTEN = (
@@ -49,15 +53,20 @@ OFTEN = (
 )
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 LIMIT_S = 900
+PLACES = HERE, RENAMED, LONG_AGO, JUST_NOW = (
+    "here",
+    "here, under another name",
+    "elsewhere, two minutes ago",
+    "elsewhere, just now: refused, then forced",
+)
 
 
 @dataclass
 class Tally:
-    """kills: how many hit what. lost: steps that had to be done again."""
+    """kills: how many hit what. moved: where the training went on."""
 
     kills: Counter[str] = field(default_factory=Counter)
-    lost: int = 0
-    fallbacks: int = 0
+    moved: Counter[str] = field(default_factory=Counter)
 
 
 def command(data: Path, folder: Path, parallel: str, epochs: float) -> list[str]:
@@ -161,10 +170,10 @@ def prepare(
 
 def interrupted(words: list[str], folder: Path, draws: random.Random, kills: int, tally: Tally) -> None:
     """Starts and kills until so many kills have hit a running training, then lets it end."""
-    done = 0
+    done, more = 0, list[str]()
     while done < kills:
         old = set(half_written(folder))  # left by an earlier kill
-        process = start(words)
+        process = start([*words, *more])
         before = len(run_log.read(folder / run_log.METRICS))
         _until_something_happens(process, folder, before, draws, old)
         if process.poll() is not None:  # it was quicker than the kill
@@ -172,8 +181,31 @@ def interrupted(words: list[str], folder: Path, draws: random.Random, kills: int
             return
         kill(process)
         tally.kills[_hit(folder, old)] += 1
+        place = PLACES[done % len(PLACES)]
+        more = moved(words, folder, place)
+        tally.moved[place] += 1
         done += 1
-    finished(start(words))
+    finished(start([*words, *more]))
+
+
+def moved(words: list[str], folder: Path, place: str) -> list[str]:
+    """Makes the killed training one of another place, and gives the options with which it goes on here."""
+    path = folder / runs.PROCESS
+    if place == HERE or not path.exists():
+        return []
+    process = json.loads(path.read_text())
+    elsewhere = {} if place == RENAMED else {"machine": "another"}
+    path.write_text(json.dumps(process | {"host": "another-name"} | elsewhere))
+    if place == LONG_AGO:
+        then = time.time() - runs.SILENT_S - 1
+        os.utime(path, (then, then))
+    if place != JUST_NOW:
+        return []
+    refused = start(words)
+    _, error = refused.communicate(timeout=LIMIT_S)
+    if refused.returncode == 0 or b"another-name" not in error:
+        raise SystemExit(f"a training that may live elsewhere was not refused:\n{error.decode()}")
+    return [runs.FORCE]
 
 
 def _until_something_happens(
@@ -215,9 +247,13 @@ def difference(a: Path, b: Path) -> float:
     (one, _), (two, _) = checkpoints.newest(a), checkpoints.newest(b)
     if one is None or two is None:
         raise SystemExit("a run has left no checkpoint")
-    for name in ("step", "evaluations", "recipe"):
-        if one.state[name] != two.state[name]:
-            raise SystemExit(f"{name} differs: {one.state[name]} and {two.state[name]}")
+    best = [checkpoints.load(folder / checkpoints.BEST) for folder in (a, b)]
+    for x, y in ((one, two), best):
+        for name in ("step", "evaluations", "recipe"):
+            if x.state[name] != y.state[name]:
+                raise SystemExit(f"{name} differs: {x.state[name]} and {y.state[name]}")
+    if checkpoints.fingerprint(best[0].tensors) != checkpoints.fingerprint(best[1].tensors):
+        raise SystemExit("the best checkpoints differ")
     return max(float((one.tensors[k] - two.tensors[k]).abs().max()) for k in one.tensors)
 
 
@@ -243,6 +279,8 @@ def main() -> None:
         largest = difference(root / "run", root / "killed run")
     for what, count in sorted(tally.kills.items()):
         print(f"killed {count:3d} times: {what}")
+    for place, count in sorted(tally.moved.items()):
+        print(f"went on {count:3d} times: {place}")
     print(f"prepared files equal: {same}")
     print(f"figure kills {sum(tally.kills.values())}")
     print(f"figure largest_difference {largest:g}")

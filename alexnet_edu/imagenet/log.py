@@ -8,6 +8,7 @@ readers get the later ones alone. Needs no torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from alexnet_edu.files import unreadable
+from alexnet_edu.files import DataError, unreadable
 
 METRICS = "metrics.jsonl"
 MAX_LISTED = 20  # unreadable images that are named in the log; all are in the checkpoint
@@ -41,6 +42,14 @@ def append(path: Path, kind: str, **values: Any) -> None:
             file.seek(-1, os.SEEK_END)
             torn = b"" if file.read(1) == b"\n" else b"\n"
         file.write(torn + json.dumps(row).encode() + b"\n")
+
+
+def append_death(path: Path, error: BaseException, since: float) -> None:
+    """Writes that a training died, and why, unless it has said itself since then how it ended."""
+    with contextlib.suppress(OSError, DataError):  # of a full disk, too
+        end = last(read(path), "stop")
+        if end is None or end["time"] < since - 0.001:  # it is told in thousandths
+            append(path, "stop", status="died", why=f"{type(error).__name__}: {error}".rstrip(": "))
 
 
 class Log:

@@ -12,8 +12,8 @@ folder, so anything that knows the folder can find it again:
 A stop is asked for by a file and not by a signal: a training saves before it ends, however long
 that takes, on every system, and torchrun kills what has not ended 30 seconds after its signal.
 
-On this machine, psutil says whether a run is alive. On another machine that shares the folder, only the
-age of process.json is known, which a training touches every 20 seconds.
+On this machine, whatever it is called now, psutil says whether a run is alive. On another machine that
+shares the folder, only the age of process.json is known, which a training touches every 20 seconds.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -34,8 +35,8 @@ from typing import Any
 import psutil
 
 from alexnet_edu.environment import usable_cores
-from alexnet_edu.files import PermissionDenied, locked, read_json, write_json
-from alexnet_edu.imagenet.log import METRICS, Row, last, read
+from alexnet_edu.files import DataError, PermissionDenied, locked, read_json, write_json
+from alexnet_edu.imagenet.log import METRICS, Row, append_death, last, read
 
 PROCESS, OUTPUT, STOP = "process.json", "output.log", "stop"
 PROCESSES = {"single": 1, "columns": 2, "data": 2}
@@ -46,6 +47,12 @@ TAIL_LINES = 15
 WAIT_S, EVERY_S = 120.0, 0.3
 BEAT_S, SILENT_S = 20.0, 120.0  # a training of another machine that was silent for longer is dead
 CLOCK_S = 5.0  # by so much the clock may have been set since a process was started
+BOOT_ID, PIDS = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")  # of Linux
+FORCE = "--force"
+RISK = (
+    f"If that machine is off, or has left its lock behind, {FORCE} (force=True) trains all the same. If it "
+    "trains, each writes over the checkpoints of the other, and what one of them has trained is lost"
+)
 
 _children: list[subprocess.Popen[bytes]] = []  # started here; asked now and then whether they ended
 
@@ -59,7 +66,7 @@ class Status:
     """What is known of the run in a folder.
 
     state: "none", nothing was trained here; "running"; "finished"; "stopped", with a checkpoint;
-        "diverged"; "died", it ended without a word.
+        "diverged"; "died", by an error or a kill.
     step, steps: done, and of the whole run; steps is 0 until the training itself has begun.
     rows: the lines of the log. why: it diverged or died, in its own words or the end of its output.
     where: which process. stopping: it was asked to stop and has not ended yet.
@@ -90,6 +97,7 @@ class _Process:
     """What process.json holds. born, time: of the process and of the run, seconds since 1970.
 
     command, cwd: what starts it again. output: where its part of output.log begins, in bytes.
+    machine: see `_machine`.
     """
 
     pid: int
@@ -99,10 +107,12 @@ class _Process:
     command: list[str]
     cwd: str
     output: int
+    machine: str = ""
 
     @property
     def elsewhere(self) -> bool:
-        return self.host != platform.node()
+        """Whether it is another machine's, so that its number says nothing here."""
+        return self.host != platform.node() and self.machine != _machine()
 
     def where(self) -> str:
         return f"process {self.pid}" + (f" on {self.host}" if self.elsewhere else "")
@@ -113,6 +123,17 @@ class _Process:
             return time.time() - (folder / PROCESS).stat().st_mtime < SILENT_S
         born = _born(self.pid)
         return born is not None and self.born is not None and abs(born - self.born) < CLOCK_S
+
+
+def _machine() -> str:
+    """What stays when a machine is given another name, and no other one has: so numbers of processes count.
+
+    On Linux, where containers see processes of their own, this start of the machine and that view of it.
+    """
+    try:
+        return f"{BOOT_ID.read_text().strip()} {PIDS.readlink()}"
+    except OSError:
+        return f"{uuid.getnode():x}"
 
 
 def _born(pid: int) -> float | None:
@@ -144,28 +165,44 @@ def start(data: Path, folder: Path, *, parallel: str = "single", **settings: Any
     return _launch(folder, _command(data, folder, parallel, settings), Path.cwd())
 
 
-def resume(folder: Path, *, force: bool = False) -> Status:
+def resume(folder: Path, *, epochs: float | None = None, force: bool = False) -> Status:
     """Goes on with a run that was stopped, died or diverged: the same command, from the last checkpoint.
 
-    force: even where another machine seems to train in the folder. If it does, each writes over the
-    checkpoints of the other, and what one of them has trained is lost.
+    epochs: of the whole run, where they are to be others than before; a finished run goes on with more, if
+    none of its rates depends on them. force: even where another machine seems to train in the folder. If it
+    does, each writes over the checkpoints of the other, and what one of them has trained is lost.
     Raises RunError where there is none, it is running or has finished, or nothing says how it
     was started.
     """
     now, process = status(folder), _read(folder)
-    if now.state in ("none", "finished"):
-        what = "no run: start one" if now.state == "none" else "a run that has finished"
-        raise RunError(f"{folder} holds {what}")
+    if now.state == "none":
+        raise RunError(f"{folder} holds no run: start one")
+    if now.state == "finished" and epochs is None:
+        raise RunError(f"{folder} holds a run that has finished: epochs=… goes on with more of them")
     if process is None:
         raise RunError(f"{folder} has no {PROCESS}: give its command again, with --resume auto")
     if now.running and not (force and process.elsewhere):
-        advice = "; if that machine is off, wait two minutes, or force it" if process.elsewhere else ""
+        advice = f"; it was heard of in the last two minutes. {RISK}" if process.elsewhere else ""
         raise RunError(f"{folder} is being trained in ({now.where}){advice}")
-    command = process.command
-    for words in (["--resume", "auto"], *([["--force"]] if force else [])):
-        if words[0] not in command:
-            command = [*command, *words]
-    return _launch(folder, command, Path(process.cwd))
+    command = [word for word in process.command if word != FORCE]
+    if "--resume" not in command:
+        command += ["--resume", "auto"]
+    if epochs is not None:
+        _check_epochs(folder, now, epochs)
+        command += ["--epochs", f"{epochs:g}"]  # the last one counts
+    return _launch(folder, [*command, FORCE] if force else command, Path(process.cwd))
+
+
+def _check_epochs(folder: Path, now: Status, epochs: float) -> None:
+    """Raises RunError, before anything is written, where the run cannot have so many epochs."""
+    from alexnet_edu.imagenet.recipe import STRETCHED
+
+    recipe = (last(now.rows, "start") or {}).get("recipe", {})
+    if recipe.get("schedule") == STRETCHED and recipe["epochs"] != epochs:
+        raise RunError(
+            f"{folder} was trained by {STRETCHED!r}, which is stretched to its {recipe['epochs']:g} epochs: "
+            f"with {epochs:g} its rates would have been others from the start; train anew in another folder"
+        )
 
 
 def rehearse(data: Path, folder: Path, *, parallel: str = "single", steps: int = 20, **settings: Any) -> str:
@@ -224,7 +261,10 @@ def _launch(folder: Path, command: list[str], cwd: Path) -> Status:
             **_on_its_own(),
         )
     _children.append(child)
-    _write(folder, _Process(child.pid, _born(child.pid), platform.node(), began, command, str(cwd), at))
+    _write(
+        folder,
+        _Process(child.pid, _born(child.pid), platform.node(), began, command, str(cwd), at, _machine()),
+    )
     return status(folder)
 
 
@@ -356,22 +396,26 @@ def announced(folder: Path, arguments: Sequence[str], force: bool = False) -> It
     launched = before is not None and before.pid in (os.getpid(), os.getppid())
     forced = force and before is not None and before.elsewhere
     if before is not None and not (launched or forced) and status(folder).running:
-        raise RunError(
-            f"{before.where()} trains in {folder} already: stop it first, or choose another folder; if it "
-            "is another machine's and that is off, --force trains all the same (if it is not, one of the "
-            "two writes over the other's checkpoints)"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.nullcontext() if force else locked(folder):
+        advice = RISK if before.elsewhere else "Stop it first, or choose another folder"
+        raise RunError(f"{before.where()} trains in {folder} already. {advice}")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(folder))
+        except DataError as error:
+            if not force:
+                raise RunError(f"{error} {RISK}") from error
         if before is not None and launched:
             _write(folder, replace(before, pid=os.getpid(), born=_born(os.getpid())))
         else:
             (folder / STOP).unlink(missing_ok=True)
             _write(folder, _this_process(folder, arguments))
-        ended = threading.Event()
+        ended, began = threading.Event(), time.time()
         threading.Thread(target=_beat, args=(folder / PROCESS, ended), daemon=True).start()
         try:
             yield (folder / STOP).exists
+        except BaseException as error:
+            append_death(folder / METRICS, error, began)
+            raise
         finally:
             ended.set()
 
@@ -384,11 +428,12 @@ def _beat(path: Path, ended: threading.Event) -> None:
 
 
 def _this_process(folder: Path, arguments: Sequence[str]) -> _Process:
-    command = [*_python(int(os.environ.get("LOCAL_WORLD_SIZE", 1))), *arguments]
+    words = [word for word in arguments if word != FORCE]  # which was meant for once
+    command = [*_python(int(os.environ.get("LOCAL_WORLD_SIZE", 1))), *words]
     output = folder / OUTPUT
     size = output.stat().st_size if output.exists() else 0
     pid, now = os.getpid(), round(time.time(), 3)
-    return _Process(pid, _born(pid), platform.node(), now, command, str(Path.cwd()), size)
+    return _Process(pid, _born(pid), platform.node(), now, command, str(Path.cwd()), size, _machine())
 
 
 def _write(folder: Path, process: _Process) -> None:

@@ -99,9 +99,17 @@ def test_it_outlives_the_one_that_started_it_and_is_resumed_after_a_kill(data: P
     assert wait(folder, lambda now: now.step >= 1, LIMIT).running
     with pytest.raises(DataError, match="another process"), locked(folder):
         pass
-    os.kill(json.loads((folder / runs.PROCESS).read_text())["pid"], signal.SIGKILL)
+    process = json.loads((folder / runs.PROCESS).read_text())
+    os.kill(process["pid"], signal.SIGKILL)
     died = wait(folder, seconds=LIMIT)
     assert died.state == "died"
+    moved = process | {"host": "gpu-box", "machine": "another"}
+    (folder / runs.PROCESS).write_text(json.dumps(moved))
+    with pytest.raises(RunError, match=rf"process {process['pid']} on gpu-box.*two minutes"):
+        runs.resume(folder)
+    silent(folder, runs.SILENT_S + 1)
+    assert status(folder).state == "died"
+    (folder / runs.PROCESS).write_text(json.dumps(process | {"host": "the name before"}))
     assert runs.resume(folder).running
     starts = [row["kind"] for row in died.rows].count("start")
     assert wait(folder, lambda now: [r["kind"] for r in now.rows].count("start") > starts, LIMIT).running
@@ -207,6 +215,36 @@ def test_another_machines_training_lives_while_it_is_heard_of(
     assert launched == [["a", "b", "--resume", "auto", "--force"], ["a", "b", "--resume", "auto"]]
 
 
+def test_a_machine_with_a_new_name_knows_its_own_processes(
+    tmp_path: Path, ended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines(tmp_path, START, STEP)
+    here = {"host": "the name before", "machine": runs._machine()}
+    named(tmp_path, ended, **here)
+    assert status(tmp_path).state == "died"
+    this_process(tmp_path, **here)
+    assert status(tmp_path).where == f"process {os.getpid()}"
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(RunError, match="Stop it first"):  # what is seen to live cannot be overridden
+        announced(tmp_path, ["train"], force=True).__enter__()
+
+
+def test_a_lock_that_was_left_behind_can_be_overridden_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left_behind(folder: Path) -> None:
+        raise DataError(f"another process is writing to {folder}.")
+
+    monkeypatch.setattr(runs, "locked", left_behind)
+    lines(tmp_path, START, STEP)
+    named(tmp_path, 1, host="gpu-box")
+    silent(tmp_path, runs.SILENT_S + 1)
+    with pytest.raises(RunError, match=r"another process is writing .*--force.*lost"):
+        announced(tmp_path, ["train"]).__enter__()
+    with announced(tmp_path, ["train", "--force"], force=True):
+        assert json.loads((tmp_path / runs.PROCESS).read_text())["command"][-1] == "train"
+
+
 def test_a_training_is_heard_of_while_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "BEAT_S", 0.01)
     with announced(tmp_path, ["train"]):
@@ -215,6 +253,25 @@ def test_a_training_is_heard_of_while_it_lives(tmp_path: Path, monkeypatch: pyte
         while time.time() - (tmp_path / runs.PROCESS).stat().st_mtime > 500:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+# --- more epochs --------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_given_more_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[list[str]] = []
+    monkeypatch.setattr(runs, "_launch", lambda folder, command, cwd: launched.append(command))
+    named(tmp_path, 1, command=["train", "--epochs", "2", "--force"])
+    for schedule, epochs in (("plateau", 2), ("run145", 2)):
+        start_row = START | {"recipe": {"schedule": schedule, "epochs": epochs}}
+        lines(tmp_path, start_row, STEP, STOPPED | {"status": "finished"})
+        with pytest.raises(RunError, match="epochs=…"):
+            runs.resume(tmp_path)
+        if schedule == "plateau":
+            runs.resume(tmp_path, epochs=3)
+    with pytest.raises(RunError, match=r"'run145'.* 2 epochs.* 3 "):
+        runs.resume(tmp_path, epochs=3)
+    assert launched == [["train", "--epochs", "2", "--resume", "auto", "--epochs", "3"]]
 
 
 # --- what the training says of itself ------------------------------------------------------------
@@ -240,6 +297,24 @@ def test_a_training_from_a_terminal_can_be_resumed_from_a_notebook(
         command = json.loads((tmp_path / runs.PROCESS).read_text())["command"]
     assert command[1:4] == ["-m", "torch.distributed.run", "--standalone"]
     assert command[command.index("--nproc-per-node") + 1 :] == ["2", "-m", "alexnet_edu.cli", "train"]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(OSError("no room"), "OSError: no room"), (MemoryError(), "MemoryError")]
+)
+def test_a_training_that_ends_by_an_error_says_so(tmp_path: Path, error: Exception, why: str) -> None:
+
+    def trains(kind: str, **values: Any) -> None:
+        with announced(tmp_path, ["train"]):
+            append(tmp_path / METRICS, kind, **values)
+            raise error
+
+    with pytest.raises(type(error)):
+        trains("start", step=0, steps=9)
+    assert (status(tmp_path).state, status(tmp_path).why) == ("died", why)
+    with pytest.raises(type(error)):
+        trains("stop", status="diverged", why="so")
+    assert (status(tmp_path).state, status(tmp_path).why) == ("diverged", "so")
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:

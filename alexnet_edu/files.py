@@ -28,6 +28,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOS
 TYPES = {"float16": "F16", "float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "uint8": "U8"}
 MAX_HEAD_BYTES = 100_000_000  # what safetensors itself accepts
 CHUNK = 2**20
+SEAL = "sha256 of the rest"
 FORMS = {  # what stands under "format" in our files -> what such a file is
     "alexnet-edu-checkpoint": "a checkpoint of a training (to look into its network, name its folder)",
     "alexnet-edu-weights-1": "a network to look into",
@@ -150,20 +151,39 @@ def locked(folder: Path) -> Iterator[None]:
 # --- JSON -------------------------------------------------------------------------------------
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` so that the file is either whole or as before; DataError if it cannot."""
+def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
+    """Writes `value` so that the file is either whole or as before; DataError if it cannot.
+
+    sealed: adds a checksum to an object, so that `read_json` notices a changed digit.
+    """
+    if sealed:
+        value = {**value, SEAL: _seal(value)}
     with replacing(path) as partial:
-        partial.write_text(json.dumps(value, separators=(",", ":")) + "\n", encoding="utf-8")
+        partial.write_text(_text(value) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """What `write_json` wrote. Raises DataError, with the file's name, if it is damaged."""
+def _text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _seal(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(value).encode()).hexdigest()
+
+
+def read_json(path: Path, *, sealed: bool = False) -> Any:
+    """What `write_json` wrote. Raises DataError, with the file's name, if it is damaged.
+
+    sealed: it must have its checksum.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if sealed and value.pop(SEAL) != _seal(value):
+            raise ValueError("it has changed since it was written")
     except OSError as error:
         raise unreadable(path, error) from error
-    except ValueError as error:
+    except (ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}). Delete it and run the same thing again.") from error
+    return value
 
 
 def kept(path: Path, make: Callable[[], Any]) -> Any:
@@ -206,20 +226,25 @@ class Written:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]
+    path: Path,
+    tensors: Mapping[str, np.ndarray[Any, Any]],
+    metadata: Mapping[str, str],
+    *,
+    sealed: bool = False,
 ) -> Written:
     """Writes a safetensors file whose bytes depend on nothing but `tensors` and `metadata`.
 
     The format's own writer puts the strings of the head in another order every time; here a checksum
     is the same after every repetition. The digest of the tensors' bytes is added to the metadata as
     "digest". Tensors with wide elements should come first, so that each begins at a multiple of its
-    element. Raises DataError as `replacing`.
+    element. sealed: adds a checksum of the head, where no list of files has one of the whole file.
+    Raises DataError as `replacing`.
     """
     parts = [np.ascontiguousarray(t).reshape(-1).view(np.uint8).data for t in tensors.values()]
     content, whole = hashlib.sha256(), hashlib.sha256()
     for part in parts:
         content.update(part)
-    head = _head(tensors, {**metadata, "digest": content.hexdigest()})
+    head = _head(tensors, {**metadata, "digest": content.hexdigest()}, sealed)
     with replacing(path) as partial, partial.open("wb") as file:
         for part in [memoryview(head), *parts]:
             whole.update(part)
@@ -227,7 +252,7 @@ def write_tensors(
     return Written(len(head) + sum(len(part) for part in parts), whole.hexdigest())
 
 
-def _head(tensors: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> bytes:
+def _head(tensors: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str], sealed: bool) -> bytes:
     fields: dict[str, Any] = {"__metadata__": dict(metadata)}
     at = 0
     for name, tensor in tensors.items():
@@ -238,7 +263,9 @@ def _head(tensors: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, st
             "data_offsets": [at, end],
         }
         at = end
-    text = json.dumps(fields, separators=(",", ":")).encode()
+    if sealed:
+        fields["__metadata__"][SEAL] = _seal(fields)
+    text = _text(fields).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 
@@ -260,7 +287,9 @@ def _parsed_head(path: Path, first: bytes, read: Callable[[int], bytes]) -> dict
     try:
         fields: dict[str, Any] = json.loads(read(length) if length <= MAX_HEAD_BYTES else "")
         ends = [part["data_offsets"][1] for name, part in fields.items() if name != "__metadata__"]
-        fields.get("__metadata__", {}).items()  # must be words, too
+        metadata = fields.get("__metadata__", {})
+        if metadata.pop(SEAL, None) not in (None, _seal(fields)):
+            raise ValueError("it has changed since it was written")
         whole = path.stat().st_size == 8 + length + max(ends, default=0)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         what = foreign(path) or "is damaged: its head cannot be read"

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexnet_edu.data.augment import ColorPCA
+from alexnet_edu.files import write_json
 
 SIDE = 256
 
@@ -59,7 +60,7 @@ def write(root: Path, splits: Mapping[str, tuple[Tensor, Tensor]], classes: int)
         "eigenvectors": colors.eigenvectors.contiguous(),
     }
     manifest["statistics"] = _written(root / "statistics.safetensors", numbers, {})
-    (root / "manifest.json").write_text(json.dumps(manifest))
+    write_json(root / "manifest.json", manifest, sealed=True)
     return root
 
 

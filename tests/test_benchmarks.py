@@ -10,6 +10,7 @@ from typing import Any
 
 import augment
 import cifar_training
+import damage
 import imagenet_feed
 import imagenet_prepare
 import imagenet_step
@@ -223,8 +224,21 @@ def test_runs_that_differ_in_a_bit_are_told_apart(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         changed = weights.nextafter(weights + 1) if name == "c" else weights
         checkpoints.save(checkpoints.path_of(tmp_path / name, 1), {"model.w": changed}, state)
+        checkpoints.make_best(tmp_path / name, 1)
     assert kill_and_resume.difference(tmp_path / "a", tmp_path / "b") == 0
     assert kill_and_resume.difference(tmp_path / "a", tmp_path / "c") > 0
+
+
+def test_no_damaged_file_is_read_as_something_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["damage.py", "--files", "140"])
+    damage.main()
+    figures = dict(
+        line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("figure")
+    )
+    assert figures["wrong"] == "0"
+    assert int(figures["refused"]) + int(figures["read_right"]) == 140
 
 
 # --- every script that compares -----------------------------------------------------------------

@@ -167,6 +167,20 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
         read_json(path)
 
 
+def test_a_changed_digit_breaks_the_seal(tmp_path: Path) -> None:
+    path, value = tmp_path / "x.json", {"errors": [0.25, 1e-30], "name": "ä"}
+    write_json(path, value, sealed=True)
+    assert read_json(path, sealed=True) == value
+    path.write_text(path.read_text().replace("25", "35"))
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        read_json(path, sealed=True)
+    write_tensors(path, {"weights": np.ones(3)}, NOTES, sealed=True)
+    assert {name: read_head(path)["__metadata__"][name] for name in NOTES} == NOTES
+    path.write_bytes(path.read_bytes().replace(b'"weights"', b'"welghts"'))
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        read_head(path)
+
+
 def test_half_written_files_are_removed(tmp_path: Path) -> None:
     for name in ("x", "x.partial-1", "y.json.partial-22"):
         (tmp_path / name).write_bytes(b"")

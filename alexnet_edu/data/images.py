@@ -129,7 +129,7 @@ def save_pack(images: ImageSet, path: Path) -> None:
     }
     with locked(path.parent):
         remove_partials(path.parent)
-        write_tensors(path, tensors, metadata)
+        write_tensors(path, tensors, metadata, sealed=True)
 
 
 def pack_info(path: Path) -> PackInfo:

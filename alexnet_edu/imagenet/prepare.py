@@ -175,7 +175,7 @@ def _jobs(source: Source, target: Path, quality: int, shard_images: int) -> list
 def _finished(target: Path, jobs: Sequence[Job]) -> dict[str, Any] | None:
     """The manifest, where there is one and every file has the length that it states."""
     try:
-        manifest = read_json(target / MANIFEST)
+        manifest = read_json(target / MANIFEST, sealed=True)
         shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
         files = [*shards, manifest["statistics"]]
         whole = all((target / f["file"]).stat().st_size == f["bytes"] for f in files)
@@ -279,7 +279,7 @@ def _finish(target: Path, source: Source, quality: int, shards: Sequence[Shard])
         "source": {"label": source.label, "fingerprint": source.fingerprint()},
         "provenance": provenance(),
     }
-    write_json(target / MANIFEST, manifest)
+    write_json(target / MANIFEST, manifest, sealed=True)
     return manifest
 
 

@@ -172,7 +172,7 @@ def _manifest(root: Path) -> dict[str, Any]:
         why = "its preparation has not ended: run the same command again" if begun else MAKE_IT
         raise DataError(f"{root} holds no prepared images (no {MANIFEST}); {why}")
     try:
-        manifest = read_json(path)
+        manifest = read_json(path, sealed=True)
     except PermissionDenied:
         raise
     except ValueError as error:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from alexnet_edu.data.augment import ColorPCA, Preparation, composed
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import provenance, resolve_precision
-from alexnet_edu.files import DataError, unreadable, write_json, write_tensors
+from alexnet_edu.files import DataError, read_json, unreadable, write_json, write_tensors
 from alexnet_edu.studies.run import Run, build, copy_all_but_classifier
 from alexnet_edu.studies.statistics import crossing
 from alexnet_edu.training import loop
@@ -253,7 +253,7 @@ class Runs:
             result.curve = curve
             if before is not None:
                 result.provenance = _with_earlier(now, before.provenance)
-            write_json(path, to_json(result))
+            write_json(path, to_json(result), sealed=True)
             if tell is not None:
                 tell(run, curve)
 
@@ -276,7 +276,7 @@ class Runs:
         if result.curve.status in ENDED and result.curve.status != "diverged":
             self._measure_end(result, setting, path)
         if result.curve.points and (before is None or to_json(before) != to_json(result)):
-            write_json(path, to_json(result))
+            write_json(path, to_json(result), sealed=True)
         return self._cut(result)
 
     def _augment(self, run: Run, setting: Setting) -> loop.Augment | None:
@@ -348,7 +348,7 @@ def to_json(result: Result) -> dict[str, Any]:
 def read_result(path: Path, run: Run) -> Result:
     """What is kept of a run. Raises DataError, with the file's name, if it is damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path, sealed=True)
         columns = value["points"]
         rows = zip(*columns.values(), value["extra"], strict=True)
         points = [Point(**dict(zip([*columns, "extra"], row, strict=True))) for row in rows]
@@ -359,6 +359,8 @@ def read_result(path: Path, run: Run) -> Result:
         }
         curve = loop.Run(points, value["status"])
         return Result(run, curve, value["data"], value["provenance"], value["device"], ends)
+    except DataError:
+        raise
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:

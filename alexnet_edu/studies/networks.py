@@ -203,7 +203,7 @@ def save_weights(
         "classes": json.dumps(classes),
         "facts": json.dumps(dict(facts), sort_keys=True),
     }
-    write_tensors(path, tensors, head)
+    write_tensors(path, tensors, head, sealed=True)
 
 
 def load_weights(source: str | Path) -> Network:

@@ -41,7 +41,9 @@ def save(path: Path, tensors: Tensors, state: Mapping[str, Any]) -> None:
     text = json.dumps(state)
     metadata = {"format": FORMAT, "state": text, "state_sha256": _sha256(text)}
     widest_first = sorted(tensors.items(), key=lambda item: -item[1].element_size())
-    write_tensors(path, {name: tensor.detach().cpu().numpy() for name, tensor in widest_first}, metadata)
+    write_tensors(
+        path, {name: tensor.detach().cpu().numpy() for name, tensor in widest_first}, metadata, sealed=True
+    )
 
 
 def load(path: Path) -> Checkpoint:

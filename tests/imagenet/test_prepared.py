@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 
 from alexnet_edu.data.folders import write_class_folders
 from alexnet_edu.data.synthetic import synthetic_images
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, read_json, write_json
 from alexnet_edu.imagenet.prepare import prepare
 from alexnet_edu.imagenet.prepared import open_prepared, verify
 from tests import prepared
@@ -87,9 +86,9 @@ Harm = Callable[[Path], object]
 
 def in_manifest(change: Callable[[dict[str, Any]], object]) -> Harm:
     def do(root: Path) -> None:
-        manifest = json.loads((root / "manifest.json").read_text())
+        manifest = read_json(root / "manifest.json", sealed=True)
         change(manifest)
-        (root / "manifest.json").write_text(json.dumps(manifest))
+        write_json(root / "manifest.json", manifest, sealed=True)
 
     return do
 

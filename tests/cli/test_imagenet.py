@@ -68,20 +68,6 @@ def test_compiled_norms_train_to_the_same_weights(data: str, trained: Path, tmp_
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
 
 
-def test_where_nothing_can_be_compiled_one_line_says_so(
-    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(function: object) -> object:
-        raise RuntimeError("no compiler")
-
-    monkeypatch.setattr(torch, "compile", broken)
-    command = ["train", "--data", data, "--folder", str(tmp_path), *SMALL, "--rehearsal-steps", "0"]
-    for what in (["--compile"], ["--compile", "norms"]):
-        assert main([*command, *what]) == 2
-        assert capsys.readouterr().err.startswith("alexnet-edu: torch.compile does not work on cpu here")
-    assert checkpoints.saved_steps(tmp_path) == []
-
-
 def test_a_second_run_into_the_same_folder_needs_the_word_resume(
     data: str, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

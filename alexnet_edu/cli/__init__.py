@@ -31,6 +31,7 @@ examples:
 GROUPS = {
     "data": "get or import images, or see what is there",
     "experiment": "run and record an experiment",
+    "two-gpus": "the network in two columns, on this machine",
     "weights": "the small trained networks that are shipped, and their training",
 }
 INTERRUPTED = 130  # what shells report for Ctrl-C

@@ -1,4 +1,4 @@
-"""The commands beside experiments: doctor, data, train, evaluate, weights, claims."""
+"""The commands beside experiments: doctor, data, train, two-gpus, evaluate, weights, claims."""
 
 from __future__ import annotations
 
@@ -236,6 +236,25 @@ def told_to_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """device: cuda, for two GPUs, or cpu; auto takes the GPUs where there are two."""
+
+    device: str = option("auto", choices=("auto", "cuda", "cpu"))
+
+
+@command(
+    "two-gpus check",
+    "two columns against one device: equality, a lost process, transport, speed",
+    Columns,
+    more="Two minutes, before days of training. The exit status is 1 where something is not as it should be.",
+)
+def _two_gpus(wanted: Columns) -> int:
+    from alexnet_edu.two_gpus.report import report
+
+    return 0 if report(wanted.device, say) else 1
 
 
 @dataclass(frozen=True)

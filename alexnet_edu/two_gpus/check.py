@@ -1,70 +1,89 @@
-"""The two forms of the two columns put to the test: equality, bytes, seconds per step, a lost rank.
+"""The two forms of the two columns put to the test: equality, bytes, a lost rank, seconds.
 
-    torchrun --nproc-per-node 2 -m alexnet_edu.two_gpus.check compare
-
-runs one trial in two processes; `in_two_processes` starts both without torchrun, from a
-notebook. `record` gathers all trials of the paper's network for `data/results`.
+`in_two_processes` runs one trial, from a notebook; `report.report` all that say whether a machine is fit to
+train, for the command `alexnet-edu two-gpus check`. `record` gathers trials of the paper's network for
+`data/results`.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import signal
 import socket
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alexnet_edu.environment import joint_provenance, provenance
+from alexnet_edu.environment import autocast, joint_provenance, provenance
 from alexnet_edu.model.alexnet import AlexNet, join_columns
 from alexnet_edu.model.architecture import narrow, one_of, variant
+from alexnet_edu.training import checkpoint as checkpoints
+from alexnet_edu.training.sgd import PaperSGD
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
-from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, joined
+from alexnet_edu.two_gpus.traffic import FLOAT, sent_each_way
+from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, joined, swap
 
 WAIT_S = 300.0  # longer than any trial; a rank that has not ended by then is ended
+SILENT_S = 40.0  # longer than any exchange
+SAVED = 2  # steps of a training after which a checkpoint is written
+RATE = 0.01
 
 
 @dataclass(frozen=True)
 class Case:
     """What a trial runs.
 
-    dtype: "float32" or "float64". batch: images. steps: those that are timed. divisor: 1 for the
-    paper's network, more for one that is so many times narrower.
+    dtype: "float32", "float64", or "bfloat16", where the weights are float32. batch: images. steps: those
+    that are timed. divisor: 1 for the paper's network, more for one that is so many times narrower.
+    updates: steps of a training whose weights are compared. device: "cpu", or "cuda", a GPU for each
+    rank. folder: where a checkpoint is kept, and what NCCL says; none without it.
     """
 
     dtype: str = "float32"
     batch: int = 2
     steps: int = 3
     divisor: int = 1
+    updates: int = 0
+    device: str = "cpu"
+    folder: str = ""
+
+    @property
+    def here(self) -> torch.device:
+        """This rank's device."""
+        rank = os.environ.get("LOCAL_RANK", 0)
+        return torch.device(f"cuda:{rank}" if self.device == "cuda" else self.device)
+
+    @property
+    def weights(self) -> torch.dtype:
+        return torch.float64 if self.dtype == "float64" else torch.float32
 
     def grouped(self) -> AlexNet:
         table = narrow(variant("paper"), self.divisor)
         model = AlexNet(table, generator=torch.Generator().manual_seed(0))
-        return model.to(getattr(torch, self.dtype)).eval()
+        return model.to(self.here, self.weights).eval()
 
     def column(self) -> OneColumnAlexNet:
         """This rank's column of the same network."""
         model = self.grouped()
-        half = OneColumnAlexNet(model.architecture).to(getattr(torch, self.dtype)).eval()
+        half = OneColumnAlexNet(model.architecture).to(self.here, self.weights).eval()
         half.load_grouped(model.state_dict())
         return half
 
-    def images(self) -> Tensor:
-        shape, generator = (self.batch, 3, 224, 224), torch.Generator().manual_seed(1)
-        return 60 * torch.randn(shape, dtype=getattr(torch, self.dtype), generator=generator)
+    def images(self, step: int = 0) -> Tensor:
+        shape, generator = (self.batch, 3, 224, 224), torch.Generator().manual_seed(1 + step)
+        return (60 * torch.randn(shape, dtype=self.weights, generator=generator)).to(self.here)
 
 
 # --- equality -------------------------------------------------------------------------------
@@ -74,8 +93,8 @@ def compare_devices(devices: Sequence[str], **options: Any) -> dict[str, Any]:
     """One step of the network on two devices in one process, against the grouped network.
 
     options: fields of `Case`. Returns the largest differences of the "logits", and of the
-    "gradients" relative to the largest one of the same weights; and "sent": "reader from column"
-    -> bytes.
+    "gradients" relative to the largest one of the same weights; the same of the "weights" after `updates`
+    of them; and "sent": "reader from column" -> bytes.
     """
     case = Case(**options)
     model, images = case.grouped(), case.images()
@@ -84,7 +103,11 @@ def compare_devices(devices: Sequence[str], **options: Any) -> dict[str, Any]:
     logits = _step(two, images).cpu()
     gradients = join_columns(*(_gradients(column) for column in two.columns))
     sent = {f"{name} from {column}": n for (name, column), n in two.sent.items()}
-    return {**_difference((logits, gradients), (expected, _gradients(model))), "sent": sent}
+    found = _difference((logits, gradients), (expected.cpu(), _gradients(model)))
+    for each in (model, two):
+        _updates(case, each, range(case.updates))
+    weights = join_columns(*(_weights(column) for column in two.columns))
+    return {**found, "weights": _largest(weights, _weights(model)), "sent": sent}
 
 
 def _compare(case: Case) -> dict[str, Any]:
@@ -93,15 +116,23 @@ def _compare(case: Case) -> dict[str, Any]:
     expected, logits = _step(model, images), _step(mine, images)
     half = mine.half_of(_gradients(model))
     sent = {f"{name} {way}": n for (name, way), n in mine.sent.items()}
-    return {**_difference((logits, _gradients(mine.column)), (expected, half)), "sent": sent}
+    found = _difference((logits, _gradients(mine.column)), (expected, half))
+    for each in (model, mine):
+        _updates(case, each, range(case.updates))
+    weights = mine.half_of(_weights(model))
+    return {**found, "weights": _largest(_weights(mine.column), weights), "sent": sent}
 
 
 def _difference(
     a: tuple[Tensor, Mapping[str, Tensor]], b: tuple[Tensor, Mapping[str, Tensor]]
 ) -> dict[str, float]:
     """Between two steps. a, b: logits, and gradients by their names."""
-    relative = [((a[1][name] - g).abs().max() / g.abs().max()).item() for name, g in b[1].items()]
-    return {"logits": (a[0] - b[0]).abs().max().item(), "gradients": max(relative)}
+    return {"logits": (a[0] - b[0]).abs().max().item(), "gradients": _largest(a[1], b[1])}
+
+
+def _largest(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
+    """The largest difference, relative to the largest value of the same tensor in b."""
+    return max(((a[name] - x).abs().max() / x.abs().max()).item() for name, x in b.items())
 
 
 def _step(model: nn.Module, images: Tensor) -> Tensor:
@@ -114,37 +145,105 @@ def _gradients(module: nn.Module) -> dict[str, Tensor]:
     return {n: p.grad.cpu() for n, p in module.named_parameters() if p.grad is not None}
 
 
-# --- seconds, and a lost rank -------------------------------------------------------------------
+# --- a training, and a lost rank -----------------------------------------------------------------
+
+
+def _updates(
+    case: Case, model: nn.Module, steps: Iterable[int], optimizer: PaperSGD | None = None
+) -> PaperSGD:
+    """Trains for these steps; each has images of its own."""
+    optimizer = optimizer or PaperSGD(model.parameters(), RATE)
+    for step in steps:
+        optimizer.zero_grad()
+        _step(model, case.images(step))
+        optimizer.step()
+    return optimizer
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {n: p.detach().cpu() for n, p in module.named_parameters()}
+
+
+def _lose(case: Case) -> dict[str, Any]:
+    """Rank 1 is killed in the middle of a step, between two layers, after a checkpoint was written."""
+    model = case.column()
+    optimizer = _updates(case, model, range(SAVED))
+    if case.folder:
+        tensors = checkpoints.tensors_of(model.column, optimizer, model.joined)
+        if model.rank == 0:
+            checkpoints.save(_checkpoint(case), tensors, {"step": SAVED})
+    if model.rank == 1:
+        model.column.stages["conv4"].register_forward_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    _updates(case, model, range(SAVED, SAVED + 1), optimizer)
+    return {}
+
+
+def _resume(case: Case) -> dict[str, Any]:
+    """The training that `_lose` began goes on, and is compared with one that nothing interrupted."""
+    model, unbroken = case.column(), case.column()
+    optimizer, saved = PaperSGD(model.parameters(), RATE), checkpoints.load(_checkpoint(case))
+    checkpoints.restore(saved, model.column, optimizer, model.half_of)
+    _updates(case, model, range(saved.state["step"], case.updates), optimizer)
+    _updates(case, unbroken, range(case.updates))
+    return {"weights": _largest(_weights(model.column), _weights(unbroken.column))}
+
+
+def _checkpoint(case: Case) -> Path:
+    return Path(case.folder) / "checkpoint.safetensors"
+
+
+# --- seconds --------------------------------------------------------------------------------------
 
 
 def _time(case: Case) -> dict[str, Any]:
     """Seconds of each training step, of this rank's column or of the grouped network if it is alone."""
     alone = os.environ.get("WORLD_SIZE") == "1"
     model: nn.Module = case.grouped() if alone else case.column()
-    images, labels = case.images(), torch.zeros(case.batch, dtype=torch.int64)
+    images, labels = case.images(), torch.zeros(case.batch, dtype=torch.int64, device=case.here)
     optimizer = torch.optim.SGD(model.parameters(), 1e-6, momentum=0.9, weight_decay=5e-4)
-    seconds = []
-    for _ in range(case.steps + 1):
-        start = time.perf_counter()
-        loss = F.cross_entropy(model.train()(images), labels)
+
+    def step() -> None:
+        with autocast(case.here, case.dtype):
+            logits = model.train()(images)
+        loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+    return {"steps": seconds_of(step, case)}
+
+
+def _exchange(case: Case) -> dict[str, Any]:
+    """Seconds of exchanging what conv3 reads of a batch of the paper's network, in float32."""
+    size = sent_each_way(variant("paper"))["conv3"]
+    mine, theirs = (torch.zeros(size // FLOAT, device=case.here) for _ in range(2))
+    return {"bytes": mine.nbytes, "steps": seconds_of(lambda: swap(mine, theirs, "the exchange"), case)}
+
+
+def seconds_of(function: Callable[[], object], case: Case) -> list[float]:
+    """Of each call, until the device has done it; the first one is not counted."""
+    seconds = []
+    for _ in range(case.steps + 1):
+        start = time.perf_counter()
+        function()
+        if case.here.type == "cuda":
+            torch.cuda.synchronize(case.here)
         seconds.append(time.perf_counter() - start)
-    return {"steps": seconds[1:]}  # the first one is not counted
+    return seconds[1:]
 
 
-def _lose(case: Case) -> dict[str, Any]:
-    """Rank 1 is killed in the middle of its second step, between two layers."""
-    model, images = case.column(), case.images()
-    _step(model, images)
-    if model.rank == 1:
-        model.column.stages["conv4"].register_forward_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    _step(model, images)
-    return {}
+def _first(case: Case) -> dict[str, Any]:
+    """All that needs two ranks which stay alive, at one start. "exchange": what `_exchange` gives."""
+    return {**_compare(case), "exchange": _exchange(case)}
 
 
-TRIALS: dict[str, Callable[[Case], dict[str, Any]]] = {"compare": _compare, "time": _time, "lose": _lose}
+TRIALS: dict[str, Callable[[Case], dict[str, Any]]] = {
+    "compare": _compare,
+    "first": _first,
+    "lose": _lose,
+    "resume": _resume,
+    "time": _time,
+}
 
 
 # --- starting processes --------------------------------------------------------------------------
@@ -156,18 +255,21 @@ def in_two_processes(trial: str, **options: Any) -> list[dict[str, Any]]:
     options: fields of `Case`. Each result holds "rank", "returncode", "message" (its error),
     "seconds" until it ended, and, for a rank that ended well, what the trial gives.
     """
-    return _run(trial, 2, 1, Case(**options))
+    return run(trial, Case(**options))
 
 
-def _run(trial: str, world: int, threads: int, case: Case) -> list[dict[str, Any]]:
+def run(trial: str, case: Case, world: int = 2, threads: int = 1) -> list[dict[str, Any]]:
+    """The same of any number of processes."""
     one_of("trial", trial, TRIALS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    if case.folder:
+        place |= {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_FILE": f"{case.folder}/nccl.%p"}
     start, context = time.monotonic(), get_context("spawn")
     ranks = []
     for rank in range(world):
-        environment = {**place, "WORLD_SIZE": str(world), "RANK": str(rank)}
+        environment = {**place, "WORLD_SIZE": str(world), "RANK": str(rank), "LOCAL_RANK": str(rank)}
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_rank, args=(trial, case, environment, threads, theirs))
         process.start()
@@ -189,7 +291,7 @@ def _rank(trial: str, case: Case, environment: Mapping[str, str], threads: int, 
 def _tried(trial: str, case: Case) -> dict[str, Any]:
     if os.environ.get("WORLD_SIZE") == "1":
         return TRIALS[trial](case)
-    with joined(timeout_s=20):
+    with joined(case.here, SILENT_S):
         return TRIALS[trial](case)
 
 
@@ -231,7 +333,7 @@ def record(batch: int = 32, steps: int = 3, rounds: int = 3) -> dict[str, Any]:
         equality.append(about | worst)
         sent += [about | {"message": name, "bytes": size} for name, size in compared[0]["sent"].items()]
     for _, (name, (processes, threads)) in itertools.product(range(rounds), TIMED.items()):
-        timed = _all_well(_run("time", processes, threads, Case(batch=batch, steps=steps)))
+        timed = _all_well(run("time", Case(batch=batch, steps=steps), processes, threads))
         slower = max(statistics.median(rank["steps"]) for rank in timed)
         seconds.append({"what": name, "seconds": slower})
     data = {"source": "random images", "synthetic": False}
@@ -248,18 +350,3 @@ def _all_well(ranks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if any(rank["returncode"] for rank in ranks):
         raise RuntimeError("; ".join(rank["message"] for rank in ranks if rank["message"]))
     return ranks
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("trial", choices=TRIALS)
-    for field in fields(Case):
-        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
-    options = vars(parser.parse_args(arguments))
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    measured = _tried(options.pop("trial"), Case(**options))
-    print(f"rank {os.environ['RANK']}: {json.dumps(measured)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -158,8 +158,8 @@ for reader, size in arithmetic.items():
 #
 # **Is it the same network?** Logits and all gradients of one step, against the grouped network, in float64. First live, in
 # one process with two devices, then in two processes with one column each. These talk through
-# `torch.distributed`: NCCL between two GPUs, gloo on processors. In a terminal it is
-# `torchrun --nproc-per-node 2 -m alexnet_edu.two_gpus.check compare`.
+# `torch.distributed`: NCCL between two GPUs, gloo on processors. In a terminal
+# `alexnet-edu two-gpus check` does this and more.
 
 # %% tags=["nbval-ignore-output"]
 found = compare_devices(devices, dtype="float64", divisor=8)

@@ -428,7 +428,7 @@ def _claims(wanted: Claims) -> None:
 
     one = wanted.id is not None
     claims = [table.claim_named(wanted.id)] if wanted.id else table.chosen(wanted.section, wanted.notebook)
-    width = max(table.NARROWEST, min(120, shutil.get_terminal_size((80, 40)).columns))
+    width = max(60, min(120, shutil.get_terminal_size((80, 40)).columns))
     if wanted.json:
         print(json.dumps([table.as_object(claim) for claim in claims], indent=1, ensure_ascii=False))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ NOT_MEASURED = "not measured yet"
 NOTHING_TO_MEASURE = "nothing to measure"
 NEEDS_IMAGENET = "needs ImageNet"
 HEADERS = ("claim", "paper", "2012 log", "ours", "why")
-NARROWEST = 60  # characters; below that, columns of text cannot be read
 
 
 @dataclass(frozen=True)
@@ -49,22 +47,13 @@ def _row(claim: Claim, why: str = "") -> Row:
 class Verdict:
     """The table that ends a notebook: claim | paper | 2012 log | ours | why.
 
-    Shows itself in JupyterLab, on GitHub and as text. It takes its colours from where it
-    is shown, so that it reads well in light and in dark themes.
+    Shows itself in JupyterLab, on GitHub and as text, in the colours of where it is shown.
     """
 
     rows: tuple[Row, ...]
 
     def __repr__(self) -> str:
-        return _text_table(HEADERS, [_text_cells(row) for row in self.rows], width=120)
-
-    def _repr_markdown_(self) -> str:
-        lines = ["| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
-        for row in self.rows:
-            cells = [_markdown(cell) for cell in _cells(row)]
-            cells[3] += f"<br>*{_markdown(row.provenance)}*" if row.provenance else ""
-            lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join(lines) + "\n"
+        return "\n\n".join(_text(dict(zip(HEADERS, _text_cells(row), strict=True)), 120) for row in self.rows)
 
     def _repr_html_(self) -> str:
         style = 'style="text-align: left; vertical-align: top; white-space: normal"'
@@ -169,22 +158,16 @@ def as_object(claim: Claim) -> dict[str, str]:
 
 
 def detail(claim: Claim, width: int) -> str:
-    """All that the ledger says of a claim, wrapped for a terminal."""
-    row = _row(claim)
-    texts = {
-        "claim": claim.statement,
-        "section": claim.section,
-        "verdict": word(claim),
-        "paper": claim.paper,
-        "2012 log": claim.log,
-        "ours": row.ours,
-        "recorded": row.provenance.removeprefix("recorded "),
-        "checked": f"{', '.join(claim.check) or 'not'}: {claim.how}",
-        "notebook": f"{claim.notebook} {NOTEBOOKS[claim.notebook]}",
-    }
-    wrapped = {name: _wrap(text, width - 10) for name, text in texts.items() if text}
-    gap = "\n" + " " * 10
-    return "\n".join(f"{name:9s} {gap.join(parts)}" for name, parts in wrapped.items())
+    """`as_object`, wrapped for a terminal."""
+    lesson = f"{claim.notebook} {NOTEBOOKS[claim.notebook]}"
+    return _text(as_object(claim) | {"lesson": lesson}, width)
+
+
+def _text(texts: Mapping[str, str], width: int) -> str:
+    """Each text behind its name, wrapped; those that are empty left out."""
+    wrapped = {name: _wrap(text, width - 11) for name, text in texts.items() if text}
+    gap = "\n" + " " * 11
+    return "\n".join(f"{name:10s} {gap.join(parts)}" for name, parts in wrapped.items())
 
 
 def _wrap(text: str, width: int) -> list[str]:
@@ -192,14 +175,8 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def table(section: str | None = None, notebook: str | int | None = None, *, width: int = 120) -> str:
-    """The claims that `chosen` gives as text in aligned columns, at most `width` characters wide."""
-    rows = []
-    for claim in chosen(section, notebook):
-        cells = [_label(claim), *_text_cells(_row(claim))[:4]]
-        cells[1] = claim.statement  # its section already stands in the first column
-        cells[4] += f". How: {claim.how}" if cells[4] == NOT_MEASURED else ""
-        rows.append(cells)
-    return _text_table(("id", *HEADERS[:4]), rows, width)
+    """The claims that `chosen` gives in all detail, at most `width` characters wide."""
+    return "\n\n".join(detail(claim, width) for claim in chosen(section, notebook))
 
 
 def _made_in(claim: Claim, section: str | None) -> bool:
@@ -210,12 +187,6 @@ def _made_in(claim: Claim, section: str | None) -> bool:
         part == wanted or part.startswith((wanted + ".", wanted + " "))
         for part in claim.section.lower().split(", ")
     )
-
-
-def _label(claim: Claim) -> str:
-    """Id, section, way of checking and notebook, one on each line."""
-    check = " + ".join(claim.check) or "no check"
-    return f"{claim.id}\n{_place(claim.section)}\n{check}\nnotebook {claim.notebook}"
 
 
 def _place(section: str) -> str:
@@ -232,48 +203,3 @@ def _text_cells(row: Row) -> list[str]:
     cells = list(_cells(row))
     cells[3] += f" ({row.provenance})" if row.provenance else ""
     return cells
-
-
-def _markdown(text: str) -> str:
-    """Text that Markdown shows as it stands, in a cell of a table."""
-    escaped = re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(text, quote=False))
-    return " ".join(escaped.split())
-
-
-def _text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
-    """Cells wrapped into aligned columns; a rule under the headers, an empty line between rows."""
-    if width < NARROWEST:
-        raise ValueError(f"a table needs a width of at least {NARROWEST} characters, got {width}")
-    widths = _column_widths([headers, *rows], width - 3 * (len(headers) - 1))
-    lines = _text_row(headers, widths)
-    lines.append("-+-".join("-" * w for w in widths))
-    for i, row in enumerate(rows):
-        lines += ([""] if i else []) + _text_row(row, widths)
-    return "\n".join(lines)
-
-
-def _text_row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [
-        [line for part in cell.split("\n") for line in _wrap(part, w)]
-        for cell, w in zip(cells, widths, strict=True)
-    ]
-    height = max(len(lines) for lines in wrapped)
-    padded = [lines + [""] * (height - len(lines)) for lines in wrapped]
-    return [
-        " | ".join(line.ljust(w) for line, w in zip(parts, widths, strict=True)).rstrip()
-        for parts in zip(*padded, strict=True)
-    ]
-
-
-def _column_widths(rows: Sequence[Sequence[str]], total: int) -> list[int]:
-    """Columns as wide as they need where they need little; the rest is shared evenly."""
-    needed = [
-        max(len(line) for cell in column for line in cell.split("\n")) for column in zip(*rows, strict=True)
-    ]
-    widths = [0] * len(needed)
-    left, open_columns = total, sorted(range(len(needed)), key=lambda i: needed[i])
-    while open_columns:
-        column = open_columns.pop(0)
-        widths[column] = max(1, min(needed[column], left // (len(open_columns) + 1)))
-        left -= widths[column]
-    return widths

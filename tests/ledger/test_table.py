@@ -54,14 +54,6 @@ def test_html_escapes_and_takes_its_colours_from_the_page() -> None:
     assert re.findall(r"[a-z-]*(?:color|background)[^;\"]*", text) == ["color: inherit"]
 
 
-def test_markdown_keeps_one_row_per_claim() -> None:
-    rows = verdict(["relu-6x", "sgd-rule"], {"relu-6x": TRICKY})._repr_markdown_().splitlines()
-    assert len(rows) == 4
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
-    assert r"a \| b \*c\* &amp; \`d\`" in rows[2]
-    assert "<script>" not in rows[2]
-
-
 def test_verdict_refuses_what_it_cannot_show() -> None:
     with pytest.raises(ValueError, match="at least one"):
         verdict([])
@@ -152,7 +144,4 @@ def test_what_is_not_there_is_quoted(section: str | None, notebook: str | int | 
 def test_the_table_holds_every_claim_and_keeps_to_its_width(width: int) -> None:
     text = table(width=width).splitlines()
     assert max(map(len, text)) <= width
-    first = {line.split("|")[0].strip() for line in text}
-    assert len(first & {claim.id for claim in CLAIMS}) >= 40 or width < 80
-    with pytest.raises(ValueError, match="59"):
-        table(width=59)
+    assert {line.split()[1] for line in text if line.startswith("id ")} == {claim.id for claim in CLAIMS}

@@ -388,9 +388,9 @@ def _train_weights(wanted: Training) -> int:
         shipped.ship(wanted.name, runs, trained, path)
         say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
         return 0
-    retrained = shipped.compared(wanted.name, trained[seed].test_error)
-    say(retrained.text())
-    return 0 if retrained.as_stated else 1
+    as_stated, words = shipped.compared(wanted.name, trained[seed].test_error)
+    say(words)
+    return 0 if as_stated else 1
 
 
 # --- the ledger -----------------------------------------------------------------------------------

@@ -49,18 +49,11 @@ def draw_masks(count: int, n: int, keep: float, generator: torch.Generator) -> T
 
     The same generator gives masks that grow with `keep`: what was kept stays kept.
     """
-    _check_keep(keep)
     return (torch.rand(count, n, dtype=torch.float64, generator=generator) < keep).double()
-
-
-def _check_keep(keep: float) -> None:
-    if not 0 < keep <= 1:
-        raise ValueError(f"the share that is kept must lie above 0 and up to 1, got {keep!r}")
 
 
 def probabilities(masks: Tensor, keep: float = 0.5) -> Tensor:
     """(M,): how probable each mask (M, n) is; over all masks they sum to 1."""
-    _check_keep(keep)
     kept = masks.sum(1)
     return keep**kept * (1 - keep) ** (masks.shape[1] - kept)
 

@@ -31,8 +31,6 @@ from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, 
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, Style, frame, note
 from alexnet_edu.studies.signals import LayerProbe, Settings
 
-READINGS = ("paper", "code", "one map")
-
 
 @dataclass(frozen=True)
 class Constants:
@@ -47,10 +45,6 @@ class Constants:
     alpha: float = paper.LRN_ALPHA
     beta: float = paper.LRN_BETA
     reading: str = "paper"
-
-    def __post_init__(self) -> None:
-        if self.reading not in READINGS:
-            raise ValueError(f"unknown reading {self.reading!r}; choose one of {', '.join(READINGS)}")
 
     def normalize(self, a: Tensor) -> Tensor:
         """a: (N, C, H, W) of any floating type; the result has its shape."""

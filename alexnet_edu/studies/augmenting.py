@@ -38,11 +38,8 @@ def record(images: Images, batch: int = 128, *, rounds: int = 5, seed: int = 0) 
 
     Table "colours": each direction, its eigenvalue, and by how much each kind of `STRENGTHS` moves along it.
     Table "seconds": "augment", a batch made; "step", a training step; "in turn", both, one after the other;
-    "side by side", a step while another thread makes the next batch. Raises ValueError for fewer than one
-    image a batch or one round.
+    "side by side", a step while another thread makes the next batch.
     """
-    if batch < 1 or rounds < 1:
-        raise ValueError(f"batch and rounds must be at least 1, got batch={batch!r}, rounds={rounds!r}")
     colors = ColorPCA.fit(images.pixels)
     directions = zip(colors.eigenvalues.tolist(), colors.eigenvectors.T.tolist(), strict=True)
     strengths = {kind: colors.strengths(kind).tolist() for kind in STRENGTHS}
@@ -119,8 +116,6 @@ def gradient_spread(
     pixels: (N, 3, H, W) uint8, always the same images; each draw crops and mirrors them anew, `shared`
     images in a row alike. Both parts are estimated without bias from `draws` draws, at least 2.
     """
-    if draws < 2:
-        raise ValueError(f"a variance needs at least 2 draws, got {draws!r}")
     generator = torch.Generator().manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
     total, squares = None, 0.0

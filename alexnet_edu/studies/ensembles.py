@@ -57,13 +57,6 @@ class Plan:
     plain: int = 5
     starred: int = 2
 
-    def __post_init__(self) -> None:
-        if self.networks < 2:
-            raise ValueError(f"an average needs at least 2 networks, got networks={self.networks!r}")
-        for name in ("problems", "few", "plain", "starred"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-
 
 def columns_net(sixth: bool) -> Architecture:
     """`small_alexnet` with dropout in two columns, which read each other where the paper's do.

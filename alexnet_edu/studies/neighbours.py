@@ -52,9 +52,8 @@ def nearest(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS)
     """Exact search: the k nearest of the gallery for each query. Ties may fall either way.
 
     queries: (Q, D), gallery: (N, D), both of one floating type. The mean of the gallery is subtracted first,
-    since float32 has seven digits. Raises ValueError where the shapes or k do not fit.
+    since float32 has seven digits.
     """
-    _check(queries, gallery, k)
     return _joined([_smallest(distances, k) for distances in _blocks(queries, gallery)])
 
 
@@ -63,15 +62,8 @@ def nearest_of_batches(
 ) -> Neighbours:
     """The search of findsimilar.py: each batch offers its nearest one; the k best of these are kept.
 
-    batches: into how many the gallery is cut, in its own order; at least k. Shapes and errors
-    as for `nearest`.
+    batches: into how many the gallery is cut, in its own order; at least k. Shapes as for `nearest`.
     """
-    _check(queries, gallery, k)
-    if not k <= batches <= len(gallery):
-        raise ValueError(
-            f"{len(gallery)} images are cut into {k} (as many as are kept) to {len(gallery)} batches; "
-            f"got {batches!r}"
-        )
     kept = []
     for distances in _blocks(queries, gallery):
         parts = distances.tensor_split(batches, dim=1)
@@ -127,17 +119,6 @@ def share_found(index: Tensor, true: Tensor) -> Tensor:
     return (true[:, :, None] == index[:, None]).any(2).float().mean(1)
 
 
-def _check(queries: Tensor, gallery: Tensor, k: int) -> None:
-    fits = queries.ndim == gallery.ndim == 2 and queries.shape[1] == gallery.shape[1]
-    if not fits or not queries.is_floating_point() or queries.dtype != gallery.dtype:
-        raise ValueError(
-            "queries must be (Q, D) and the gallery (N, D), of one floating type; got "
-            f"{tuple(queries.shape)} {queries.dtype} and {tuple(gallery.shape)} {gallery.dtype}"
-        )
-    if not 1 <= k <= len(gallery):
-        raise ValueError(f"k must be from 1 to {len(gallery)}, the size of the gallery; got {k!r}")
-
-
 def _blocks(queries: Tensor, gallery: Tensor) -> Iterator[Tensor]:
     """Squared distances of some queries at a time to the whole gallery."""
     center = gallery.mean(0)
@@ -161,13 +142,8 @@ def plane(vectors: Tensor, *, seed: int = 0, perplexity: float = PERPLEXITY) -> 
     """(N, D) float -> (N, 2) float32 by t-SNE, started at the first two principal components.
 
     The axes, their units and large distances mean nothing. The result is the same on one machine with one
-    seed; elsewhere the picture may be turned. Raises ValueError for fewer than four times `perplexity`
-    points.
+    seed; elsewhere the picture may be turned. It wants more points than `perplexity`.
     """
-    if vectors.ndim != 2 or len(vectors) < 4 * perplexity:
-        raise ValueError(
-            f"a map wants (N, D) with at least {4 * perplexity:.0f} vectors, got {tuple(vectors.shape)}"
-        )
     from sklearn.manifold import TSNE  # takes a second to import, and only maps need it
 
     model = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)

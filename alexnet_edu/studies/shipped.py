@@ -284,37 +284,18 @@ def ship(name: str, runs: Runs, trained: dict[int, Trained], path: Path) -> dict
     return facts
 
 
-@dataclass(frozen=True)
-class Retrained:
-    """A shipped network trained again.
+def compared(name: str, error: float) -> tuple[bool, str]:
+    """Whether a repetition's error is as the shipped file states, and both in words.
 
-    error: of the repetition. stated: of the shipped file. lowest, highest: of all its seeds. All 0–1.
-    tolerance: how far outside of the seeds' range a repetition may lie: half of that range, and one
-    standard error of a share of the test images.
+    It may lie outside of the range of all seeds by half of that range, and one standard error of a share of
+    the test images. Raises DataError without the file.
     """
-
-    name: str
-    error: float
-    stated: float
-    lowest: float
-    highest: float
-    tolerance: float
-
-    @property
-    def as_stated(self) -> bool:
-        return self.lowest - self.tolerance <= self.error <= self.highest + self.tolerance
-
-    def text(self) -> str:
-        verdict = "as stated" if self.as_stated else "NOT as stated"
-        return (
-            f"{self.name}: test error {self.error:.2%}; the file states {self.stated:.2%}, its seeds "
-            f"{self.lowest:.2%} to {self.highest:.2%}, give or take {self.tolerance:.2%}: {verdict}"
-        )
-
-
-def compared(name: str, error: float) -> Retrained:
-    """A repetition's error beside what the shipped file states. Raises DataError without the file."""
     facts = load_weights(name).facts
     lowest, highest = min(facts["errors"]), max(facts["errors"])
     chance = (error * (1 - error) / facts["test_images"]) ** 0.5
-    return Retrained(name, error, facts["test_error"], lowest, highest, chance + (highest - lowest) / 2)
+    tolerance = chance + (highest - lowest) / 2
+    as_stated = lowest - tolerance <= error <= highest + tolerance
+    return as_stated, (
+        f"{name}: test error {error:.2%}; the file states {facts['test_error']:.2%}, its seeds {lowest:.2%} "
+        f"to {highest:.2%}, give or take {tolerance:.2%}: {'as stated' if as_stated else 'NOT as stated'}"
+    )

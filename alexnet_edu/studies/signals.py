@@ -163,10 +163,6 @@ class Settings:
     init: str
     scale: str
 
-    def __post_init__(self) -> None:
-        if self.scale not in INPUT_SCALES:
-            raise ValueError(f"unknown input scale {self.scale!r}; choose one of {', '.join(INPUT_SCALES)}")
-
 
 @dataclass(frozen=True)
 class LayerView:
@@ -205,14 +201,12 @@ class LayerProbe:
     trained on and PROBED others are measured. Their mean image is subtracted, and for
     "standardized" the result is divided by the standard deviation of all its pixels.
     The same settings give the same numbers on the same machine, however many threads it uses.
-    Raises ValueError for too few images or images that are not square.
+    Raises ValueError for too few images.
     """
 
     def __init__(self, images: Images, seed: int = 0) -> None:
         if len(images) < PROBED + BATCH:
             raise ValueError(f"need at least {PROBED + BATCH} images, got {len(images)}")
-        if images.pixels.shape[2] != images.pixels.shape[3]:
-            raise ValueError(f"images must be square, got {tuple(images.pixels.shape[2:])} pixels")
         generator = torch.Generator().manual_seed(seed)
         chosen = images.subset(torch.randperm(len(images), generator=generator)[: POOL + PROBED])
         with _one_thread():
@@ -228,8 +222,6 @@ class LayerProbe:
 
     def view(self, settings: Settings, steps: int) -> NetworkView:
         """The network after `steps` steps of SGD; remembered, and continued where possible."""
-        if steps < 0:
-            raise ValueError(f"steps must be 0 or more, got {steps}")
         if (settings, steps) not in self._views:
             with _one_thread():
                 self._views[settings, steps] = self._trained(settings, steps).measured()
@@ -277,7 +269,7 @@ class _Training:
         self.settings, self.step, self.diverged = settings, 0, False
         self.weights = list(self.net.parameters())
         self.velocities = [torch.zeros_like(w) for w in self.weights]
-        self.x = probe.pixels / (1.0 if settings.scale == "raw" else probe.std)
+        self.x = probe.pixels / {"raw": 1.0, "standardized": probe.std}[settings.scale]
         self.y = probe.labels
         self.loss = self._forward()
 

@@ -105,12 +105,6 @@ def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float | No
     return None
 
 
-def first_near_best(x: Sequence[float], y: Sequence[float], slack: float = 0.0) -> float:
-    """The first x at which a curve is no more than `slack` above its lowest value."""
-    best = min(y)
-    return next(float(at) for at, value in zip(x, y, strict=True) if value <= best + slack)
-
-
 # --- two columns against chance ------------------------------------------------------------------
 
 

@@ -12,10 +12,8 @@ import torch
 from alexnet_edu.lessons import dropout, imagenet, pooling
 from alexnet_edu.lessons.augmentation import crop_explorer
 from alexnet_edu.lessons.kernels import training_explorer
-from alexnet_edu.lessons.lrn import Constants
 from alexnet_edu.lessons.two_gpus import exchange_explorer
 from alexnet_edu.studies.ablations import small_alexnet
-from alexnet_edu.studies.neighbours import plane
 from alexnet_edu.studies.run import build
 from tests.studies.samples import tiny_network
 
@@ -25,17 +23,11 @@ from tests.studies.samples import tiny_network
     [
         (lambda: crop_explorer(torch.zeros(3, 64, 64, dtype=torch.uint8), 65), "65 × 65"),
         (lambda: exchange_explorer(("conv1",)), "'conv1'"),
-        (lambda: imagenet.seconds(1.0, 1.0, 1.01), r"1\.01"),
-        (lambda: imagenet.seconds(1.0, 1.0, 0), "0"),
         (lambda: imagenet.report(Path("no-such-run")), "no-such-run"),
         (lambda: dropout.all_masks(21), "21"),
-        (lambda: dropout.draw_masks(1, 2, 1.5, torch.Generator()), r"1\.5"),
         (lambda: dropout.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),
         (lambda: dropout.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc5"), "training"),
-        (lambda: Constants(reading="maps"), "'maps'"),
         (lambda: pooling.output_side(8, 0, 2), "z=0"),
-        (lambda: pooling.pool(torch.zeros(4, 4), 2, 2, "min"), "'min'"),
-        (lambda: plane(torch.zeros(20, 3)), r"\(20, 3\)"),
         (lambda: training_explorer(replace(tiny_network(), snapshots={})), "'tiny'"),
     ],
 )

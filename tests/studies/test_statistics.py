@@ -10,7 +10,6 @@ from scipy import stats
 from alexnet_edu.studies.statistics import (
     bootstrap_ratio,
     crossing,
-    first_near_best,
     mean_interval,
     paired,
     welch,
@@ -54,8 +53,3 @@ def test_where_a_curve_crosses_a_level(level: float, expected: float | None) -> 
     assert crossing([1, 2, 3, 4], [0.8, 0.6, 0.4, 0.5], level) == (
         expected if expected is None else pytest.approx(expected)
     )
-
-
-def test_the_first_point_near_the_best() -> None:
-    x, y = [1, 2, 3, 4], [0.5, 0.41, 0.4, 0.45]
-    assert (first_near_best(x, y), first_near_best(x, y, 0.011)) == (3, 2)

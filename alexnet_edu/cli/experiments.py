@@ -15,6 +15,7 @@ from alexnet_edu.environment import SCALES
 
 if TYPE_CHECKING:
     from alexnet_edu.data.images import ImageSet
+    from alexnet_edu.studies.record import Record
 
 KEPT = "Every run is kept up to its last measurement; the same command goes on from there."
 ABLATIONS = {
@@ -84,6 +85,17 @@ def _folder(name: str, synthetic: bool) -> Path:
     return runs_dir() / (f"{name}-synthetic" if synthetic else name)
 
 
+def _publish(record: Record, folder: Path, options: Options) -> Path:
+    """Publishes a record, says what and where it is, and gives the place. folder: where its runs are kept."""
+    from alexnet_edu.studies.record import publish
+
+    path, source = publish(record, folder, options.output), record.provenance["data"]["source"]
+    whole = "runs" in record.tables
+    what = f"{len(record.runs)} runs of {len(record.variants)} variants" if whole else record.title
+    say(f"{what}, on {source}: {path}")
+    return path
+
+
 # --- studies of many runs ---------------------------------------------------------------------------
 
 RUNS = "jobs device assemble scale output"
@@ -94,16 +106,13 @@ def _study(
 ) -> None:
     """Trains what is missing of a study, and publishes its record. folder: where its runs are kept."""
     from alexnet_edu.studies.engine import Runs
-    from alexnet_edu.studies.record import publish
 
     images = options.images()
     place = _folder(folder, images.synthetic)
     runs = Runs(images, place, options.device)
     if not options.assemble:
         train(runs, workers=options.jobs, say=say, **chosen)
-    record = assemble(runs)
-    path = publish(record, place, options.output)
-    say(f"{len(record.runs)} runs of {len(record.variants)} variants on {images.train.source}: {path}")
+    _publish(assemble(runs), place, options)
 
 
 @experiment(
@@ -166,7 +175,6 @@ def _specialization(options: Options) -> None:
     from alexnet_edu.environment import results_dir, weights_dir
     from alexnet_edu.studies import specialization
     from alexnet_edu.studies.engine import Runs
-    from alexnet_edu.studies.record import publish
 
     every = specialization.conditions()
     chosen = [every[name] for name in options.only("condition", every)]
@@ -176,12 +184,11 @@ def _specialization(options: Options) -> None:
     if not options.assemble:
         specialization.train_all(chosen, runs, workers=options.jobs, say=say)
     kernels = folder / specialization.KERNELS_FILE
-    record = specialization.assemble(tuple(every.values()), runs, kernels)
-    path = publish(record, folder)
+    path = _publish(specialization.assemble(tuple(every.values()), runs, kernels), folder, options)
     if path.parent == results_dir():
         weights_dir().mkdir(parents=True, exist_ok=True)
         kernels = Path(shutil.move(kernels, weights_dir() / kernels.name))
-    say(f"{len(record.runs)} networks under {len(record.variants)} conditions: {path}, {kernels}")
+    say(f"The kernels of these networks: {kernels}")
 
 
 @experiment(
@@ -195,7 +202,6 @@ def _retrieval(options: Options) -> None:
     from alexnet_edu.studies import retrieval, shipped
     from alexnet_edu.studies.codes import CodeSettings
     from alexnet_edu.studies.engine import Runs
-    from alexnet_edu.studies.record import publish
 
     images = options.images()
     name = "stand-in" if images.synthetic else "cifar10"
@@ -204,8 +210,7 @@ def _retrieval(options: Options) -> None:
     networks = {seed: shipped.as_network(name, runs, each) for seed, each in trained.items()}
     plan = retrieval.Plan(codes=CodeSettings(precision=resolve_precision("auto")))
     folder = _folder(f"retrieval-{name}", False)
-    record = retrieval.record(networks, images, plan, folder, workers=options.jobs, say=say)
-    say(f"{len(networks)} networks on {images.source}: {publish(record, folder, options.output)}")
+    _publish(retrieval.record(networks, images, plan, folder, workers=options.jobs, say=say), folder, options)
 
 
 @experiment(
@@ -213,12 +218,10 @@ def _retrieval(options: Options) -> None:
 )
 def _clinic(options: Options) -> None:
     from alexnet_edu.studies import clinic
-    from alexnet_edu.studies.record import publish
 
     images = options.images().train
     folder = _folder("clinic", images.synthetic)
-    record = clinic.record(clinic.batch_of(images), folder, say=say)
-    say(f"{len(record.runs)} cells: {publish(record, folder, options.output)}")
+    _publish(clinic.record(clinic.batch_of(images), folder, say=say), folder, options)
 
 
 # --- what takes seconds -----------------------------------------------------------------------------
@@ -230,12 +233,11 @@ def _clinic(options: Options) -> None:
     "batch rounds output",
 )
 def _two_columns(options: Options) -> None:
-    from alexnet_edu.studies.record import of_rows, publish
+    from alexnet_edu.studies.record import of_rows
     from alexnet_edu.two_gpus import check
 
     record = of_rows(**check.record(options.batch, rounds=options.rounds))
-    path = publish(record, _folder("two-columns", False), options.output)
-    say(f"two columns, equality, bytes and seconds: {path}")
+    _publish(record, _folder("two-columns", False), options)
 
 
 @experiment(
@@ -245,9 +247,7 @@ def _two_columns(options: Options) -> None:
 )
 def _augmenting(options: Options) -> None:
     from alexnet_edu.studies import augmenting
-    from alexnet_edu.studies.record import publish
 
     images = options.images().train
     record = augmenting.record(images, options.batch, rounds=options.rounds)
-    path = publish(record, _folder("augmenting", images.synthetic), options.output)
-    say(f"colours of {images.source}, seconds of augmentation and of a step: {path}")
+    _publish(record, _folder("augmenting", images.synthetic), options)

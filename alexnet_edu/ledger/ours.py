@@ -79,7 +79,7 @@ def _recorded(claim: Claim, path: Path) -> Ours | None:
     if figures is None:
         return None
     figures["stand_in"] = _stand_in(record)
-    return Ours(_words(claim, figures), _provenance(record), path, figures.get("verdict"))
+    return Ours(_words(claim, figures), record.origin(""), path, figures.get("verdict"))
 
 
 def _words(claim: Claim, figures: Figures, text: str = "text") -> str:
@@ -93,18 +93,6 @@ def _unreadable(path: Path, error: Exception) -> str:
     return (
         f"{path.name} is not a complete record ({type(error).__name__}: {error}); delete it and record it "
         "again, or `git checkout data/results` for the published one"
-    )
-
-
-def _provenance(record: Record) -> str:
-    """Date, commit, hardware, precision and data of a record, in one line."""
-    made, data = record.provenance, record.provenance["data"]
-    images = f"{data['images']:,} images of {data['source']}" if "images" in data else data["source"]
-    dates = sorted(set(made["dates"]))
-    days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return (
-        f"recorded {days}, commit {', '.join(made['commits'])}; {', '.join(made['hardware'])}; "
-        f"{', '.join(made['precision'])}; {images}"
     )
 
 

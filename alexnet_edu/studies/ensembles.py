@@ -256,7 +256,11 @@ def assemble(plan: Plan, runs: Runs, rates: Mapping[str, float] | None = None) -
     for number, kinds in asked.items():
         done = {kind: [runs.kept(run) for run in group] for kind, group in kinds.items()}
         results += [result for group in done.values() for result in group]
-        rows += [_row(number, kind, result) for kind, group in done.items() for result in group]
+        rows += [
+            {"problem": number, "variant": kind, "images": result.data["images"], **studies.reported(result)}
+            for kind, group in done.items()
+            for result in group
+        ]
         predictions = {
             kind: torch.stack([result.ends["probabilities"] for result in group])
             for kind, group in done.items()
@@ -277,17 +281,3 @@ def assemble(plan: Plan, runs: Runs, rates: Mapping[str, float] | None = None) -
     settings = {"plan": asdict(plan), "parameters": sizes, "problems": problems}
     tables |= {"runs": rows, "searches": searches}
     return of_rows(EXPERIMENT, TITLE, settings, studies.joint(results), tables)
-
-
-def _row(problem: int, kind: str, result: Result) -> dict[str, Any]:
-    return {
-        "problem": problem,
-        "variant": kind,
-        "rate": result.rate,
-        "seed": result.run.config.seed,
-        "epochs": result.run.epochs,
-        "images": result.data["images"],
-        "status": result.curve.status,
-        "train_error": result.column("train_error")[-1],
-        "cpu_seconds": result.column("cpu_seconds")[-1],
-    }

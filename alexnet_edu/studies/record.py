@@ -154,22 +154,22 @@ class Record:
 
     def origin(self, about: str | None = None) -> str:
         """One sentence: when, where, on what the record was made. about: how it was trained, in words."""
-        made, settings = self.provenance, self.settings
+        made, settings, data = self.provenance, self.settings, self.provenance["data"]
         if about is None and "epochs" in settings:
             drops = ", ".join(f"{d:g}" for d in settings["drops"])
-            falls = f", ε / 10 after {drops}" if drops else ""
-            about = f"{settings['epochs']:g} epochs of {made['data']['images']:,} images{falls}"
+            about = f"{settings['epochs']:g} epochs{f', ε / 10 after {drops}' if drops else ''}"
         elif about is None:
             plan = settings.get("plan", settings)
             numbers = [
                 f"{key.replace('_', ' ')} {n:g}" for key, n in plan.items() if isinstance(n, int | float)
             ]
             about = ", ".join([f"{len(self.runs)} runs", *numbers])
+        threads = "".join(f"{n} thread a run, " for n in made.get("threads", ()))
+        images = f"{data['images']:,} images of " if "images" in data else ""
         return (
             f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "
-            f"{', '.join(made['hardware'])} ({', '.join(map(str, made['threads']))} thread a run, torch "
-            f"{', '.join(made['torch'])}, {', '.join(made['precision'])}); "
-            f"{about + '; ' if about else ''}data: {made['data']['source']}"
+            f"{', '.join(made['hardware'])} ({threads}torch {', '.join(made['torch'])}, "
+            f"{', '.join(made['precision'])}); {about + '; ' if about else ''}{images}{data['source']}"
         )
 
 

@@ -42,7 +42,7 @@ from alexnet_edu.studies.shipped import (
     train_together,
 )
 from alexnet_edu.studies.statistics import PooledTest, p_text
-from alexnet_edu.studies.study import joint
+from alexnet_edu.studies.study import joint, reported
 
 EXPERIMENT, TITLE = "specialization", "Do the two columns divide colour between them?"
 CIFAR10 = "cifar10"
@@ -228,7 +228,8 @@ def _add_rows(
             means = {"first": round(columns.first, 4), "second": round(columns.second, 4)}
             row = {"run": len(rows["runs"]), "measure": measure, **means, "p": round(columns.p, 5)}
             rows["columns"].append(row)
-        rows["runs"].append({**name, "title": condition.title, **_reported(trained)})
+        errors = {"test_error": trained.test_error}
+        rows["runs"].append({**name, "title": condition.title, **errors, **reported(trained.result)})
     rows["conditions"].append(
         {**name, "title": condition.title, "differs": condition.differs, "pack": condition.pack}
         | _about(condition.run, len(runs.images.train))
@@ -250,17 +251,6 @@ def _about(run: Run, images: int) -> dict[str, Any]:
     first = run.network.layers[0]
     shape = {"kernel": first.kernel, "stride": first.stride, "kernels": first.outputs, "side": run.side}
     return {"images": images, **shape, "rate": run.config.learning_rate, "epochs": run.epochs}
-
-
-def _reported(trained: Trained) -> dict[str, Any]:
-    result = trained.result
-    return {
-        "seed": result.run.config.seed,
-        "test_error": trained.test_error,
-        "train_error": result.column("train_error")[-1],
-        "status": result.curve.status,
-        "cpu_seconds": result.column("cpu_seconds")[-1],
-    }
 
 
 # --- the record read --------------------------------------------------------------------------

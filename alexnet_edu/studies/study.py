@@ -398,12 +398,18 @@ def _searched(result: Result) -> dict[str, Any]:
     return row | {"held_out_error": result.column("test_error")[-1]}
 
 
+def reported(result: Result, *names: str) -> dict[str, Any]:
+    """A row of the table "runs": what was run, and its last errors. names: what else of its provenance."""
+    run, status = result.run, result.curve.status
+    about = {"rate": result.rate, "seed": run.config.seed, "status": status, "epochs": run.epochs}
+    about |= {name: result.provenance[name] for name in names}
+    return about | {name: result.column(name)[-1] for name in ("train_error", "cpu_seconds")}
+
+
 def _reported(runs: Runs, result: Result) -> dict[str, Any]:
-    """A row of the table "runs", but for the last point of the curve."""
-    run = result.run
-    made = {"rate": result.rate, "seed": run.config.seed, "status": result.curve.status, "epochs": run.epochs}
-    made |= {"commit": result.provenance["commit"], "date": result.provenance["date"]}
-    made["parameters"] = sum(p.numel() for p in runs.build(run).parameters())
+    """A row with the network's size, and what was measured at the end."""
+    made = reported(result, "commit", "date")
+    made["parameters"] = sum(p.numel() for p in runs.build(result.run).parameters())
     for name, found in result.ends.items():
         parts = {f"{name}_{key}": x for key, x in found.items()} if isinstance(found, dict) else {name: found}
         made |= parts

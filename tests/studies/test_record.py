@@ -94,7 +94,7 @@ def test_tables_have_a_line_for_each_variant_and_rate() -> None:
     assert all("*" not in line for line in lines[1:3])
     assert lines[0].endswith(BOTH.at_rate(0.1).gap("a", "b").signed)
     assert (spread([0.25, 0.27]), spread([0.25])) == ("26.00% ± 1.41", "25.00%")
-    assert "2 epochs of 50,000 images, ε / 10 after 1.5; data: CIFAR-10" in BOTH.origin()
+    assert "2 epochs, ε / 10 after 1.5; 50,000 images of CIFAR-10" in BOTH.origin()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ KINDS = dict(
 
 
 def color_explorer(photograph: Tensor, colors: ColorPCA, **start: Any) -> PictureWidget:
-    """A photograph (3, H, W) uint8, and the same with α1, α2, α3 as chosen; start: alpha1, … of ALPHAS."""
+    """A photograph (3, H, W) uint8, and the same with α1, α2, α3 as chosen."""
 
     def alpha(i: int, value: float) -> Any:
         return slider(f"α{i}", ALPHAS, value, f"the draw along p{i}; N(0, 0.1) in the paper", "{:+.2f}")
@@ -116,7 +116,7 @@ def _draw_colors(photograph: Tensor, alphas: Tensor, shift: Tensor, divided: boo
 def crop_explorer(photograph: Tensor, size: int = paper.INPUT_SIDE, **start: Any) -> PictureWidget:
     """A photograph with the frame of one crop, and the crop. Raises ValueError where it does not fit.
 
-    photograph: (3, H, W) uint8. start: top and left in pixels, mirrored.
+    photograph: (3, H, W) uint8.
     """
     down, right = photograph.shape[1] - size, photograph.shape[2] - size
     if min(down, right) < 0 or size < 1:
@@ -151,7 +151,6 @@ def patch_explorer(
     """The ten patches of a test image, what a network says to each, and the average.
 
     probabilities: uint8 (M, 3, size, size) -> (M, classes), summing to 1. images: those to choose from.
-    start: image, the number of the first one.
     """
 
     def draw(image: int = slider("Image", range(len(images)), 0, "which image is judged")) -> Drawing:

@@ -346,12 +346,7 @@ class SmallNetwork:
 
 
 def dropout_explorer(*, seed: int = 0, **start: Any) -> PictureWidget:
-    """Thinned networks of a small network: some of them drawn, and all of them averaged.
-
-    start: where the controls start: count, masks drawn, one of COUNTS; keep, one of KEEPS; depth, 1 for a
-    softmax layer that reads 8 units, 2 for a layer of 6 ReLUs between; form, "2012" or "inverted".
-    Activities, weights and masks are drawn by `seed`.
-    """
+    """Thinned networks of a small network, made by `seed`: some of them drawn, and all of them averaged."""
     network = SmallNetwork(seed)
     mean_of_all = lru_cache(maxsize=40)(network.mean_of_all)
 

@@ -27,7 +27,7 @@ from alexnet_edu.ledger.claims import RUNS_2012
 from alexnet_edu.ledger.table import Row, Verdict
 from alexnet_edu.model.architecture import Architecture, count, variant
 from alexnet_edu.show import plots
-from alexnet_edu.show.explorer import Drawing, LiveWidget, PictureWidget, button, choice, explorer, slider
+from alexnet_edu.show.explorer import Drawing, LiveWidget, button, choice, explores, slider
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, PINK, SKY, Style, frame, level, note
 from alexnet_edu.training.schedules import LOGGED
 from alexnet_edu.two_gpus.traffic import GTX_580
@@ -110,20 +110,13 @@ FEEDS |= {math.inf: "as many as it takes"}
 KINDS = {"float32": "float32", "bfloat16": "bfloat16 where there is any"}
 
 
-def cost_explorer(**start: Any) -> PictureWidget:
-    """Days of the full training on several machines.
-
-    start: where the controls start. share: of the peak that is reached, one of SHARES. feed: images
-    per second that are read meanwhile, one of FEEDS. kind: "float32" or "bfloat16".
-    """
-    return explorer(_draw_days, **start)
-
-
-def _draw_days(
+@explores
+def cost_explorer(
     share: float = slider("Share of the peak", SHARES, 0.35, "that is reached", "{:.0%}"),
     feed: float = slider("Images read per second", FEEDS, math.inf, "by all cores"),
     kind: str = choice("Numbers", KINDS, "bfloat16", "type of the arithmetic"),
 ) -> Drawing:
+    """Days of the full training on several machines."""
     wanted, reading = operations(variant("paper")), paper.EPOCHS * TRAINING_IMAGES / feed / DAY
     days = {}
     for device in DEVICES.values():

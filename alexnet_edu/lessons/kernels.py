@@ -140,11 +140,9 @@ def draw_over_training(ax: Axes, ratios: Mapping[str, tuple[ArrayLike, ArrayLike
 
 
 def training_explorer(network: Network, **start: Any) -> PictureWidget:
-    """The first kernels at several steps of the training, each column by itself.
+    """The first kernels at several steps of the training, each column by itself, in one order for all steps.
 
-    start: step, one of `network.snapshots`, the one in their middle if not given; scale, a key of
-    `kernels.SCALES`; order, one of `ORDERS`, by the kernels after training, so that a kernel keeps its
-    place. Raises ValueError for another of these, and for a network that kept no earlier kernels.
+    Raises ValueError for a network that kept no earlier kernels.
     """
     if len(network.snapshots) < 2:
         raise ValueError(f"{network.name!r} has no kernels from the time of its training")
@@ -190,8 +188,7 @@ def column_slices(kernels: int, columns: int) -> list[slice]:
 def specialization_explorer(record: Record, kernels: Kernels, **start: Any) -> PictureWidget:
     """The two columns of any network of the recorded study, and how they would differ by chance.
 
-    start: condition, by its name, and seed. A seed that the condition does not have counts as its last one.
-    Raises ValueError for a condition that is not in the record.
+    A seed that the condition does not have counts as its last one.
     """
     conditions = record.tables["conditions"]
     titles = dict(zip(conditions["variant"], conditions["title"], strict=True))
@@ -236,8 +233,8 @@ def excitation_explorer(
 ) -> PictureWidget:
     """The images that excite a unit most, each with the square of pixels that the unit saw.
 
-    images: those that are searched. start: layer, the second convolution if not given, and unit; one beyond
-    the last of the layer counts as the last. Each layer is computed when it is first chosen.
+    images: those that are searched. A unit beyond the last of the layer counts as the last. Each layer is
+    computed when it is first chosen.
     """
     squares, names = fields(network), network.layers
     responses = cache(lambda name: excited(network, images.pixels, name, device=device))

@@ -74,28 +74,16 @@ LEARNING_RATES = {"raw": 0.002, "standardized": 0.02}  # of the few steps; raw p
 STEPS = 100
 
 
-class Responses:
-    """Outputs of the first convolution of the four-layer network, for a hundred images.
+class Responses(LayerProbe):
+    """Outputs of the first convolution of the four-layer network, for the images that the probe measures.
 
     The network has §5's weights, N(0, 0.01²), and ReLU; it is taken before its first step and
-    after STEPS steps of 32 images, on both scales of the inputs. images, seed: see `LayerProbe`.
+    after STEPS steps of 32 images, on both scales of the inputs.
     """
-
-    def __init__(self, images: Images, seed: int = 0) -> None:
-        self.probe = LayerProbe(images, seed)
-        self._responses: dict[tuple[str, int], Tensor] = {}
-
-    @property
-    def pixels(self) -> Tensor:
-        """The images themselves: (N, 3, H, W) uint8."""
-        return self.probe.probed
 
     def before_relu(self, scale: str = "raw", steps: int = STEPS) -> Tensor:
         """z: (N, C, H, W). scale: "raw" or "standardized"."""
-        if (scale, steps) not in self._responses:
-            settings = Settings("relu", LEARNING_RATES.get(scale, 0.001), "gaussian-0.01", scale)
-            self._responses[scale, steps] = self.probe.first_responses(settings, steps)
-        return self._responses[scale, steps]
+        return self.first_responses(Settings("relu", LEARNING_RATES[scale], "gaussian-0.01", scale), steps)
 
     def activities(self, scale: str = "raw", steps: int = STEPS) -> Tensor:
         """a = max(0, z): (N, C, H, W)."""
@@ -316,7 +304,7 @@ def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: in
     layer = responses or Responses(images, seed)
     for source in SOURCES:
         layer.before_relu(*source)  # now, so that every later change is drawn at once
-    places = range(layer.pixels.shape[-1])
+    places = range(layer.image_size)
     strongest = np.unravel_index(
         int(layer.activities()[:SHOWN].amax(1).argmax()), (SHOWN, len(places), len(places))
     )
@@ -341,7 +329,7 @@ def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: in
         note = " (SYNTHETIC images)" if images.synthetic else ""
         words = f"{_formula(constants)}; {SOURCES[source]}{note}"
         a = layer.before_relu(*source)[:SHOWN].relu()
-        return _draw(words, constants, a, layer.pixels, image, (row, column))
+        return _draw(words, constants, a, layer.probed, image, (row, column))
 
     return explorer(draw, notice="computing …")
 

@@ -177,8 +177,7 @@ def neighbour_explorer(
     """An image, its most probable labels, and its nearest training images by a layer and by pixels.
 
     searched: training images to search, a few thousand, so that every layer fits into memory. test: images to
-    choose from. start: image and layer, the last hidden one if not given. A file that the reader gives is cut
-    and shrunk to their size (§2). Raises ValueError for an unknown layer or image.
+    choose from. A file that the reader gives is cut and shrunk to their size (§2).
     """
     chosen = LastChosen(test)
     vectors = cache(lambda layer: network.features(searched.pixels, layer))

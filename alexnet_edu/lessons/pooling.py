@@ -198,9 +198,7 @@ Span = tuple[float, float, float, float]  # left, top, width, height, in cells
 def pooling_explorer(*, seed: int = 0, **start: Any) -> PictureWidget:
     """Windows of side z, s apart, on n × n inputs: who sees what, and what comes out.
 
-    The inputs are numbers from 0 to 99, drawn by `seed`. start: where the controls start: n, z and s;
-    row and column of the output that is looked at, from 1 (beyond the last output the last one is taken);
-    up, whether sizes are rounded up, as in 2012, or down; kind, "max" or "avg".
+    The inputs are numbers from 0 to 99, drawn by `seed`. Beyond the last output the last one is looked at.
     """
     generator = torch.Generator().manual_seed(seed)
     numbers = torch.randint(100, (SIDES[-1], SIDES[-1]), generator=generator).float()

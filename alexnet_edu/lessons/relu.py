@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from alexnet_edu.data.images import Images
 from alexnet_edu.model.cifar import ACTIVATIONS, INITS
 from alexnet_edu.show import plots
-from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, log_slider, slider
+from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, explores, log_slider, slider
 from alexnet_edu.show.plots import NEUTRAL, STYLES, frame, short
 from alexnet_edu.studies import signals
 from alexnet_edu.studies.signals import INPUT_SCALES, STEPS, LayerProbe, LayerView, NetworkView, Settings
@@ -179,21 +179,14 @@ def _activation(start: str) -> Any:
     return choice("Activation f", options, start, "the function that every neuron applies")
 
 
-def function_explorer(**start: Any) -> PictureWidget:
-    """One neuron: its function, its slope over the inputs, and what is left of a gradient.
-
-    start: where the controls start: activation, a key of `ACTIVATIONS`; std, the standard deviation of
-    the inputs z, which are normally distributed around 0, from 0.1 to 100.
-    """
-    return explorer(_draw_function, **start)
-
-
-def _draw_function(
+@explores
+def function_explorer(
     activation: str = _activation("tanh"),
     std: float = log_slider(
         "Standard deviation of the inputs", EXPONENTS, 1.0, "standard deviation of the inputs z"
     ),
 ) -> Drawing:
+    """One neuron with inputs from N(0, std²): its function, its slope, and what is left of a gradient."""
     f, style = ACTIVATIONS[activation], STYLES[activation]
     z = torch.linspace(-1, 1, 801) * max(4.0, 3 * std)
     (share,) = mean_slope(activation, [std])
@@ -262,9 +255,7 @@ INIT_LABELS = {
 def activation_explorer(images: Images, *, seed: int = 0, **start: Any) -> PictureWidget:
     """The activations and gradients in the layers of the four-layer network on `images`.
 
-    images, seed: see `LayerProbe`, whose errors are raised. start: where the controls start: activation
-    and init as in `CifarNetConfig`, scale "raw" or "standardized", rate one of RATES, steps one of STEPS,
-    how many steps of SGD to take first (batches of 32 images, momentum 0.9).
+    images, seed: see `LayerProbe`, whose errors are raised.
     """
     probe = LayerProbe(images, seed)
 
@@ -300,9 +291,9 @@ def _draw_network(settings: Settings, view: NetworkView, images: Images) -> Draw
 def _draw_layer(axes: list[Axes], activation: str, layer: LayerView, *, first: bool) -> None:
     """The inputs, the outputs and the gradients of one layer, from the top down."""
     s, y = layer.statistics, "frequency" if first else ""
-    draw_histogram(axes[0], layer.inputs.counts, layer.inputs.edges, activation)
+    draw_histogram(axes[0], *layer.inputs, activation)
     frame(axes[0], f"{s.name}: {_saturation(activation, layer)}", f"input z (std {short(s.input_std)})", y)
-    draw_histogram(axes[1], layer.outputs.counts, layer.outputs.edges, activation, flat=False)
+    draw_histogram(axes[1], *layer.outputs, activation, flat=False)
     zeros = f": {layer.off:.0%} are 0, not drawn" if layer.off >= 0.005 else ""
     output = f"output y (std {short(s.output_std)})"
     frame(axes[1], f"y = {STYLES[activation].label}(z){zeros}", output, y)
@@ -314,7 +305,7 @@ def _draw_layer(axes: list[Axes], activation: str, layer: LayerView, *, first: b
 
 def _draw_gradients(ax: Axes, layer: LayerView, color: str) -> None:
     """Sizes of gradients: outlined what arrives at f, filled what f′ leaves of it."""
-    arriving, leaving, edges = layer.arriving.counts, layer.leaving.counts, layer.arriving.edges
+    (arriving, edges), (leaving, _) = layer.arriving, layer.leaving
     top = max(arriving.max(), leaving.max(), 1)
     ax.stairs(leaving / top, edges, fill=True, color=color, alpha=0.55, label="after f′")
     ax.stairs(arriving / top, edges, color="black", linewidth=1.3, label="before f′")

@@ -93,11 +93,7 @@ def draw_published(ax: Axes, rows: Mapping[str, tuple[float, float]], chosen: st
 
 
 def results_explorer(record: Record, **start: Any) -> PictureWidget:
-    """Errors of averages in the record, over all choices of networks, beside the paper's Table 2.
-
-    start: plain and starred, how many networks from scratch and how many pre-trained ones; view, a key of
-    `VIEWS`. Raises ValueError where the record has fewer.
-    """
+    """Errors of averages in the record, over all choices of networks, beside the paper's Table 2."""
     plan = record.settings["plan"]
 
     def draw(

@@ -141,10 +141,8 @@ def draw_noise(ax: Axes, sizes: Sequence[float], noise: Sequence[float], whole: 
 def schedule_explorer(record: Record | None = None, **start: Any) -> PictureWidget:
     """The learning rate over the epochs, and under it what a recorded network made of it.
 
-    record: that of the study "schedule", where there is one, with curves of "validation_error".
-    start: epochs, one of LENGTHS; kind, one of KINDS: a run of 2012, a constant rate, or the rule of §5
-    applied to the recorded validation errors of the constant rate; patience and
-    margin of that rule.
+    record: that of the study "schedule", where there is one; §5's rule is applied to its validation errors of
+    the constant rate.
     """
 
     def draw(
@@ -226,10 +224,7 @@ def _draw_curve(ax: Axes, curves: pd.DataFrame, kind: str) -> None:
 
 
 def clinic_explorer(record: clinic.Clinic, **start: Any) -> PictureWidget:
-    """One setting of the recorded clinic: the scale in every layer, the losses, and the reason.
-
-    record: as `clinic.load` gives it. start: fields of `clinic.Setting`; the paper's if not given.
-    """
+    """One setting of the recorded clinic: the scale in every layer, the losses, and the reason."""
 
     def draw(
         inputs: str = choice("Inputs", clinic.INPUTS, "raw", "inputs"),

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from alexnet_edu import paper
 from alexnet_edu.model.architecture import PAPERS_TALK, TALKERS, Architecture, count, talking, variant
-from alexnet_edu.show.explorer import Drawing, PictureWidget, checkbox, explorer, slider
+from alexnet_edu.show.explorer import Drawing, PictureWidget, checkbox, explores, slider
 from alexnet_edu.show.network import blocks, draw_network
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL, bars, frame, heading, level, mosaic, panels, rows
 from alexnet_edu.two_gpus.traffic import (
@@ -104,15 +104,9 @@ FILLS = {  # colour and hatching of what lies in memory, in the order of the bar
 }
 
 
-def memory_explorer(batch: int = paper.BATCH_SIZE) -> PictureWidget:
-    """What training held in the memory of each GPU, and of one GPU alone, at a batch size.
-
-    batch: one of BATCHES, where the slider starts. Raises ValueError for any other.
-    """
-    return explorer(_draw_memory, batch=batch)
-
-
-def _draw_memory(batch: int = BATCH) -> Drawing:
+@explores
+def memory_explorer(batch: int = BATCH) -> Drawing:
+    """What training held in the memory of each GPU, and of one GPU alone, at a batch size."""
     places = {"GPU 0 of two": 0, "GPU 1 of two": 1, "one GPU alone": None}
     arrays = {name: memory_2012(variant("run145"), batch, gpu) for name, gpu in places.items()}
     figure, ((ax,),) = panels(1, 1, height=3.8)

@@ -20,6 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial, wraps
 from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
@@ -143,6 +144,11 @@ def explorer(
         return figure, sentence
 
     return PictureWidget(controls, titled, notice=notice, frames=frames)
+
+
+def explores(draw: Draw) -> Callable[..., PictureWidget]:
+    """Makes an explorer of a drawing function that takes nothing but controls: `name(**start)` shows it."""
+    return wraps(draw)(partial(explorer, draw))
 
 
 class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]

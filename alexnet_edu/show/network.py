@@ -20,7 +20,7 @@ from alexnet_edu import paper
 from alexnet_edu.model import architecture
 from alexnet_edu.model.architecture import Architecture, Count, Layer
 from alexnet_edu.show import plots
-from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
+from alexnet_edu.show.explorer import Drawing, choice, explores, slider
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL
 
 VARIANT_LABELS = {
@@ -45,18 +45,12 @@ WIDEST_TEXT = 36  # characters of a fact in one line
 LAYERS = [layer.name for layer in paper.LAYERS]
 
 
-def architecture_explorer(**start: Any) -> PictureWidget:
-    """The network as blocks, the shares of its layers, and everything about one of them.
-
-    start: where the controls start: variant, one of `architecture.VARIANTS`; layer, "conv1" to "fc8".
-    """
-    return explorer(_draw, **start)
-
-
-def _draw(
+@explores
+def architecture_explorer(
     variant: str = choice("Network", VARIANT_LABELS, "paper", "which table of layers"),
     layer: str = slider("Layer", LAYERS, "conv2", "the layer that is described"),
 ) -> Drawing:
+    """The network as blocks, the shares of its layers, and everything about one of them."""
     table = architecture.variant(variant)
     counts = architecture.count(table)
     described, shares = facts(table, layer), _shares(counts)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from alexnet_edu import paper
 from alexnet_edu.environment import autocast
+from alexnet_edu.studies.neighbours import Neighbours
 
 BITS = (32, 64, 128, 256)
 
@@ -157,14 +158,6 @@ def random_coder(vectors: Tensor, bits: int, seed: int) -> Coder:
 # --- search -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class NearestCodes:
-    """bits: (Q, k) int64, how many bits differ, ascending; index: (Q, k) int64, places in the gallery."""
-
-    bits: Tensor
-    index: Tensor
-
-
 def hamming(x: Tensor, y: Tensor) -> Tensor:
     """In how many bits codes differ: (Q, bits) and (N, bits) bool -> (Q, N) float32, whole numbers.
 
@@ -188,7 +181,7 @@ def binary_index(codes: Tensor) -> Any:
     return index
 
 
-def search_codes(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> NearestCodes:
+def search_codes(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHBOURS) -> Neighbours:
     """The k codes of the gallery that differ from each query in the fewest bits.
 
     queries: (Q, bits), gallery: (N, bits), bool. Many codes are equally far, and of these faiss takes
@@ -198,4 +191,4 @@ def search_codes(queries: Tensor, gallery: Tensor, k: int = paper.FIGURE4_NEIGHB
     if not 1 <= k <= len(gallery):  # faiss would fill up with -1, a place that indexing takes for the last
         raise ValueError(f"k must be from 1 to {len(gallery)}, the size of the gallery; got {k!r}")
     bits, index = binary_index(gallery).search(pack(queries), k)
-    return NearestCodes(torch.from_numpy(bits).long(), torch.from_numpy(index).long())
+    return Neighbours(torch.from_numpy(bits).long(), torch.from_numpy(index).long())

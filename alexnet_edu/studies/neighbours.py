@@ -26,11 +26,11 @@ PERPLEXITY = 30.0  # of t-SNE: about how many neighbours each point listens to
 class Neighbours:
     """The nearest ones of each query, the nearest first.
 
-    squared: (Q, k), ‖x − y‖²; findsimilar.py left out the root too, which does not change the order.
+    distance: (Q, k), ‖x − y‖², without the root as in findsimilar.py; of codes, how many bits differ.
     index: (Q, k) int64, places in what was searched.
     """
 
-    squared: Tensor
+    distance: Tensor
     index: Tensor
 
 
@@ -71,7 +71,7 @@ def nearest_of_batches(
         offers = [part.min(1) for part in parts]
         best = _smallest(torch.stack([offer.values for offer in offers], 1), k)
         places = torch.stack([offer.indices for offer in offers], 1) + starts  # (block, batches)
-        kept.append(Neighbours(best.squared, places.gather(1, best.index)))
+        kept.append(Neighbours(best.distance, places.gather(1, best.index)))
     return _joined(kept)
 
 
@@ -132,7 +132,7 @@ def _smallest(distances: Tensor, k: int) -> Neighbours:
 
 
 def _joined(parts: list[Neighbours]) -> Neighbours:
-    return Neighbours(torch.cat([p.squared for p in parts]), torch.cat([p.index for p in parts]))
+    return Neighbours(torch.cat([p.distance for p in parts]), torch.cat([p.index for p in parts]))
 
 
 # --- a map ------------------------------------------------------------------------------------

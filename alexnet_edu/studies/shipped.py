@@ -151,33 +151,25 @@ def train_with_snapshots(
     return Trained(replace(result, run=runs.resolved(run)), snapshots)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A run that is to be trained with snapshots at these steps. name: for the line that says it is done."""
-
-    name: str
-    runs: Runs
-    run: Run
-    steps: Sequence[int]
-
-
 def train_together(
-    jobs: Sequence[Job], *, workers: int | None = None, say: Callable[[str], None] = print
+    jobs: Sequence[tuple[Runs, Run, Sequence[int]]],
+    *,
+    workers: int | None = None,
+    say: Callable[[str], None] = print,
 ) -> list[Trained]:
-    """Trains these runs, `workers` at a time, each on one thread; the results in the order of the jobs.
+    """Trains runs with snapshots at steps, `workers` at a time, each on one thread; the results in order.
 
     Whatever is done already is taken from the folder of its `runs`: being killed loses at most an epoch
     of each worker. Raises as `train_with_snapshots` does.
     """
     stop, trained = threading.Event(), dict[int, Trained]()
 
-    def one(number: int, job: Job) -> None:
-        trained[number] = done = train_with_snapshots(job.runs, job.run, job.steps, stop=stop.is_set)
+    def one(number: int, runs: Runs, run: Run, steps: Sequence[int]) -> None:
+        trained[number] = done = train_with_snapshots(runs, run, steps, stop=stop.is_set)
         seconds = done.result.column("cpu_seconds")[-1]
-        seed = job.run.config.seed
-        say(f"{job.name}, seed {seed}: test error {done.test_error:.2%} after {seconds:.0f} s")
+        say(f"{run.name}: test error {done.test_error:.2%} after {seconds:.0f} s")
 
-    together([partial(one, number, job) for number, job in enumerate(jobs)], workers, stop)
+    together([partial(one, number, *job) for number, job in enumerate(jobs)], workers, stop)
     return [trained[number] for number in range(len(jobs))]
 
 
@@ -227,7 +219,7 @@ def train_seeds(
     say: Callable[[str], None] = print,
 ) -> dict[int, Trained]:
     """Trains a recipe of `RECIPES` with these seeds, as `train_together` does; by their seeds, in order."""
-    jobs = [Job(name, runs, seeded(RECIPES[name], seed), SNAPSHOTS) for seed in sorted(seeds)]
+    jobs = [(runs, seeded(RECIPES[name], seed), SNAPSHOTS) for seed in sorted(seeds)]
     return dict(zip(sorted(seeds), train_together(jobs, workers=workers, say=say), strict=True))
 
 

@@ -142,12 +142,7 @@ def _statistics(captured: Captured, name: str, function: nn.Module, weighted: nn
 # --- a network trained a few steps ------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """counts: (BINS,) values per bin; edges: (BINS + 1,), increasing, in units of the quantity."""
-
-    counts: NDArray[np.float64]
-    edges: NDArray[np.float64]
+Histogram = tuple[NDArray[np.float64], NDArray[np.float64]]  # counts (BINS,), increasing edges (BINS + 1,)
 
 
 @dataclass(frozen=True)
@@ -218,6 +213,7 @@ class LayerProbe:
         self.probed = chosen.pixels[:PROBED]  # (PROBED, 3, H, W) uint8, to be shown
         self.image_size, self.classes = pixels.shape[-1], len(images.classes)
         self._views: dict[tuple[Settings, int], NetworkView] = {}
+        self._first: dict[tuple[Settings, int], Tensor] = {}
         self._last: _Training | None = None
 
     def view(self, settings: Settings, steps: int) -> NetworkView:
@@ -229,10 +225,12 @@ class LayerProbe:
 
     def first_responses(self, settings: Settings, steps: int) -> Tensor:
         """z of the first convolution on the PROBED images, before the activation: (PROBED, C, H, W)."""
-        with _one_thread():
-            training = self._trained(settings, steps)
-            z: Tensor = training.net.features[0](training.x[:PROBED])
-        return z.detach().contiguous()
+        if (settings, steps) not in self._first:
+            with _one_thread():
+                training = self._trained(settings, steps)
+                z: Tensor = training.net.features[0](training.x[:PROBED])
+            self._first[settings, steps] = z.detach().contiguous()
+        return self._first[settings, steps]
 
     def _trained(self, settings: Settings, steps: int) -> _Training:
         if self._last is None or self._last.settings != settings or self._last.step > steps:
@@ -365,4 +363,4 @@ def _exponent_span(gradients: Iterable[Tensor]) -> tuple[int, int]:
 def _histogram(values: Tensor, low: float, high: float) -> Histogram:
     """Counts of `values` in BINS equal bins from low to high; what lies outside is left out."""
     counts = torch.histc(values, BINS, low, high)
-    return Histogram(counts.double().numpy(), np.linspace(low, high, BINS + 1))
+    return counts.double().numpy(), np.linspace(low, high, BINS + 1)

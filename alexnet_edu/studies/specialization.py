@@ -33,7 +33,6 @@ from alexnet_edu.studies.run import Run
 from alexnet_edu.studies.shipped import (
     RECIPES,
     SEEDS,
-    Job,
     Trained,
     finished,
     kernel_run,
@@ -157,7 +156,7 @@ def train_all(
     for condition, seed in in_rounds(chosen):
         on_pack, run = runs(condition.pack), seeded(condition.run, seed)
         steps = snapshot_steps(run, steps_an_epoch(on_pack, run))
-        jobs.append(Job(condition.name, on_pack, run, steps))
+        jobs.append((on_pack, run, steps))
     train_together(jobs, workers=workers, say=say)
 
 

@@ -393,8 +393,7 @@ figure, axes = plt.subplots(4, 3, figsize=(12, 9))
 for row, (inputs, steps) in zip(axes, moments, strict=True):
     layers = probe.view(lesson.Settings("tanh", 0.01, "gaussian-0.01", inputs), steps).layers
     for ax, layer in zip(row, layers, strict=True):
-        bars = layer.inputs
-        lesson.draw_histogram(ax, bars.counts, bars.edges, "tanh")
+        lesson.draw_histogram(ax, *layer.inputs, "tanh")
         flat = f"{layer.statistics.saturated:.0%} flat"
         ax.set_title(f"{inputs}, {steps} steps, {layer.statistics.name}: {flat}", fontsize=10)
         ax.set_xlabel("input z of tanh")

@@ -229,7 +229,7 @@ on = a_real > 0
 picture = int(a_real[:10].amax((1, 2, 3)).argmax())  # of ten images, that with the strongest activity
 strongest = int(a_real[picture].amax((1, 2)).argmax())  # and its map
 figure, axes = plt.subplots(1, 5, figsize=(13, 3.2), layout="constrained")
-lesson.plots.images(axes[0], responses.pixels[picture])
+lesson.plots.images(axes[0], responses.probed[picture])
 axes[0].set_title("the image", fontsize=10)
 figure.colorbar(lesson.draw_map(axes[1], a_real[picture, strongest]), ax=axes[1], location="bottom")
 axes[1].set_title(f"a of map {strongest}", fontsize=10)

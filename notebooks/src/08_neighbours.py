@@ -140,7 +140,7 @@ assert torch.equal(d.argsort(1), d.sqrt().argsort(1))  # 2
 assert torch.allclose(squared_distances(x, y), distances_vectorized(x, y), rtol=1e-12)
 found = nearest(x, y, 6)
 assert torch.equal(found.index, d.argsort(1)[:, :6])
-assert torch.allclose(found.squared, d.sort(1).values[:, :6])
+assert torch.allclose(found.distance, d.sort(1).values[:, :6])
 assert torch.equal(precision_at_k(found.index, x_labels, y_labels), precision(d, x_labels, y_labels, 6))
 
 # %% [markdown]
@@ -422,7 +422,7 @@ print(
 assert memory["features"] == memory["codes"] * 32 * features.shape[1] // bits
 
 # %%
-a = search_codes(query_codes[:20], codes, k).bits
+a = search_codes(query_codes[:20], codes, k).distance
 b = hamming(query_codes[:20], codes).sort(1).values[:, :k]
 assert torch.equal(a.float(), b)  # faiss counts what the matrix product counts
 assert torch.equal(hamming(query_codes[:2], codes[:2]), (query_codes[:2, None] != codes[None, :2]).sum(2))

@@ -64,8 +64,8 @@ def test_responses_are_those_of_the_networks_first_layer(images: Images, respons
         expected = net.features[0](probe.pixels[:100])
     assert torch.allclose(responses.before_relu("raw", 0), expected, atol=1e-4)
     assert torch.equal(responses.activities("raw", 0), responses.before_relu("raw", 0).relu())
-    shown = responses.pixels[0].float() - probe.pixels[0]
-    assert torch.allclose(shown, responses.pixels[7].float() - probe.pixels[7], atol=1e-4)  # the mean image
+    shown = responses.probed[0].float() - probe.pixels[0]
+    assert torch.allclose(shown, responses.probed[7].float() - probe.pixels[7], atol=1e-4)  # the mean image
     assert (responses.activities("raw") != responses.activities("raw", 0)).any()
 
 

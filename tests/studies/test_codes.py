@@ -103,5 +103,5 @@ def test_the_product_counts_bits_and_bytes_begin_with_the_first_bit() -> None:
 def test_faiss_finds_what_the_product_finds(bits: int) -> None:
     queries, gallery = random_codes(20, bits), random_codes(300, bits, seed=1)
     found, distances = search_codes(queries, gallery, 6), hamming(queries, gallery).long()
-    assert torch.equal(found.bits, distances.sort(1).values[:, :6])
-    assert torch.equal(distances.gather(1, found.index), found.bits)
+    assert torch.equal(found.distance, distances.sort(1).values[:, :6])
+    assert torch.equal(distances.gather(1, found.index), found.distance)

@@ -45,7 +45,7 @@ def test_exact_search_is_a_full_sort_whatever_the_blocks() -> None:
     found = nearest(queries, gallery, 6)
     expected = by_hand(queries, gallery).sort(1)
     assert torch.equal(found.index, expected.indices[:, :6])
-    torch.testing.assert_close(found.squared, expected.values[:, :6], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.distance, expected.values[:, :6], rtol=1e-12, atol=1e-12)
 
 
 def test_bright_images_lose_no_digits() -> None:
@@ -56,8 +56,8 @@ def test_bright_images_lose_no_digits() -> None:
         gallery[i, 1, 0, : i // 32] = 251
     found = nearest(as_vectors(gallery[:3]), as_vectors(gallery), 2)
     assert found.index[:, 0].tolist() == [0, 1, 2]
-    torch.testing.assert_close(found.squared[:, 0], torch.zeros(3), rtol=0, atol=1e-2)
-    torch.testing.assert_close(found.squared[:, 1], torch.ones(3), rtol=0, atol=1e-2)
+    torch.testing.assert_close(found.distance[:, 0], torch.zeros(3), rtol=0, atol=1e-2)
+    torch.testing.assert_close(found.distance[:, 1], torch.ones(3), rtol=0, atol=1e-2)
 
 
 @pytest.mark.usefixtures("_block")

@@ -1,8 +1,7 @@
-"""Judges answers to the exercises and gives hints.
+"""Judges answers to the exercises and gives hints: `check("01.1", my_answer)`, `hint("01.1")`.
 
-`check("01.1", my_answer)` says whether it is right, and if not, what is off; `hint("01.1")` tells a little
-more each time. Texts and numbers stand in exercises.toml; what takes a program to judge has its judge in one
-module for each notebook.
+Texts and numbers stand in exercises.toml; what takes a program to judge has its judge in one module a
+notebook.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Lesson 09, dropout: the thinned networks of one network, their means, single units; pictures, explorer.
 
-A network of n units that dropout may leave out stands for 2^n networks that share their weights. Here a
-network is written in the form of 2012: a kept unit counts in full in training, and every unit counts
-`keep` in test. The explorer of masks drawn for a small network stands at the end.
+A network stands in the form of 2012: a kept unit counts in full in training, every unit counts `keep` in
+test.
 """
 
 from __future__ import annotations
@@ -83,11 +82,9 @@ def whole_logits(x: Tensor, layers: Layers, keep: float = 0.5) -> Tensor:
 def read_head(network: nn.Module, inputs: Tensor, first: str) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """What the layer `first` reads before dropout (N, n), and the layers from there on; all float64.
 
-    network: in test mode; has `stages`, each with a fully connected layer `weights` from `first` on, as
-    `model.AlexNet`. Where a layer reads through inverted dropout, or through none, its weights are
-    doubled here: in the form of 2012 that is the same network, so `whole_logits` (keep = 0.5)
-    gives what the network gives in test. Raises ValueError if there is no such layer, and for a
-    network in training mode.
+    network: in test mode, as `model.AlexNet`. Where a layer reads through inverted dropout, or through none,
+    its weights are doubled here: in the form of 2012 that is the same network. Raises ValueError if there is
+    no such layer, and for a network in training mode.
     """
     stages = dict(network.stages.named_children())  # type: ignore[union-attr]
     if first not in stages:

@@ -1,9 +1,7 @@
 """Lesson 06, the full training: what it costs by arithmetic, how it goes on, and how it ended.
 
-The arithmetic measures nothing: the figures of GPUs are those of their vendors' data sheets. How much
-of a peak a training reaches is an argument; the paper's five to six days say what it was in 2012.
-The dashboard and the report know nothing but the folder of a run, so they find a training again that
-was started earlier, elsewhere, or from a terminal.
+Peaks of GPUs are those of their vendors' data sheets. The dashboard and the report know nothing but the
+folder of a run, so they find a training again that was started earlier, elsewhere, or from a terminal.
 """
 
 from __future__ import annotations
@@ -73,9 +71,8 @@ DEVICES = {
 def operations_per_image(table: Architecture) -> int:
     """Additions and multiplications of one image in training, in convolutions and matrices alone.
 
-    Backwards each layer computes as much as forwards for its weights, and as much again for its
-    inputs; conv1 not, for nobody asks for the gradient of pixels. ReLU, normalization, pooling
-    and the update of the weights are left out: they move memory rather than compute.
+    Backwards each layer computes as much as forwards for its weights, and as much again for its inputs;
+    conv1 not, for nobody asks for the gradient of pixels.
     """
     sizes = count(table)
     forward = OPERATIONS * sum(size.multiply_adds for size in sizes)
@@ -195,9 +192,7 @@ def dashboard(
 ) -> LiveWidget:
     """The training in `folder`: curves, pace, buttons; looked at every `every` seconds until it has ended.
 
-    begin: starts one there, for a button "Start"; None: there is none. note: on the images, such as
-    "synthetic stand-in, not ImageNet"; it stands in the title.
-    Its `alt` says in words what the picture shows.
+    begin: starts one there, for a button "Start"; None: there is none. note: on the images, in the title.
     """
     follower = run_log.Follower(folder / run_log.METRICS)
     stop = button("Stop", lambda: runs.ask_to_stop(folder), "saves first; Resume goes on from there")

@@ -1,7 +1,4 @@
-"""Lesson 07, kernels: sheets of kernels, what two columns share, and what excites a unit.
-
-The explorers `training_explorer`, `specialization_explorer` and `excitation_explorer` stand at the end.
-"""
+"""Lesson 07, kernels: sheets of kernels, what two columns share, and what excites a unit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lesson 02, response normalization: what it does to given activities, what it costs, its pictures.
-
-The explorer of the constants of §3.3, on the activities of a first layer, stands at the end.
-"""
+"""Lesson 02, response normalization: what it does to given activities, what it costs, its pictures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lesson 08, neighbours: labels and neighbours of an image, precision of searches and codes, a map.
-
-`neighbour_explorer` stands at the end.
-"""
+"""Lesson 08, neighbours: labels and neighbours of an image, precision of searches and codes, a map."""
 
 from __future__ import annotations
 

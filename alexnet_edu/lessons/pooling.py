@@ -1,7 +1,6 @@
 """Lesson 03, overlapping pooling: windows counted, what a shift of the image does, errors at equal fit.
 
-z is the side of a window and s the distance between two of them, as in §3.4. Without overlap z = s, with
-overlap z > s; z < s leaves inputs out. The explorer of windows on a grid stands at the end.
+z is the side of a window and s the distance between two, as in §3.4; the explorer stands at the end.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Lesson 01, ReLU: learning curves and rates of Figure 1, one neuron, and the layers of a network.
-
-The explorers `function_explorer` (one neuron, without a network) and `activation_explorer` (the layers of
-the four-layer network after a few steps) stand at the end.
-"""
+"""Lesson 01, ReLU: learning curves and rates of Figure 1, one neuron, and the layers of a network."""
 
 from __future__ import annotations
 

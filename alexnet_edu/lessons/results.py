@@ -1,7 +1,4 @@
-"""Lesson 11, results: averages of patches and of networks, pre-training, and the paper's Table 2.
-
-`results_explorer` stands at the end.
-"""
+"""Lesson 11, results: averages of patches and of networks, pre-training, and the paper's Table 2."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lesson 10, SGD and initialization: velocities, schedules, noise, and the clinic's table of fates.
-
-The explorers stand at the end. They train nothing: the curves and losses they show are recorded.
-"""
+"""Lesson 10, SGD and initialization: velocities, schedules, noise, and the clinic's table of fates."""
 
 from __future__ import annotations
 

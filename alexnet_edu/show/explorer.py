@@ -2,11 +2,10 @@
 
 `explorer(draw)` makes a control of every argument of a drawing function; its default says which one:
 
-    def draw(z: int = slider("Window z", range(1, 7), 3, "side of the window"),
-             up: bool = checkbox("round up", True, "what happens at the edge")) -> Drawing: ...
+    def draw(z: int = slider("Window z", range(1, 7), 3, "side of the window")) -> Drawing: ...
 
-The picture is displayed as a widget and, in the same output, as a PNG with its alternative text, so a
-notebook that is only read shows what was last drawn. Only this module and lessons use ipywidgets.
+The picture is a widget and, in the same output, a PNG with its alternative text, so a notebook that is only
+read shows what was last drawn.
 """
 
 from __future__ import annotations
@@ -154,14 +153,9 @@ def explores(draw: Draw) -> Callable[..., PictureWidget]:
 class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
     """Controls above a picture that follows them; made by `explorer`.
 
-    An exception in the first drawing is raised as usual. A later one, which Jupyter would hide in a log,
-    is shown in place of the picture, until a drawing succeeds again.
-
-    Attributes to read: `controls`, `alt` (the alternative text, or the error), `png` (bytes; None while
-    an error is shown), `error` (None or one line).
-
-    Drawing is not put in a queue: a front end of ipywidgets holds back the changes of one control until
-    the kernel has answered the one before, and then sends the latest only.
+    An exception in the first drawing is raised as usual. A later one, which Jupyter would hide in a log, is
+    shown in place of the picture, until a drawing succeeds again. Attributes to read: `controls`, `alt` (the
+    alternative text, or the error), `png` (bytes; None while an error is shown), `error` (None or one line).
     """
 
     def __init__(

@@ -1,8 +1,4 @@
-"""The architecture explorer: a network's layers as blocks, their shares as bars, one layer in words.
-
-All numbers are counted from the tables of `architecture` when the picture is drawn. The chosen layer
-differs from the others in darkness, in the strength of its outline and in bold type, not in hue alone.
-"""
+"""The architecture explorer: a network's layers as blocks, their shares as bars, one layer in words."""
 
 from __future__ import annotations
 
@@ -164,11 +160,9 @@ def _description(
 
 @dataclass(frozen=True)
 class Block:
-    """One layer as it is drawn.
+    """One layer as it is drawn: in how many rows, so many outputs in each.
 
-    rows: of the drawing that the layer falls into, one for each column of the network.
-    outputs: maps, or units, in one row. side: of a map in pixels; 0 for units.
-    crossing: whether it reads all rows of the layer before.
+    side: of a map in pixels; 0 for units. crossing: whether it reads all rows of the layer before.
     """
 
     name: str
@@ -199,9 +193,7 @@ def blocks(table: Architecture, counts: list[Count]) -> list[Block]:
 def draw_network(ax: Axes, blocks: Sequence[Block], chosen: str) -> None:
     """Blocks from left to right, lines for what reads what, the layer `chosen` highlighted, none if "".
 
-    A block's height grows with the side of the maps and its width with their number, both
-    much slower than in proportion. Lines that lead from one column to another are black,
-    those into the chosen layer blue and heavy.
+    Lines that lead from one column to another are black, those into the chosen layer blue and heavy.
     """
     rows = max(block.rows for block in blocks)
     plots.bare(ax)

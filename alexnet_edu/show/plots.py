@@ -1,9 +1,6 @@
-"""The project's drawings: numbers in, marks on the given `Axes` out.
+"""The project's drawings: numbers in, marks on the given `Axes` out; what is special stands in its lesson.
 
-A few kinds of picture that all lessons share; what is special stands in its lesson. No function here
-computes more than a mean or a range, trains or loads anything. Series are told apart by colour, line and
-marker, so that a figure can be read in greyscale and by readers who do not see all colours.
-
+Series are told apart by colour, line and marker, for greyscale and for readers who do not see all colours.
 Importing this module switches to the project's style sheet, `alexnet.mplstyle`.
 """
 

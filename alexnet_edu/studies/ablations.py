@@ -32,11 +32,10 @@ PATTERNS: dict[str, tuple[str, ...]] = {  # which layers of two columns read bot
 
 
 def columns_net(talk: Sequence[str], width: int = 96, columns: int = 2, kernels: int = 1) -> Architecture:
-    """Four convolutions and a classifier in two columns, for images of 32 × 32 pixels.
+    """Four convolutions and a classifier in two columns, for 32 × 32 pixels; weights N(0, 2 / fan-in).
 
-    talk: the layers after the first that read both columns; the classifier always does.
-    width: kernels of the third and the fourth convolution. kernels: what all numbers of
-    kernels but the last are divided by. Weights N(0, 2 / fan-in).
+    talk: the layers after the first that read both columns; the classifier always does. width: kernels of
+    the third and the fourth convolution. kernels: what all numbers of kernels but the last are divided by.
     """
     read = {name: "both" if name in talk else "own" for name in ("conv2", "conv3", "conv4")}
     conv, pooled = ("relu",), ("relu", "pool")
@@ -61,12 +60,11 @@ def _parameters(network: Architecture) -> int:
 
 
 def small_alexnet(dropout: str | None = None, std: float | None = None, bias: float = 0.0) -> Architecture:
-    """AlexNet made small: three convolutions with pooling, two hidden layers of 512, a classifier.
+    """AlexNet made small, for 24 × 24 pixels: three pooled convolutions, two hidden layers of 512.
 
-    dropout: a step of `architecture.STEPS` after each hidden layer, or None.
-    std: of all weights; None takes N(0, 2 / fan-in). bias: where the biases start in the second
-    convolution and the hidden layers, as §5 has it for the paper's network; elsewhere 0.
-    For images of 24 × 24 pixels, 653,834 parameters.
+    dropout: a step of `architecture.STEPS` after each hidden layer, or None. std: of all weights; None takes
+    N(0, 2 / fan-in). bias: where biases start in the second convolution and the hidden layers, as in §5;
+    elsewhere 0.
     """
     hidden = ("relu",) if dropout is None else ("relu", dropout)
     layers = (

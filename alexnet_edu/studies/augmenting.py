@@ -1,8 +1,6 @@
-"""What augmentation costs: seconds of a batch beside those of a training step (§4.1).
+"""What augmentation costs: seconds of a batch beside those of a training step of the paper's network (§4.1).
 
-A batch of 256×256 images is cropped, mirrored and recoloured, then the paper's network takes one
-step on it: once in turn, and once with the next batch made in another thread meanwhile, as
-the authors' loader thread does (`convdata_jpeg.py` 104-115).
+Once in turn, and once with the next batch made in another thread meanwhile (`convdata_jpeg.py` 104-115).
 """
 
 from __future__ import annotations

@@ -1,15 +1,9 @@
 """The clinic: why does this AlexNet not train? Settings in, scales per layer and losses out.
 
 A setting is one way to scale the inputs, draw the weights, start the biases, and update. Each gets the same
-test: what arrives in every layer of the untrained network, and in every gradient, for ten images, one of each
-class; then a few steps on that batch alone. A network that cannot learn ten images by heart will not learn a
-million. While it cannot tell the images apart, its loss cannot fall below ln 10.
-
-A step of the paper's network takes seconds on a CPU. `narrow` makes one of the same depth with eight times
-fewer kernels, and larger weights to match, so that every layer's outputs keep their scale.
-
-Dropout is off throughout (its factor 0.5 is on). Its masks differ from image to image, and a network that is
-blind to the images would learn the masks by heart: its loss would fall for no good reason.
+test: ten images, one of each class, to be learned by heart; while a network cannot tell them apart, its loss
+cannot fall below ln 10. `narrow` makes one of the same depth whose steps are cheap. Dropout is off (its
+factor 0.5 is on): a network that is blind to the images would learn its masks by heart.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Short binary codes for vectors: learned by an auto-encoder, as §6.1 proposes, or by random planes.
 
-The auto-encoder has a bottleneck of `bits` tanh units. The forward pass rounds each to −1 or +1; the backward
-pass ignores the rounding (a straight-through estimator), so that the network learns to live with it.
-Codes are packed into bytes and compared by the number of bits that differ; faiss does that with the
-processor's own bit instructions.
+The forward pass rounds each of `bits` tanh units to −1 or +1; the backward pass ignores the rounding (a
+straight-through estimator). Codes are packed into bytes, and faiss counts the bits that differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What several networks predict for ten patches, as errors: over patches, over subsets, over both.
 
-Predictions in, rows of tables out. Errors are shares (0–1) of images, and classes that tie share credit, as
-in `predictions.top_errors`.
+Errors are shares (0–1) of images, and classes that tie share credit, as in `predictions.top_errors`.
 """
 
 from __future__ import annotations

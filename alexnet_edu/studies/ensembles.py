@@ -1,9 +1,8 @@
 """The three gains of §6, in a small version: ten patches, networks averaged, networks pre-trained.
 
-Two parts, all on one small AlexNet of two columns. Members: networks that differ by their seed alone, trained
-on all classes. Problems: five classes with few images each, on which the four networks of Table 2 are made:
-one, five averaged, one with a sixth convolution that was first trained on the other five classes, and seven
-averaged. `ensemble_numbers` makes numbers of their predictions, `ensemble_record` reads the record.
+Two parts, on one small AlexNet of two columns. Members: networks that differ by their seed alone, on all
+classes. Problems: five classes with few images each, on which the networks of Table 2 are made: one, five
+averaged, one with a sixth convolution that was first trained on the other five classes, and seven averaged.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Nearest neighbours by Euclidean distance, as in Figure 4 right, and vectors as a map of the plane.
 
-Exact search uses ‖x − y‖² = ‖x‖² − 2 x·y + ‖y‖², block by block, so that the work is matrix products and only
-a few blocks are in memory. Beside it is the authors' search, to which each batch of training images offers
-only its nearest one (findsimilar.py).
+Exact search goes block by block, by matrix products. Beside it is the authors' search, to which each batch
+of training images offers only its nearest one (findsimilar.py).
 """
 
 from __future__ import annotations

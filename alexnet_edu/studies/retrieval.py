@@ -1,7 +1,7 @@
 """The study of §6.1's retrieval: several networks' layers, codes of their features, codes of pixels.
 
-Every test image is a query, all training images are searched. Each network is one part, the pixels are
-another; a finished part is kept in a file, so that a study that was killed goes on with the next one.
+Every test image is a query, all training images are searched. Each network is a part that is kept once it is
+done.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """How the small two-column networks are trained: their first kernels kept on the way; those that are shipped.
 
-Each shipped network is trained with several seeds; the first is shipped, and the spread of all says how
-closely a repetition can be expected to give the same error.
+Of several seeds the first is shipped; the spread of all says how close a repetition comes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What flows through the layers of a network on one batch: saturation, scales, gradients.
 
-`LayerProbe` trains the four-layer network a few steps and measures it. It answers when a control is moved:
-a hundred steps of 32 images take about two seconds, fewer steps less.
+`LayerProbe` trains the four-layer network a few steps, quickly enough for a control that is moved.
 """
 
 from __future__ import annotations
@@ -241,11 +240,7 @@ class LayerProbe:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread, so that the numbers do not depend on how many there are.
-
-    Batches this small gain little from a second thread, and beside other work they lose
-    much: every one of the many short loops waits for the slower thread.
-    """
+    """One thread: the numbers do not depend on how many there are, and batches this small gain little."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -347,11 +342,7 @@ def _exponents(values: Tensor) -> Tensor:
 
 
 def _exponent_span(gradients: Iterable[Tensor]) -> tuple[int, int]:
-    """Whole powers of ten between which these gradients lie, from four decades to ten.
-
-    An image that is classified for certain has gradients of any smallness; beyond ten
-    decades they are left out.
-    """
+    """Whole powers of ten between which these gradients lie, from four decades to ten."""
     exponents = [e for g in gradients if len(e := _exponents(_sample(g)))]
     if not exponents:  # every gradient is 0: any span will do
         return -8, 0

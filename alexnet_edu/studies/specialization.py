@@ -1,8 +1,7 @@
 """Does one column learn colour and the other not, on every run (§6.1)? Many small networks, to find out.
 
 Each condition is one recipe, trained with many seeds. Kept are the first kernels themselves, after each
-doubling of the training, so that any measure can be taken of them later, and the test of a column's
-colour against permuted kernels be made again by the reader.
+doubling of the training, so that any measure can be taken of them later.
 """
 
 from __future__ import annotations
@@ -180,11 +179,10 @@ def measures(kernels: Tensor) -> dict[str, tuple[Tensor, Tensor | None]]:
 
 
 def assemble(chosen: Sequence[Condition], runs: Callable[[str], Runs], kernels: Path) -> Record:
-    """One record of all networks that are finished; their last kernels go to the file `kernels`.
+    """One record of all finished networks; their last kernels go to the file `kernels`, in half precision.
 
-    The tests use kernels in half precision, as the file holds them, so that a reader of the file finds
-    the same numbers. A network that diverged has no kernels to compare: it appears in "runs" alone.
-    Raises ValueError where nothing is finished.
+    The tests use them in that precision, too. A network that diverged has no kernels to compare: it appears
+    in "runs" alone. Raises ValueError where nothing is finished.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in ("runs", "conditions", "columns", "pooled")}
     arrays: dict[str, np.ndarray[Any, Any]] = {}

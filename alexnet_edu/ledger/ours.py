@@ -168,17 +168,8 @@ def _iterations(record: Record) -> Figures:
 
 def _times_as_many(record: Record, level: float) -> float | None:
     """Epochs to a training error with dropout over those without; None where a run never got there."""
-    slow, fast = (_epochs_to(record.of(chosen=True), name, level)[1] for name in ("2012", "none"))
-    return slow / fast if max(slow, fast) < math.inf else None
-
-
-def _epochs_to(record: Record, variant: str, level: float) -> tuple[str, float]:
-    """The mean epochs to a training error over a variant's runs; or how many got there, and infinity."""
-    epochs = record.crossings(variant, level)
-    reached = [epoch for epoch in epochs if epoch is not None]
-    if len(reached) < len(epochs):
-        return f"({len(reached)} of {len(epochs)} runs reached it)", math.inf
-    return f"{fmean(reached):.1f}", fmean(reached)
+    slow, fast = (record.of(chosen=True).mean_crossing(name, level) for name in ("2012", "none"))
+    return slow / fast if slow and fast else None
 
 
 # --- Figure 1 (§3.1) ------------------------------------------------------------------------------
@@ -236,10 +227,13 @@ def _saturate(record: Record) -> Figures | None:
     wanted = [f"{c} {name}" for name in ("relu", "tanh") for c in ("2012", "standardized")]
     if record.settings["target_error"] != p.TARGET_TRAINING_ERROR or not set(wanted) <= set(record.variants):
         return None
-    epochs = [_epochs_to(record, name, p.TARGET_TRAINING_ERROR) for name in wanted]
-    (raw, raw_mean), (standard, standard_mean), *tanh = epochs
-    verdict = judged(raw_mean <= 1.1 * standard_mean)
-    return {"relu": [raw, standard], "tanh": [text for text, _ in tanh], "verdict": verdict}
+    epochs = [record.mean_crossing(name) for name in wanted]
+    texts = []
+    for name, mean in zip(wanted, epochs, strict=True):
+        reached = [epoch is not None for epoch in record.crossings(name)]
+        texts.append(f"({sum(reached)} of {len(reached)} runs reached it)" if mean is None else f"{mean:.1f}")
+    raw, standard = (math.inf if mean is None else mean for mean in epochs[:2])
+    return {"relu": texts[:2], "tanh": texts[2:], "verdict": judged(raw <= 1.1 * standard)}
 
 
 # --- timed: two columns (§3.2), augmentation (§4.1) ------------------------------------------------

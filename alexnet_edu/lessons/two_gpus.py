@@ -6,12 +6,14 @@ All numbers are counted by `model.architecture` and `two_gpus.traffic` when the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
+from typing import Any
 
 from matplotlib.axes import Axes
 
 from alexnet_edu import paper
 from alexnet_edu.model.architecture import PAPERS_TALK, TALKERS, Architecture, count, talking, variant
-from alexnet_edu.show.explorer import Drawing, PictureWidget, checkbox, explores, slider
+from alexnet_edu.show.explorer import Drawing, checkbox, explores, slider
 from alexnet_edu.show.network import blocks, draw_network
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL, bars, frame, heading, level, mosaic, panels, rows
 from alexnet_edu.two_gpus.traffic import (
@@ -35,23 +37,22 @@ ASSUMPTIONS = (
 # --- where the columns talk --------------------------------------------------------------------
 
 
-def exchange_explorer(talk: tuple[str, ...] = PAPERS_TALK, batch: int = paper.BATCH_SIZE) -> PictureWidget:
-    """The network with its columns talking where one likes: parameters, work, traffic, time.
-
-    talk: names of `architecture.TALKERS`; batch: one of BATCHES. Both are where the controls
-    start. Raises ValueError for any other.
-    """
-    talking(talk)  # refuses what is no place
-    boxes = {
-        name: checkbox(f"{name} reads both", name in talk, "whether this layer reads both columns")
-        for name in TALKERS
-    }
-    control = slider("Batch", BATCHES, batch, "images per step")
-    return PictureWidget({**boxes, "batch": control}, _draw_exchange)
+def _reads_both(name: str) -> Any:
+    return checkbox(f"{name} reads both", name in PAPERS_TALK, "whether this layer reads both columns")
 
 
-def _draw_exchange(batch: int, **places: bool) -> Drawing:
-    table = talking(name for name, is_on in places.items() if is_on)
+@explores
+def exchange_explorer(
+    conv2: bool = _reads_both("conv2"),
+    conv3: bool = _reads_both("conv3"),
+    conv4: bool = _reads_both("conv4"),
+    conv5: bool = _reads_both("conv5"),
+    fc6: bool = _reads_both("fc6"),
+    fc7: bool = _reads_both("fc7"),
+    batch: int = BATCH,
+) -> Drawing:
+    """The network with its columns talking where one likes: parameters, work, traffic, time."""
+    table = talking(compress(TALKERS, (conv2, conv3, conv4, conv5, fc6, fc7)))
     yours, theirs = _facts(table, batch), _facts(talking(PAPERS_TALK), batch)
     figure, axes = mosaic([["network"] * len(yours), list(yours)], 6.4, height_ratios=(2, 1))
     draw_network(axes["network"], blocks(table, count(table)), "")

@@ -166,11 +166,7 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
         notice: str = "",
         frames: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
-        self.controls = {
-            name: control.widget(name, control.start) if isinstance(control, Control) else control
-            for name, control in controls.items()
-        }
-        self.draw, self.notice, self.frames = draw, notice, frames or {}
+        self.controls, self.draw, self.notice, self.frames = controls, draw, notice, frames or {}
         self.alt = ""
         self.png: bytes | None = None
         self.error: str | None = None

@@ -198,18 +198,6 @@ def _compared(exact: Result, usual: Result) -> pd.DataFrame:
 # --- a record read ------------------------------------------------------------------------------
 
 
-def crossings(record: Record, variant: str, axis: str = "epoch") -> list[float | None]:
-    """Where each repetition reaches the target, in "epoch", "iteration" or "cpu_seconds"; None if never."""
-    return record.crossings(variant, record.settings["target_error"], axis)
-
-
-def mean_crossing(record: Record, variant: str, axis: str = "epoch") -> float | None:
-    """Mean over the seeds of where the target is reached; None if one seed never gets there."""
-    reached = crossings(record, variant, axis)
-    known = [x for x in reached if x is not None]
-    return sum(known) / len(known) if known and len(known) == len(reached) else None
-
-
 def ratios(record: Record) -> pd.DataFrame:
     """How many times slower than ReLU each other activation was, one row per condition and activation.
 
@@ -229,7 +217,7 @@ def ratios(record: Record) -> pd.DataFrame:
 
 
 def _ratio(record: Record, name: str, relu: str) -> dict[str, Any]:
-    slow, fast = crossings(record, name), crossings(record, relu)
+    slow, fast = record.crossings(name), record.crossings(relu)
     row: dict[str, Any] = {"runs": len(slow), "relu_runs": len(fast)}
     limits = {v: float(record.of(variant=v).runs["epochs"].iloc[0]) for v in (name, relu)}
     known = [x for x in fast if x is not None]
@@ -240,7 +228,7 @@ def _ratio(record: Record, name: str, relu: str) -> dict[str, Any]:
         least = (sum(bounded) / len(bounded)) / (sum(known) / len(known))
         return row | {"at_least": math.floor(10 * least) / 10}  # never up
     for column, axis in (("epochs", "epoch"), ("seconds", "cpu_seconds")):
-        sides = [[x for x in crossings(record, v, axis) if x is not None] for v in (name, relu)]
+        sides = [[x for x in record.crossings(v, axis=axis) if x is not None] for v in (name, relu)]
         found = bootstrap_ratio(*sides)
         row |= {column: round(found.value, 3)}
         row |= {f"{column}_low": round(found.low or 0.0, 3), f"{column}_high": round(found.high or 0.0, 3)}
@@ -252,7 +240,7 @@ def crossings_table(record: Record) -> str:
     rows = []
     for name, runs in record.runs.groupby("variant", sort=False):
         first, activation = runs.iloc[0], str(name).split()[1]
-        epochs, *others = (mean_crossing(record, str(name), axis) for axis in AXES.values())
+        epochs, *others = (record.mean_crossing(str(name), axis=axis) for axis in AXES.values())
         reached = f"not within {first['epochs']:g}" if epochs is None else f"{epochs:.1f}"
         numbers = (reached, *("" if x is None else f"{x:.0f}" for x in others))
         rows.append((first["title"], activation, first["rate"], len(runs), *numbers))

@@ -144,13 +144,20 @@ class Record:
             raise ValueError(f"{variant!r} was run with the seeds {seeds[0]}, {baseline!r} with {seeds[1]}")
         return paired(*([100 * x for x in self.values(name, what)] for name in (variant, baseline)))
 
-    def crossings(self, variant: str, level: float, axis: str = "epoch") -> list[float | None]:
+    def crossings(self, variant: str, level: float | None = None, axis: str = "epoch") -> list[float | None]:
         """Where the training error of each run of a variant first reaches `level`; None if it never does.
 
-        axis: "epoch", "iteration" or "cpu_seconds".
+        level: the study's target if None. axis: "epoch", "iteration" or "cpu_seconds".
         """
+        goal = self.settings["target_error"] if level is None else level
         curves = self.of(variant=variant).curves.groupby("run")
-        return [crossing(list(curve[axis]), list(curve["train_error"]), level) for _, curve in curves]
+        return [crossing(list(curve[axis]), list(curve["train_error"]), goal) for _, curve in curves]
+
+    def mean_crossing(self, variant: str, level: float | None = None, axis: str = "epoch") -> float | None:
+        """The mean of `crossings`; None if one run never gets there."""
+        reached = self.crossings(variant, level, axis)
+        known = [x for x in reached if x is not None]
+        return statistics.fmean(known) if known and len(known) == len(reached) else None
 
     def origin(self, about: str | None = None) -> str:
         """One sentence: when, where, on what the record was made. about: how it was trained, in words."""

@@ -306,7 +306,7 @@ print(figure1.crossings_table(record))
 
 # %%
 def epochs_of(name, condition):
-    return figure1.mean_crossing(record, f"{condition} {name}")
+    return record.mean_crossing(f"{condition} {name}")
 
 
 def mean_error(name, condition, epoch):

@@ -12,7 +12,6 @@ import torch
 from alexnet_edu.lessons import dropout, imagenet, pooling
 from alexnet_edu.lessons.augmentation import crop_explorer
 from alexnet_edu.lessons.kernels import training_explorer
-from alexnet_edu.lessons.two_gpus import exchange_explorer
 from alexnet_edu.studies.ablations import small_alexnet
 from alexnet_edu.studies.run import build
 from tests.studies.samples import tiny_network
@@ -22,7 +21,6 @@ from tests.studies.samples import tiny_network
     ("attempt", "quoted"),
     [
         (lambda: crop_explorer(torch.zeros(3, 64, 64, dtype=torch.uint8), 65), "65 × 65"),
-        (lambda: exchange_explorer(("conv1",)), "'conv1'"),
         (lambda: imagenet.report(Path("no-such-run")), "no-such-run"),
         (lambda: dropout.all_masks(21), "21"),
         (lambda: dropout.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),

@@ -38,7 +38,7 @@ def test_ratios_are_those_of_the_means_and_a_run_that_never_gets_there_gives_a_b
     assert (row["epochs"], row["seconds"], row["runs"]) == (6, 6, 2)
     assert row["epochs_low"] < 6 < row["epochs_high"]
     assert "6.0 [" in figure1.ratios_table(figure1.ratios(both))
-    assert figure1.mean_crossing(both, "2012 relu", "cpu_seconds") == pytest.approx(12)
+    assert both.mean_crossing("2012 relu", axis="cpu_seconds") == pytest.approx(12)
     assert "40" not in figure1.crossings_table(both)
 
 

@@ -93,7 +93,7 @@ def draw_same_size(ax: Axes, rules: Mapping[str, Mapping[int, bool]], marked: Ma
 # --- shifts --------------------------------------------------------------------------------------
 
 
-def shift_change(images: Tensor, z: int, s: int = 2, kind: str = "max") -> Tensor:
+def shift_change(images: Tensor, z: int, kind: str = "max") -> Tensor:
     """By how much the pooled maps change when the image moves one pixel to the left: (N,).
 
     images: (N, C, H, W) floating point. Both views are cut from the image, so nothing is
@@ -101,7 +101,7 @@ def shift_change(images: Tensor, z: int, s: int = 2, kind: str = "max") -> Tenso
     ‖P(shifted) − P‖ / ‖P − mean of P‖: √2 is expected of two unrelated maps.
     """
     views = images[..., :-1, :-1], images[..., :-1, 1:]
-    still, moved = (pool(view, z, s, kind, up=False).flatten(1) for view in views)
+    still, moved = (pool(view, z, 2, kind, up=False).flatten(1) for view in views)
     variation = (still - still.mean(1, keepdim=True)).norm(dim=1)
     return (moved - still).norm(dim=1) / variation.clamp(min=1e-12)
 

@@ -24,7 +24,6 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
-from PIL import Image
 
 from alexnet_edu.show.plots import heading
 
@@ -117,15 +116,12 @@ def upload(label: str, help: str) -> Any:
 # --- the picture below them ----------------------------------------------------------------
 
 
-def explorer(
-    draw: Draw, *, notice: str = "", frames: Mapping[str, Sequence[Any]] | None = None, **start: Any
-) -> PictureWidget:
+def explorer(draw: Draw, *, notice: str = "", **start: Any) -> PictureWidget:
     """A picture that follows one control for each argument of `draw`.
 
     draw: returns a figure and one sentence, its alternative text; it becomes the title, too, unless
         the figure has one. Every argument's default is a control of this module.
     notice: shown while drawing, where that takes a while.
-    frames: argument -> values; the saved picture shows one below the other, the live one does not.
     start: where controls start, if not at their own start. Raises ValueError for what is no option.
     """
     arguments = inspect.signature(draw).parameters
@@ -142,7 +138,7 @@ def explorer(
             heading(figure, textwrap.fill(sentence, TITLE_WIDTH))
         return figure, sentence
 
-    return PictureWidget(controls, titled, notice=notice, frames=frames)
+    return PictureWidget(controls, titled, notice=notice)
 
 
 def explores(draw: Draw) -> Callable[..., PictureWidget]:
@@ -158,15 +154,8 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
     alternative text, or the error), `png` (bytes; None while an error is shown), `error` (None or one line).
     """
 
-    def __init__(
-        self,
-        controls: Mapping[str, Any],
-        draw: Draw,
-        *,
-        notice: str = "",
-        frames: Mapping[str, Sequence[Any]] | None = None,
-    ) -> None:
-        self.controls, self.draw, self.notice, self.frames = controls, draw, notice, frames or {}
+    def __init__(self, controls: Mapping[str, Any], draw: Draw, *, notice: str = "") -> None:
+        self.controls, self.draw, self.notice = controls, draw, notice
         self.alt = ""
         self.png: bytes | None = None
         self.error: str | None = None
@@ -178,9 +167,8 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
         for control in self.controls.values():
             control.observe(self._redraw, names="value")
 
-    def _drawn(self, **changed: Any) -> tuple[bytes, str]:
-        values = {name: control.value for name, control in self.controls.items()} | changed
-        figure, alt = self.draw(**values)
+    def _drawn(self) -> tuple[bytes, str]:
+        figure, alt = self.draw(**{name: control.value for name, control in self.controls.items()})
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", facecolor="white")
         return buffer.getvalue(), alt
@@ -210,33 +198,13 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"<details><summary>Where it happened</summary><pre>{html.escape(details)}</pre></details></div>"
         )
 
-    def saved(self) -> tuple[bytes | None, str]:
-        """(PNG, text) of what a notebook keeps: the picture, or all of its frames."""
-        if self.error is not None or not self.frames:
-            return self.png, self.alt
-        (name, values), *_ = self.frames.items()
-        pngs, sentences = zip(*(self._drawn(**{name: value}) for value in values), strict=True)
-        return stacked(pngs), "\n".join(sentences)
-
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live widget, the saved picture, and the alternative text, in one output."""
         bundle = dict(super()._repr_mimebundle_(**kwargs))
-        png, bundle["text/plain"] = self.saved()
-        if png is not None:
-            bundle["image/png"] = base64.b64encode(png).decode()
+        bundle["text/plain"] = self.alt
+        if self.png is not None:
+            bundle["image/png"] = base64.b64encode(self.png).decode()
         return bundle
-
-
-def stacked(pngs: Sequence[bytes]) -> bytes:
-    """Pictures as one PNG, one below the other."""
-    pictures = [Image.open(io.BytesIO(png)).convert("RGB") for png in pngs]
-    size = max(p.width for p in pictures), sum(p.height for p in pictures)
-    sheet, top, buffer = Image.new("RGB", size, "white"), 0, io.BytesIO()
-    for picture in pictures:
-        sheet.paste(picture, (0, top))
-        top += picture.height
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 # --- something that goes on by itself --------------------------------------------------------
@@ -315,10 +283,10 @@ class LiveWidget(PictureWidget):
                     self._thread = None
                     return
 
-    def saved(self) -> tuple[bytes | None, str]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """As things stand now."""
         self.refresh()
-        return super().saved()
+        return super()._repr_mimebundle_(**kwargs)
 
 
 class _Button(ipywidgets.Button):  # type: ignore[misc]

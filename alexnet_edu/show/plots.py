@@ -299,7 +299,7 @@ def bars(
     ax.set_ylim(len(values) - 0.4, -0.6)
 
 
-def images(ax: Axes, pixels: Any, title: str = "", *, columns: int = 8, padding: int = 1) -> AxesImage:
+def images(ax: Axes, pixels: Any, title: str = "", *, columns: int = 8) -> AxesImage:
     """An image (3, H, W), or a sheet of them (N, 3, H, W), `columns` in a row; values 0–255.
 
     Values of any type; what lies outside is shown as 0 or 255.
@@ -309,7 +309,7 @@ def images(ax: Axes, pixels: Any, title: str = "", *, columns: int = 8, padding:
         import torch  # takes seconds, which no other picture needs
         from torchvision.utils import make_grid  # type: ignore[import-untyped]
 
-        sheet = make_grid(torch.from_numpy(values), nrow=columns, padding=padding, pad_value=255)
+        sheet = make_grid(torch.from_numpy(values), nrow=columns, padding=1, pad_value=255)
         values = sheet.numpy()
     shown = ax.imshow(values.transpose(1, 2, 0))
     bare(ax)

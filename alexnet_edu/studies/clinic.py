@@ -157,8 +157,8 @@ class Batch:
         return x / {"raw": 1.0, "unit": 255.0, "standardized": self.std}[inputs]
 
 
-def batch_of(images: Images, side: int = 224, seed: int = 0) -> Batch:
-    """One image of each class, drawn by `seed` and enlarged to side × side (bilinear).
+def batch_of(images: Images, seed: int = 0) -> Batch:
+    """One image of each class, drawn by `seed` and enlarged to 224 × 224 (bilinear).
 
     The mean and the deviation are those of 1,000 images (or of all, if there are fewer).
     Raises ValueError unless there are ten classes, and an image of each.
@@ -174,7 +174,7 @@ def batch_of(images: Images, side: int = 224, seed: int = 0) -> Batch:
     mean, std = many.mean(0), (many - many.mean(0)).std().item()
 
     def enlarged(x: Tensor) -> Tensor:
-        return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)
+        return F.interpolate(x, (224, 224), mode="bilinear", align_corners=False)
 
     return Batch(
         enlarged(images.pixels[chosen].float()),

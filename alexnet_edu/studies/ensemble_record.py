@@ -47,9 +47,9 @@ def view_errors(record: Record, view: str) -> list[float]:
     return list(record.rows("errors", variant="member", view=view)["error"])
 
 
-def view_gap(record: Record, view: str, baseline: str = "centre") -> Interval:
-    """What a view of the test images gains over another, network by network, in points."""
-    return paired(*([100 * x for x in view_errors(record, one)] for one in (view, baseline)))
+def view_gap(record: Record, view: str) -> Interval:
+    """What a view of the test images gains over the centre, network by network, in points."""
+    return paired(*([100 * x for x in view_errors(record, one)] for one in (view, "centre")))
 
 
 def subset_errors(record: Record, size: int, view: str = "ten") -> list[float]:
@@ -110,12 +110,12 @@ def gaps(record: Record, name: str, baseline: str, view: str = "ten") -> list[In
     return [_of_images(*pair) for pair in zip(rows["difference"], rows["standard_error"], strict=True)]
 
 
-def shortfalls(record: Record, view: str = "ten") -> list[float]:
+def shortfalls(record: Record) -> list[float]:
     """For each problem by how much the seven gain less than the five and one pre-trained gain together.
 
     Points; 0 where the two gains add up.
     """
-    parts = [[gap.value for gap in gaps(record, n, "plain", view)] for n in ("seven", "five", "starred")]
+    parts = [[gap.value for gap in gaps(record, n, "plain")] for n in ("seven", "five", "starred")]
     return [seven - five - star for seven, five, star in zip(*parts, strict=True)]
 
 
@@ -127,22 +127,22 @@ def intervals(several: Sequence[Interval]) -> str:
 # --- as text ------------------------------------------------------------------------------------
 
 
-def table(record: Record, view: str = "ten") -> str:
+def table(record: Record) -> str:
     """The four rows: the error in each problem, and what is gained over one network; as text."""
     rows, heads = [], [f"problem {number}" for number in _problems(record)]
     for row, name in zip(ROWS, (None, "five", "starred", "seven"), strict=True):
-        gain = "" if name is None else intervals(gaps(record, name, "plain", view))
-        rows.append((row, *(f"{error:.2%}" for error in row_errors(record, row, view)), gain))
+        gain = "" if name is None else intervals(gaps(record, name, "plain"))
+        rows.append((row, *(f"{error:.2%}" for error in row_errors(record, row)), gain))
     return as_text(("averaged", *heads, "against 1 CNN, points"), rows)
 
 
-def kinds_table(record: Record, view: str = "ten") -> str:
+def kinds_table(record: Record) -> str:
     """Single networks by how they were trained, and how long training took; as text."""
     rows, heads = [], [f"problem {number}" for number in _problems(record)]
     for kind, words in KINDS.items():
         runs = record.of(variant=kind).runs
         rates = ", ".join(f"{rate:g}" for rate in sorted(runs["rate"].unique()))
-        errors = (f"{error:.2%}" for error in kind_errors(record, kind, view))
+        errors = (f"{error:.2%}" for error in kind_errors(record, kind))
         seconds = statistics.fmean(_seconds(record, kind))
         rows.append((words, rates, *errors, spread(runs["train_error"]), f"{seconds:.0f}"))
     return as_text(("one network", "ε", *heads, "training error", "seconds"), rows)

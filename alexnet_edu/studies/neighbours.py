@@ -137,15 +137,15 @@ def _joined(parts: list[Neighbours]) -> Neighbours:
 # --- a map ------------------------------------------------------------------------------------
 
 
-def plane(vectors: Tensor, *, seed: int = 0, perplexity: float = PERPLEXITY) -> Tensor:
+def plane(vectors: Tensor, *, seed: int = 0) -> Tensor:
     """(N, D) float -> (N, 2) float32 by t-SNE, started at the first two principal components.
 
     The axes, their units and large distances mean nothing. The result is the same on one machine with one
-    seed; elsewhere the picture may be turned. It wants more points than `perplexity`.
+    seed; elsewhere the picture may be turned. It wants more points than `PERPLEXITY`.
     """
     from sklearn.manifold import TSNE  # takes a second to import, and only maps need it
 
-    model = TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
+    model = TSNE(2, perplexity=PERPLEXITY, init="pca", learning_rate="auto", random_state=seed)
     return torch.from_numpy(model.fit_transform(vectors.double().numpy())).float()
 
 

@@ -62,15 +62,6 @@ def test_the_saved_output_holds_view_picture_and_text() -> None:
     assert base64.b64decode(bundle["image/png"]) == shown(line)[1]
 
 
-def test_the_saved_picture_may_have_several_frames() -> None:
-    line = explorer(draw, frames={"x": (1, 3, 5)})
-    bundle = line._repr_mimebundle_()
-    assert bundle["text/plain"].splitlines() == [f'a line to "{x}" & <back>' for x in (1, 3, 5)]
-    one, sheet = pixels(shown(line)[1]), pixels(base64.b64decode(bundle["image/png"]))
-    assert sheet.shape == (3 * one.shape[0], *one.shape[1:])
-    assert (sheet[: len(one)] == one).all()
-
-
 def test_an_error_while_drawing_is_shown_and_goes_away() -> None:
     line = explorer(draw)
     before = shown(line)

@@ -61,13 +61,14 @@ class Record:
         return bool(self.provenance["data"]["synthetic"])
 
     def of(self, **wanted: Any) -> Record:
-        """The record with the runs alone that have these values: `of(variant="lrn", rate=0.005)`.
+        """The record with the runs alone that have these values, or one of a list: `of(variant="lrn")`.
 
         Raises ValueError, with the values that there are, where no run is left.
         """
         tables = dict(self.tables)
         for name, value in wanted.items():
-            left = {n: t[t[name] == value] if name in t else t for n, t in tables.items()}
+            values = value if isinstance(value, list) else [value]
+            left = {n: t[t[name].isin(values)] if name in t else t for n, t in tables.items()}
             if left["runs"].empty:
                 known = ", ".join(map(str, tables["runs"][name].unique()))
                 raise ValueError(f"the record holds nothing about {name} {value!r}; it holds {known}")
@@ -103,17 +104,6 @@ class Record:
         tables = self.of(rate=rate).tables
         same = {name: t.assign(chosen=True) if "chosen" in t else t for name, t in tables.items()}
         return replace(self, tables=same)
-
-    def chosen(self, *variants: str) -> Record:
-        """The record with the runs at the rates that the search chose, of these variants or of all."""
-        record = self.of(chosen=True)
-        if not variants:
-            return record
-        for name in variants:
-            record.of(variant=name)
-        tables = record.tables.items()
-        wanted = {name: t[t["variant"].isin(variants)] if "variant" in t else t for name, t in tables}
-        return replace(record, tables=wanted)
 
     def rate(self, variant: str) -> float:
         """The learning rate that the search chose for a variant."""

@@ -213,7 +213,7 @@ plt.show()
 
 # %%
 ratios = record.tables["ratios"]
-of_2012 = record.chosen(*(name for name in record.variants if name.startswith("2012 ")))
+of_2012 = record.of(chosen=True, variant=[name for name in record.variants if name.startswith("2012 ")])
 print(record.origin(""))
 print()
 print(figure1.crossings_table(of_2012))

@@ -409,7 +409,7 @@ print()
 print(table(record))
 
 # %%
-best = record.chosen()
+best = record.of(chosen=True)
 figure, ax = plt.subplots(figsize=(9, 3.8))
 lesson.plots.last_errors(ax, best.runs, "test_error", "Each seed, and the mean (recorded)")
 plt.tight_layout()

@@ -242,7 +242,7 @@ for name, run in live.items():
 # after 50.
 
 # %%
-main = long.chosen("none", "crops-flips", "crops-flips-colour")
+main = long.of(chosen=True, variant=["none", "crops-flips", "crops-flips-colour"])
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
 for ax, what in zip(axes, ("train_error", "test_error"), strict=True):
     lesson.plots.learning_curves(ax, main.curves, what, lesson.plots.WORDS[what].capitalize())

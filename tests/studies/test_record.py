@@ -82,7 +82,7 @@ def test_variants_are_compared_at_the_chosen_rates_and_at_one() -> None:
     assert BOTH.at_rate(0.2).gap("a", "b").value == pytest.approx(3)
     assert BOTH.paired_gap("a", "b").low == pytest.approx(10)  # ten points under either seed
     assert BOTH.gap("a", "b").low < 10  # type: ignore[operator]
-    assert set(BOTH.chosen("b").runs["variant"]) == {"b"}
+    assert set(BOTH.of(chosen=True, variant=["b"]).runs["variant"]) == {"b"}
 
 
 def test_tables_have_a_line_for_each_variant_and_rate() -> None:

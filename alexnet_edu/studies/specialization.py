@@ -77,13 +77,11 @@ def conditions() -> dict[str, Condition]:
         differs: str,
         seeds: int,
         *,
-        rate: float = RATE,
         epochs: float = EPOCHS,
         pack: str = CIFAR10,
-        inputs: str = "standardized",
         **net: Any,
     ) -> Condition:
-        run = kernel_run(f"{EXPERIMENT}-{name}", kernel_net(**net), rate, epochs, inputs=inputs)
+        run = kernel_run(f"{EXPERIMENT}-{name}", kernel_net(**net), RATE, epochs)
         return Condition(name, title, run, seeds, differs, pack)
 
     shipped = replace(RECIPES[CIFAR10], name=f"{EXPERIMENT}-shipped")
@@ -92,8 +90,6 @@ def conditions() -> dict[str, Condition]:
         of("joint", "nothing restricted", "every layer reads both: no columns at all", 20, connect="joint"),
         of("apart", "no exchange", "no layer before the classifier reads both", 20, connect="apart"),
         of("kernel-11", "kernels 11 × 11", "as large as the paper's", 8, kernel=11),
-        of("kernel-5", "kernels 5 × 5", "smaller", 8, kernel=5),
-        of("rate", "three times the rate", "ε = 0.03: slow to learn", 8, rate=3 * RATE),
         of(
             "pixels-64",
             "images of 64 × 64",
@@ -106,23 +102,12 @@ def conditions() -> dict[str, Condition]:
             side=64,
             classes=20,
         ),
-        of("long", "trained four times as long", "24 epochs", 4, epochs=4 * EPOCHS),
         Condition(
             "shipped",
             "96 kernels, 16 epochs",
             shipped,
             len(SEEDS),
             "the shipped network; crops and reflections too",
-        ),
-        of(
-            "2012",
-            "as in 2012",
-            "LRN, raw pixels, N(0, 0.01), biases 1",
-            4,
-            rate=0.005,
-            inputs="raw",
-            norm=True,
-            start="2012",
         ),
     )
     return {condition.name: condition for condition in every}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MultipleLocator
@@ -26,7 +26,7 @@ from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL, ORANGE, SERIES, WORDS, frame, note
 from alexnet_edu.studies.record import Record
-from alexnet_edu.studies.statistics import crossing
+from alexnet_edu.studies.statistics import crossing, mean_interval
 
 KINDS = {"max": "maximum", "avg": "average"}
 
@@ -113,9 +113,7 @@ def draw_changes(ax: Axes, groups: Mapping[str, Mapping[str, Sequence[float]]], 
     """
     names = list(next(iter(groups.values())))
     for k, name in enumerate(names):
-        values = {group: np.asarray(series[name]) for group, series in groups.items()}
-        means = {g: (v.mean(), 1.96 * v.std(ddof=1) / len(v) ** 0.5) for g, v in values.items()}
-        shown = {g: (mean, mean - error, mean + error) for g, (mean, error) in means.items()}
+        shown = {group: astuple(mean_interval(series[name])) for group, series in groups.items()}
         shift = 0.18 * (k - (len(names) - 1) / 2)
         plots.intervals(ax, shown, form="{:.2f}", upright=True, shift=shift, style=SERIES[k], label=name)
     words = "change of the pooled maps\n(share of their own variation)"
@@ -228,8 +226,9 @@ def _draw_grids(x: Tensor, z: int, s: int, at: tuple[int, int], up: bool, kind: 
     for ax in (left, right):
         _frame_grid(ax, reach)
     _draw_inputs(left, x.numpy(), seen.numpy())
-    windows = [_outline((s * j, s * i, z, z), 0.07) for i in range(m) for j in range(m)]
-    left.add_collection(LineCollection(windows, colors=NEUTRAL, linewidths=0.9))
+    corners = [(s * j + 0.07, s * i + 0.07) for i in range(m) for j in range(m)]
+    windows = [Rectangle(corner, z - 0.14, z - 0.14) for corner in corners]
+    left.add_collection(PatchCollection(windows, facecolor="none", edgecolor=NEUTRAL, linewidths=0.9))
     _draw_outputs(right, pooled.numpy(), chosen, digits=0 if kind == "max" or reach > 11 else 1)
     _border(left, (0, 0, n, n), "black", 1.4)
     if chosen is not None:
@@ -309,12 +308,6 @@ def _border(ax: Axes, span: Span, color: str, width: float, line: Any = "-") -> 
     left, top, right, down = span
     look: dict[str, Any] = {"edgecolor": color, "linewidth": width, "linestyle": line}
     ax.add_patch(Rectangle((left, top), right, down, fill=False, **look))
-
-
-def _outline(span: Span, inset: float) -> list[tuple[float, float]]:
-    left, top, width, height = span
-    x0, y0, x1, y1 = left + inset, top + inset, left + width - inset, top + height - inset
-    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
 
 
 def _size_sentence(n: int, z: int, s: int, m: int, up: bool) -> str:

@@ -34,7 +34,7 @@ def test_what_was_asked_is_trained_and_the_stand_in_stays_apart(
     words: str, variants: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     name, calls = words.split()[0], list[dict[str, Any]]()
-    made = replace(load(name, PUBLISHED), provenance={"data": {"synthetic": True}})
+    made = replace(load(name, PUBLISHED), provenance={"data": {"synthetic": True, "source": "the stand-in"}})
     for module in (figure1, study):
         monkeypatch.setattr(module, "train", lambda *_, **options: calls.append(options))
         monkeypatch.setattr(module, "assemble", lambda *_: made)

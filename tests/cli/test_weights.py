@@ -47,18 +47,18 @@ def test_a_network_is_trained_shipped_and_trained_again(
 ) -> None:
     assert cli.main(["weights", "train", "stand-in", "--ship", "--jobs", "1"]) == 0
     out = capsys.readouterr().out
-    assert "stand-in, seed 2: test error" in out
+    assert "stand-in-seed2: test error" in out
     assert out.splitlines()[-1].startswith(f"{folder / 'weights' / 'stand-in.safetensors'}: 0.")
     facts = load_weights("stand-in").facts
     assert facts["seeds"] == [1, 2]
 
     assert cli.main(["weights", "train", "stand-in"]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[0].startswith("stand-in, seed 1:")
+    assert out.splitlines()[0].startswith("stand-in-seed1:")
     assert out.endswith(": as stated\n")
     assert "not those of" not in out
     assert cli.main(["weights", "train", "stand-in", "--seed", "0"]) in (0, 1)
-    assert capsys.readouterr().out.startswith("stand-in, seed 0:")  # and not the first of the recipe
+    assert capsys.readouterr().out.startswith("stand-in-seed0:")  # and not the first of the recipe
 
     monkeypatch.setattr(shipped.Trained, "test_error", 0.0)
     assert cli.main(["weights", "train", "stand-in"]) == 1

@@ -6,6 +6,10 @@ The same photographs for all: `imagenet-samples.zip` of that folder, else genera
 pixels (the first line says which). Out come batches of 128 float32 crops of 224 pixels. See
 `benchmarks/README.md` for the variants. Each has a process of its own, and they take turns.
 
+Two processes with a column each need the same images (`alexnet-edu train --parallel columns`). What they
+gain by decoding half of them each, and exchanging pixels, is measured in two processes of one thread: the
+feed alone, as for a GPU, and training a network narrowed 16 times.
+
 The last lines are `ratio NAME VALUE`: the median over the rounds of the ratio of two times from the
 same round. Above 1 means that ours is faster.
 """
@@ -14,12 +18,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import statistics
 import tempfile
 import time
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from itertools import cycle
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +40,12 @@ from torchvision.datasets import ImageFolder
 from turns import Child, Measure, median_ratio, take_turns
 
 from alexnet_edu.environment import keep_freed_memory
-from alexnet_edu.imagenet.feed import Feed, Views
+from alexnet_edu.imagenet.distributed import Columns, place
+from alexnet_edu.imagenet.feed import Batch, Feed, Partner, Views
 from alexnet_edu.imagenet.prepare import prepare
 from alexnet_edu.imagenet.prepared import open_prepared
+from alexnet_edu.imagenet.recipe import Recipe, Running
+from alexnet_edu.imagenet.trainer import Training
 
 BATCH, SIDE, IMAGES = 128, 224, 256
 VARIANTS = {
@@ -50,6 +62,11 @@ RATIOS = {
     "feed_on_the_processor_vs_usual_random_resized_crop": ("usual_resized", "ours"),
     "feed_for_a_gpu_vs_usual_on_prepared_files": ("usual_prepared", "decode"),
 }
+
+
+# What two columns do; each is measured with every image decoded twice, and once.
+COLUMNS = {"feed": "two columns, the feed alone", "training": "two columns, training (narrowed 16 times)"}
+TWICE, ONCE = "each image decoded by both", "by one of them"
 
 
 class Usual(ImageFolder):
@@ -104,23 +121,79 @@ def measure(name: str, root: str, threads: int) -> Measure:
     return lambda: _seconds(one)
 
 
-def _seconds(one: object, at_least: float = 1.5) -> float:
-    """Seconds a batch: whole batches for so long, after one that restarts what had run dry."""
+def _seconds(one: object, batches: int | None = None, at_least: float = 1.5) -> float:
+    """Seconds a batch: so many, or whole batches for so long, after some that restart what had run dry."""
     assert callable(one)
     for _ in range(6):  # what was made ahead while the others had their turn is used up
         one()
-    count, began = 0, time.perf_counter()
-    while time.perf_counter() - began < at_least:
+    done, began = 0, time.perf_counter()
+    while done < batches if batches else time.perf_counter() - began < at_least:
         one()
-        count += 1
-    return (time.perf_counter() - began) / count
+        done += 1
+    return (time.perf_counter() - began) / done
+
+
+# --- two columns --------------------------------------------------------------------------------
+
+
+def columns(root: str, rounds: int, batch_size: int = BATCH // 4, batches: int = 3) -> dict[str, list[float]]:
+    """Seconds a batch by "feed" or "training" and how it was decoded; both processes of a group call it."""
+    torch.set_num_threads(1)
+    prepared = open_prepared(Path(root) / "prepared")
+    recipe, running = Recipe(narrow=16, batch_size=batch_size), Running(precision="float32", workers=1)
+    with place("columns", "cpu") as (device, _), ExitStack() as stack:
+        group = Columns(recipe.architecture(len(prepared.wnids)), device, 0)
+        training = Training(recipe, prepared, group, Path(root) / "run", running)
+
+        def fed(partner: Partner | None) -> Iterator[Batch]:
+            feed = Feed(prepared.split("train"), batch_size=batch_size, workers=1, partner=partner)
+            return stack.enter_context(closing(feed.batches(0, 10_000_000)))
+
+        def measured(what: str, source: Iterator[Batch]) -> Measure:
+            def take() -> None:
+                batch = next(source)
+                if what == "training":
+                    training.one_step(batch)
+
+            return lambda: _seconds(take, batches)
+
+        asks = {
+            f"{w}, {d}": measured(w, fed(p))
+            for w in COLUMNS
+            for d, p in ((TWICE, None), (ONCE, group.partner))
+        }
+        return take_turns(asks, rounds)
+
+
+def in_two_processes(root: str, rounds: int) -> dict[str, list[float]]:
+    """`columns`, as torchrun would start it; the slower of the two each time."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    context, started = get_context("spawn"), []
+    for rank in range(2):
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_rank, args=(rank, port, root, rounds, theirs))
+        process.start()
+        theirs.close()
+        started.append((process, ours))
+    first, second = (ours.recv() for _, ours in started)
+    for process, _ in started:
+        process.join()
+    return {name: [max(pair) for pair in zip(first[name], second[name], strict=True)] for name in first}
+
+
+def _rank(rank: int, port: str, root: str, rounds: int, answer: Connection) -> None:
+    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ.update(group, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    answer.send(columns(root, rounds))
 
 
 # --- the images ---------------------------------------------------------------------------------
 
 
 def sources(folder: Path) -> str:
-    """Writes train/<class>/ with IMAGES photographs, and says which they are."""
+    """Writes train/<class>/ with IMAGES photographs, a few for val/, and says which they are."""
     given = os.environ.get("ALEXNET_EDU_REAL_IMAGES")
     archive = Path(given or "") / "imagenet-samples.zip"
     if given and archive.exists():
@@ -131,9 +204,10 @@ def sources(folder: Path) -> str:
     else:
         data, said = _generated(64), "generated JPEGs of 500 × 375 pixels"
     for i, (content, _) in enumerate(zip(cycle(data), range(IMAGES), strict=False)):
-        path = folder / "train" / f"n{i % 8:08d}" / f"{i}.JPEG"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        for split in ("train", "val") if i < 8 else ("train",):
+            path = folder / split / f"n{i % 8:08d}" / f"{i}.JPEG"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
     return said
 
 
@@ -176,9 +250,16 @@ def main() -> None:
         finally:
             for child in children.values():
                 child.close()
+        two = in_two_processes(name, options.rounds)
     print(f"{'':100s} images/s")
     for variant, title in VARIANTS.items():
         print(f"{title:100s} {BATCH / statistics.median(measured[variant]):8,.0f}")
+    for variant, seconds in two.items():
+        title = f"{COLUMNS[variant.split(', ')[0]]}: {variant.split(', ')[1]}"
+        print(f"{title:100s} {BATCH / 4 / statistics.median(seconds):8,.0f}")
+    for what in COLUMNS:
+        ratio = median_ratio(two, f"{what}, {TWICE}", f"{what}, {ONCE}")
+        print(f"ratio {what}_of_two_columns_decoded_once_vs_twice {ratio:.2f}")
     for ratio, (above, below) in RATIOS.items():
         print(f"ratio {ratio} {median_ratio(measured, above, below):.2f}")
 

@@ -163,7 +163,7 @@ def test_both_ways_prepare_the_same_photographs(tmp_path: Path, monkeypatch: pyt
 
 
 def test_all_readers_of_images_give_crops_of_the_same_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: Ranks
 ) -> None:
     monkeypatch.setattr(imagenet_feed, "IMAGES", 16)
     monkeypatch.setattr(imagenet_feed, "BATCH", 4)
@@ -181,6 +181,9 @@ def test_all_readers_of_images_give_crops_of_the_same_images(
     for name in ("decode", "ours"):
         assert imagenet_feed.measure(name, str(tmp_path), 1)() > 0
     assert set(sum(imagenet_feed.RATIOS.values(), ())) <= set(imagenet_feed.VARIANTS)
+    for seconds in ranks.run(imagenet_feed.columns, str(tmp_path), 1, 4, 1):
+        assert len(seconds) == 4
+        assert min(sum(seconds.values(), [])) > 0
 
 
 def test_the_step_that_is_timed_is_the_one_that_trains() -> None:

@@ -77,11 +77,13 @@ def conditions() -> dict[str, Condition]:
         differs: str,
         seeds: int,
         *,
+        rate: float = RATE,
         epochs: float = EPOCHS,
         pack: str = CIFAR10,
+        inputs: str = "standardized",
         **net: Any,
     ) -> Condition:
-        run = kernel_run(f"{EXPERIMENT}-{name}", kernel_net(**net), RATE, epochs)
+        run = kernel_run(f"{EXPERIMENT}-{name}", kernel_net(**net), rate, epochs, inputs=inputs)
         return Condition(name, title, run, seeds, differs, pack)
 
     shipped = replace(RECIPES[CIFAR10], name=f"{EXPERIMENT}-shipped")
@@ -108,6 +110,16 @@ def conditions() -> dict[str, Condition]:
             shipped,
             len(SEEDS),
             "the shipped network; crops and reflections too",
+        ),
+        of(
+            "2012",
+            "as in 2012",
+            "LRN, raw pixels, N(0, 0.01), biases 1",
+            4,
+            rate=0.005,
+            inputs="raw",
+            norm=True,
+            start="2012",
         ),
     )
     return {condition.name: condition for condition in every}

@@ -30,7 +30,7 @@ from alexnet_edu import files as package_files
 from alexnet_edu.cli import main
 from alexnet_edu.data.archives import File, SourceChanged
 from alexnet_edu.data.decode import DESPITE_DAMAGE, central_square, decode
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, read_json
 from alexnet_edu.imagenet import prepare as module
 from alexnet_edu.imagenet import shards
 from alexnet_edu.imagenet import statistics as imagenet_statistics
@@ -51,7 +51,7 @@ def run(source: Path, target: Path, **options: Any) -> dict[str, Any]:
 
 
 def manifest_of(target: Path) -> dict[str, Any]:
-    return json.loads((target / "manifest.json").read_text())
+    return read_json(target / "manifest.json", sealed=True)
 
 
 def files(target: Path, *, but: tuple[str, ...] = ("provenance",)) -> dict[str, bytes]:

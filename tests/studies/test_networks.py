@@ -23,7 +23,7 @@ from alexnet_edu.data.augment import Preparation
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.environment import WEIGHTS_VARIABLE
-from alexnet_edu.files import DataError, write_tensors
+from alexnet_edu.files import SEAL, DataError, write_tensors
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet import runs as run_control
 from alexnet_edu.imagenet.evaluate import load_network
@@ -172,6 +172,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any], dict[str, str]], A
     path = saved(folder / "x")
     with safe_open(path, framework="np") as file:
         tensors, head = {k: file.get_tensor(k) for k in file.keys()}, file.metadata()  # noqa: SIM118
+    del head[SEAL]
     change(tensors, head)
     write_tensors(path, dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize)), head)
     return path

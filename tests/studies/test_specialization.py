@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from alexnet_edu.files import DataError
+from alexnet_edu.files import DataError, read_json, write_json
 from alexnet_edu.model.architecture import CONNECTIONS
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies.engine import Runs
@@ -114,8 +113,9 @@ def test_a_record_states_the_machine_that_trained(tmp_path: Path) -> None:
     run = runs.resolved(seeded(chosen.run, 1), other)
     train_with_snapshots(runs, run)
     path = runs.path(run)
-    here = json.loads(path.read_text())["provenance"]["hardware"]
-    path.write_text(path.read_text().replace(json.dumps(here), '"another machine"'))
+    kept = read_json(path, sealed=True)
+    kept["provenance"]["hardware"] = "another machine"
+    write_json(path, kept, sealed=True)
     made = assemble([chosen], lambda _: runs, tmp_path / "kernels").provenance
     assert (made["hardware"], made["precision"]) == (["another machine"], [other])
 
@@ -125,7 +125,7 @@ def test_a_network_that_diverged_is_told_and_not_compared(tmp_path: Path) -> Non
     chosen, runs = samples.conditions()[0], Runs(samples.IMAGES, tmp_path)
     train_all([chosen], lambda _: runs, workers=1, say=lambda _: None)
     path = runs.path(seeded(chosen.run, 2))
-    path.write_text(path.read_text().replace('"status":"limit"', '"status":"diverged"'))
+    write_json(path, read_json(path, sealed=True) | {"status": "diverged"}, sealed=True)
     record = assemble([chosen], lambda _: runs, tmp_path / "kernels")
     assert list(record.runs["status"]) == ["limit", "diverged"]
     assert list(record.rows("pooled", variant="paper", measure="colour")["epoch"]) == [0, 1, 2, 4]

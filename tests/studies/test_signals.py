@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from alexnet_edu.data.images import Images
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import variant
 from alexnet_edu.studies import signals
 from alexnet_edu.studies.signals import LayerProbe, Settings, capture, layer_statistics
-from tests.small import smooth_images
+from tests.small import smooth_images, tiny
 
 
 class Layers(nn.Module):
@@ -48,6 +50,15 @@ def test_capture_returns_inputs_outputs_and_gradients() -> None:
     torch.testing.assert_close(seen.outputs["a"], torch.tanh(seen.inputs["a"]))
     error = (model(x).softmax(1) - nn.functional.one_hot(labels, 2)) / 6
     torch.testing.assert_close(seen.gradients["a"], (error @ model.out.weight).detach())
+
+
+def test_capture_of_a_convolution_is_what_it_gave_before_its_activation() -> None:
+    model, x = AlexNet(tiny(variant("paper"))), 60 * torch.randn(2, 3, 224, 224)
+    seen = capture(model, {"conv1": model.weights("conv1")}, x, torch.tensor([0, 1])).outputs["conv1"]
+    weight, bias = (model.weights("conv1").get_parameter(name) for name in ("weight", "bias"))
+    by_hand = nn.functional.conv2d(nn.functional.pad(x, (0, 3, 0, 3)), weight, bias, stride=4)
+    torch.testing.assert_close(seen, by_hand.detach())
+    assert seen.min() < 0
 
 
 def test_statistics_leave_weights_and_gradients_as_they_were() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -34,6 +35,7 @@ from alexnet_edu.files import DataError, PermissionDenied, checked, read_head, r
 
 FORMAT = "alexnet-edu-imagenet-1"
 MANIFEST, REPORT, STATISTICS = "manifest.json", "report.json", "statistics.safetensors"
+STATISTICS_NAMES = ("mean_image", "color_mean", "eigenvalues", "eigenvectors")
 AGAIN = "delete it, and the same preparation makes it anew."
 MAKE_IT = "`alexnet-edu data imagenet --from PATH --to PATH` makes one"
 
@@ -148,8 +150,7 @@ def open_prepared(root: Path | str) -> PreparedSet:
         name: Split(name, [_shard(root, entry) for entry in part["shards"]], side)
         for name, part in manifest["splits"].items()
     }
-    numbers = _tensors(root, manifest["statistics"])
-    colors = ColorPCA(numbers["color_mean"], numbers["eigenvalues"], numbers["eigenvectors"])
+    mean_image, *of_colors = _tensors(root, manifest["statistics"], STATISTICS_NAMES)
     classes = manifest["classes"]
     return PreparedSet(
         root,
@@ -157,8 +158,8 @@ def open_prepared(root: Path | str) -> PreparedSet:
         tuple(c["name"] for c in classes),
         side,
         splits,
-        numbers["mean_image"],
-        colors,
+        mean_image,
+        ColorPCA(*of_colors),
         manifest,
     )
 
@@ -182,8 +183,8 @@ def _manifest(root: Path) -> dict[str, Any]:
     return manifest
 
 
-def _tensors(root: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a file of the manifest, mapped. Raises DataError where it is not whole."""
+def _tensors(root: Path, entry: dict[str, Any], names: Sequence[str]) -> list[Tensor]:
+    """These tensors of a file of the manifest, mapped. Raises DataError where it is not whole."""
     path = root / entry["file"]
     size = path.stat().st_size if path.exists() else 0
     if size != entry["bytes"]:
@@ -191,7 +192,7 @@ def _tensors(root: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
         raise DataError(f"{path} {state}. Run the preparation again: it makes anew what is missing.")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return [file.get_tensor(name) for name in names]
     except OSError as error:
         raise unreadable(path, error) from error
     except SafetensorError as error:
@@ -199,9 +200,8 @@ def _tensors(root: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _shard(root: Path, entry: dict[str, Any]) -> Shard:
-    tensors = _tensors(root, entry)
-    path, offsets = root / entry["file"], tensors["offsets"].tolist()
-    return Shard(path, tensors["bytes"].numpy(), offsets, tensors["labels"])
+    data, offsets, labels = _tensors(root, entry, ("bytes", "offsets", "labels"))
+    return Shard(root / entry["file"], data.numpy(), offsets.tolist(), labels)
 
 
 def verify(root: Path, *, progress: bool = False) -> list[str]:
@@ -236,7 +236,7 @@ def _file_problem(root: Path, line: dict[str, Any]) -> str:
         written, metadata = checked(path)
     except DataError as error:
         return f"{error}; {AGAIN}"
-    count = len(json.loads(metadata["names"])) if "images" in line else None
-    if written.sha256 != line["sha256"] or count != line.get("images"):
-        return f"{path} is not the file that {MANIFEST} lists; {AGAIN}"
-    return ""
+    as_listed = written.sha256 == line["sha256"]
+    if as_listed and "images" in line:
+        as_listed = len(json.loads(metadata["names"])) == line["images"]
+    return "" if as_listed else f"{path} is not the file that {MANIFEST} lists; {AGAIN}"

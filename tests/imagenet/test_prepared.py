@@ -102,6 +102,16 @@ def flipped(name: str, at: int = -1000) -> Harm:
     return do
 
 
+def renamed(name: str, word: bytes) -> Harm:
+    """One bit of a name in the head is flipped."""
+
+    def do(root: Path) -> None:
+        data = (root / name).read_bytes()
+        (root / name).write_bytes(data.replace(word, bytes([*word[:-2], word[-2] ^ 1, word[-1]]), 1))
+
+    return do
+
+
 TRAIN, VAL = "train-00001.safetensors", "val-00000.safetensors"
 REFUSED: dict[str, tuple[Harm, str]] = {
     "no folder": (shutil.rmtree, "copy"),
@@ -110,11 +120,14 @@ REFUSED: dict[str, tuple[Harm, str]] = {
     "half a manifest": (lambda p: (p / "manifest.json").write_text('{"format": "alexnet'), "manifest.json"),
     "another format": (in_manifest(lambda m: m.update(format="x")), "alexnet-edu-imagenet-1"),
     "a shard cut short": (lambda p: (p / TRAIN).write_bytes((p / TRAIN).read_bytes()[:-1]), "train-00001"),
+    "statistics of another name": (renamed("statistics.safetensors", b"mean_image"), "statistics"),
+    "a shard without labels": (renamed(VAL, b"labels"), "val-00000"),
     "a missing shard": (lambda p: (p / TRAIN).unlink(), "train-00001"),
 }
 FOUND_BY_VERIFY: dict[str, tuple[Harm, str]] = {
     "a flipped byte": (flipped(VAL), "val-00000"),
     "a flipped byte of a head": (flipped(VAL, 40), "val-00000"),
+    "a shard whose names are lost": (renamed(VAL, b'"names"'), "val-00000"),
     "flipped statistics": (flipped("statistics.safetensors"), "statistics"),
     "another shard": (lambda p: shutil.copy(p / TRAIN, p / VAL), "val-00000"),
     "no report": (lambda p: (p / "report.json").unlink(), "report.json"),

@@ -316,11 +316,12 @@ def test_an_unreadable_image_is_named_and_its_gradient_is_nothing(
     assert [row["text"] for row in rows(tmp_path, "warning")] == ["image 5 is damaged. It is left out."]
 
 
+@pytest.mark.slow
 def test_the_loss_falls(images: PreparedSet, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, batch_size=16, rate=0.02, epochs=16, schedule="constant")
+    recipe = replace(RECIPE, batch_size=16, rate=0.02, epochs=40, schedule="constant")
     training(images, tmp_path, recipe, replace(RUNNING, log_every=3)).run()
     losses = [row["loss"] for row in rows(tmp_path, "step")]
-    assert sum(losses[-4:]) / 4 < 0.8 * sum(losses[:4]) / 4
+    assert sum(losses[-4:]) / 4 < 0.7 * sum(losses[:4]) / 4
 
 
 @pytest.mark.parametrize(

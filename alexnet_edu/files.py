@@ -139,7 +139,7 @@ def locked(folder: Path) -> Iterator[None]:
             f"another process is writing to {folder}. Wait until it has ended, or stop it: what it has "
             "done is kept."
         ) from error
-    except (OSError, NotImplementedError) as error:  # some network file systems have no locks
+    except (OSError, NotImplementedError) as error:  # filelock's, where a file system has no locks
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{folder} cannot be written or locked: {reason}.") from error
     try:
@@ -337,7 +337,7 @@ def _zipped(path: Path, tip: str) -> str:
     try:
         with zipfile.ZipFile(path) as opened:
             inside = opened.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # zipfile's, of a split or newer zip
         return "begins like a zip, as PyTorch's files do, and is damaged or cut short"
     if any("/code/" in name for name in inside):
         return "is a TorchScript program: `torch.jit.load(path)` runs it"

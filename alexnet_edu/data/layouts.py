@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from alexnet_edu.data.archives import File, Files, some, unfold
@@ -273,13 +274,13 @@ def _is_heap(name: str) -> bool:
 
 def _by_truth(files: Files, split: Split, train: Classes, path: Path | None, notes: list[str]) -> Split:
     """The images of a split by what a ground truth says: the one at `path`, or one that lies there."""
-    if path is None and any(split.classes.values()):
-        return split
-    there = None if path else find_truth(files, split.folders[0])
-    if path is None and there is None:
-        return split
-    name = path or Path(there.path if there and there.offset < 0 else f"{files.label}/{there and there.name}")
-    read = None if there is None else lambda: files.read(there)
+    name, there, read = path, None, None
+    if name is None:
+        there = None if any(split.classes.values()) else find_truth(files, split.folders[0])
+        if there is None:
+            return split
+        name = Path(there.path if there.offset < 0 else f"{files.label}/{there.name}")
+        read = partial(files.read, there)
     truth = read_truth(name, [c for c, members in train.items() if members], read)
     classes: defaultdict[str, list[File]] = defaultdict(list)
     loose: list[File] = []

@@ -146,7 +146,7 @@ def make_best(folder: Path, step: int) -> None:
     with replacing(folder / BEST) as partial:
         try:
             partial.hardlink_to(path_of(folder, step))
-        except (OSError, NotImplementedError):  # not all file systems have a second name for a file
+        except (OSError, NotImplementedError):  # pathlib's, where a system has no second names for files
             shutil.copyfile(path_of(folder, step), partial)
 
 

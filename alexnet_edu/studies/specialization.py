@@ -268,7 +268,7 @@ def table(record: Record) -> str:
     for name, title in _titles(record):
         test, error = pooled_test(record, name), record.of(variant=name).runs["test_error"].mean()
         chance = f"{test.chance:.3f} [{test.low:.3f}, {test.high:.3f}]"
-        p = p_text(test.p, record.settings["permutations"])
+        p = p_text(test.p, record.settings["permutations"]).removeprefix("= ")
         found = f"{test.mean:.3f}", chance, f"{test.effect:.2f}", p, f"{test.clear}/{test.networks}"
         rows.append((title, test.networks, f"{error:.1%}", *found))
     heads = ("condition", "networks", "test error", "difference", "by chance (95%)", "effect", "p", "clear")

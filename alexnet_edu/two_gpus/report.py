@@ -150,12 +150,13 @@ def _throughput(case: Case, run: Runner) -> Iterator[Line]:
     flop = 6 * sum(size.multiply_adds for size in count(variant("paper")))  # an image, both columns
     for dtype, batch in itertools.product(("float32", "bfloat16"), (128, 1024)):
         ranks = run("time", replace(case, dtype=dtype, batch=batch, divisor=1, folder=""))
-        text = _failure(ranks)
-        if not text:
+        text = failed = _failure(ranks)
+        if not failed:
             rate = batch / max(statistics.median(rank["steps"]) for rank in ranks)
             share = flop * rate / 2 / _peak(getattr(torch, dtype))
             text = f"{rate:,.0f} images/s, on each GPU {100 * share:.0f}% of what large matrix products reach"
-        yield True, "throughput", f"{dtype}, batch {batch}: {text}"
+        fits_not = "OutOfMemoryError" in failed  # of a batch that is too large nothing follows
+        yield not failed or fits_not, "throughput", f"{dtype}, batch {batch}: {text}"
 
 
 def _peak(dtype: torch.dtype, side: int = 8192) -> float:

@@ -334,15 +334,14 @@ def _kernels(record: Record) -> Figures:
 @reader("specialization")
 def _specialization(record: Record) -> Figures:
     figures: Figures = {}
+    pooled = record.rows("pooled", measure="colour").groupby("variant").last()
     for name in ("apart", "joint", "paper"):
-        test = record.rows("pooled", variant=name, measure="colour").iloc[-1]
+        test = pooled.loc[name]
         p = p_text(test["p"], record.settings["permutations"])
         times = f"{test['mean'] / test['chance']:.1f} times chance (p {p})"
         figures[name] = f"clear in {test['clear']} of {test['networks']}, {times}"
-        figures["verdict"] = judged(
-            test["clear"] == test["networks"], test["p"] < 0.05
-        )  # the paper's, the last
-    return figures
+    columns = pooled.loc["paper"]
+    return figures | {"verdict": judged(columns["clear"] == columns["networks"], columns["p"] < 0.05)}
 
 
 def _searched(record: Record) -> str:

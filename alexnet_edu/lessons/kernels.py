@@ -85,9 +85,10 @@ def draw_colour_counts(ax: Axes, values: Sequence[ArrayLike], chance: float | No
     for share, color, line in zip(shares, colors, ("-", "--"), strict=False):
         ax.axvline(float(share.mean()), color=color, linestyle=line, linewidth=2)
     if chance is not None:
-        ax.axvline(chance, color=NEUTRAL, linestyle=":", linewidth=1.5, label="random weights")
+        ax.axvline(chance, 0, 0.75, color=NEUTRAL, linestyle=":", linewidth=1.5, label="random weights")
     ax.set_xlim(0, 1)
-    ax.legend()
+    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
+    ax.legend(loc="upper right")
 
 
 def draw_null(ax: Axes, null: ArrayLike, own: float, words: str) -> None:
@@ -95,7 +96,7 @@ def draw_null(ax: Axes, null: ArrayLike, own: float, words: str) -> None:
     drawn = np.asarray(null)
     edges = np.linspace(0, 1.08 * max(float(drawn.max()), own), 40)
     plots.histogram(ax, np.histogram(drawn, edges)[0], edges, color="#9A9A9A")
-    ax.axvline(own, color=ORANGE, linewidth=2.5, label=words)
+    ax.axvline(own, 0, 0.85, color=ORANGE, linewidth=2.5, label=words)
     ax.set_ylim(0, 1.35)  # room for the legend
     ax.legend(loc="upper right")
 

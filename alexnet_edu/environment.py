@@ -11,11 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS_VARIABLE = "ALEXNET_EDU_RESULTS"
 WEIGHTS_VARIABLE = "ALEXNET_EDU_WEIGHTS"
@@ -37,6 +38,13 @@ def check_scale(word: str) -> str:
     if word not in SCALES:
         raise ValueError(f"{VARIABLE}={word!r} is not a scale; choose one of {', '.join(SCALES)}")
     return word
+
+
+def at_scale(quick: T, laptop: T, gpu: T | None = None, paper: T | None = None) -> T:
+    """The value for the current scale; a scale without one takes that of the next smaller one."""
+    gpu = laptop if gpu is None else gpu
+    values = {"quick": quick, "laptop": laptop, "gpu": gpu, "paper": gpu if paper is None else paper}
+    return values[current_scale()]
 
 
 def in_checkout() -> bool:

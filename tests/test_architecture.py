@@ -20,7 +20,7 @@ FLOORS = (
     {"studies"},
     {"ledger", "doctor"},
     {"lessons", "exercises"},
-    {"cli"},
+    {"cli", "notebook"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Libraries that belong to some rooms alone: training and recording work where they are missing.
@@ -106,7 +106,7 @@ print("imported", len(sys.argv) - 1)
 
 def test_training_needs_neither_jupyter_nor_matplotlib() -> None:
     """A GPU server has torch and little else; training and recording must work there."""
-    above = ("show", "lessons", "exercises", "__init__")
+    above = ("show", "lessons", "exercises", "notebook", "__init__")
     modules = [
         "alexnet_edu." + f.removesuffix(".py").replace("/", ".") for f in FILES if room_of(f) not in above
     ]

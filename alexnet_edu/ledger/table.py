@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from alexnet_edu.files import DataError
 from alexnet_edu.ledger.claims import CLAIMS as CLAIMS
-from alexnet_edu.ledger.claims import HOLDS, NOTEBOOKS, PARTLY, Claim
+from alexnet_edu.ledger.claims import HOLDS, NOT_HERE, NOTEBOOKS, PARTLY, Claim
 from alexnet_edu.ledger.claims import claim_named as claim_named
 from alexnet_edu.ledger.ours import ours
 
 NOT_MEASURED = "not measured yet"
 NOTHING_TO_MEASURE = "nothing to measure"
 NEEDS_IMAGENET = "needs ImageNet"
-HEADERS = ("claim", "paper", "2012 log", "ours", "why")
+HEADERS = ("claim", "verdict", "paper", "2012 log", "ours", "why")
+SIGNS = {HOLDS: "✔", "exact": "✔", PARTLY: "◐", NOT_HERE: "✘"}  # of a verdict; "○" of any other
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Row:
 
     section: str
     claim: str
+    verdict: str
     paper: str
     log: str
     ours: str
@@ -35,17 +37,18 @@ class Row:
 def _row(claim: Claim, why: str = "") -> Row:
     """The claim with what was measured; a damaged record is named in its cell."""
     value, source = NOT_MEASURED if claim.check else NOTHING_TO_MEASURE, ""
+    judged = word(claim)
     try:
         if (measured := ours(claim.id)) is not None:
             value, source = measured.value, measured.provenance
     except DataError as error:
         value = str(error)
-    return Row(claim.section, claim.statement, claim.paper, claim.log, value, source, why)
+    return Row(claim.section, claim.statement, judged, claim.paper, claim.log, value, source, why)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The table that ends a notebook: claim | paper | 2012 log | ours | why.
+    """The table that ends a notebook: claim | verdict | paper | 2012 log | ours | why.
 
     Shows itself in JupyterLab, on GitHub and as text, in the colours of where it is shown.
     """
@@ -61,7 +64,8 @@ class Verdict:
         body = []
         for row in self.rows:
             cells = [html.escape(cell) for cell in _cells(row)]
-            cells[3] += f"<br><small>{html.escape(row.provenance)}</small>" if row.provenance else ""
+            if row.provenance:
+                cells[4] += f"<details><summary>measured</summary>{html.escape(row.provenance)}</details>"
             body.append("<tr>" + "".join(f"<td {style}>{cell}</td>" for cell in cells) + "</tr>")
         rows = "\n".join(body)
         opening = '<table style="color: inherit">'
@@ -144,7 +148,7 @@ def as_object(claim: Claim) -> dict[str, str]:
     row = _row(claim)
     return {
         "id": claim.id,
-        "verdict": word(claim),
+        "verdict": row.verdict,
         "section": claim.section,
         "claim": claim.statement,
         "paper": claim.paper,
@@ -194,12 +198,13 @@ def _place(section: str) -> str:
     return ", ".join(f"§{part}" if part[0].isdigit() else part for part in section.split(", "))
 
 
-def _cells(row: Row) -> tuple[str, str, str, str, str]:
-    return (f"{row.claim} ({_place(row.section)})", row.paper, row.log, row.ours, row.why)
+def _cells(row: Row) -> tuple[str, ...]:
+    badge = f"{SIGNS.get(row.verdict, '○')} {row.verdict}"
+    return (f"{row.claim} ({_place(row.section)})", badge, row.paper, row.log, row.ours, row.why)
 
 
 def _text_cells(row: Row) -> list[str]:
     """The cells with the provenance in line, for text."""
     cells = list(_cells(row))
-    cells[3] += f" ({row.provenance})" if row.provenance else ""
+    cells[4] += f" ({row.provenance})" if row.provenance else ""
     return cells

@@ -14,7 +14,6 @@ import base64
 import html
 import inspect
 import io
-import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +23,12 @@ from typing import Any
 
 import ipywidgets  # type: ignore[import-untyped]
 from matplotlib.figure import Figure
+from PIL import Image
 
-from alexnet_edu.show.plots import heading
+from alexnet_edu.show.plots import alternative, png
 
 Drawing = tuple[Figure, str]  # a figure, and the sentence that says what it shows
 Draw = Callable[..., Drawing]
-TITLE_WIDTH = 120  # characters of a line of the title
 ROW = {"flex_flow": "row wrap", "align_items": "center"}
 
 # --- controls ------------------------------------------------------------------------------
@@ -116,12 +115,15 @@ def upload(label: str, help: str) -> Any:
 # --- the picture below them ----------------------------------------------------------------
 
 
-def explorer(draw: Draw, *, notice: str = "", **start: Any) -> PictureWidget:
+def explorer(
+    draw: Draw, *, notice: str = "", frames: Mapping[str, Sequence[Any]] | None = None, **start: Any
+) -> PictureWidget:
     """A picture that follows one control for each argument of `draw`.
 
     draw: returns a figure and one sentence, its alternative text; it becomes the title, too, unless
         the figure has one. Every argument's default is a control of this module.
     notice: shown while drawing, where that takes a while.
+    frames: argument -> values; what is saved has a picture for each, one below the other.
     start: where controls start, if not at their own start. Raises ValueError for what is no option.
     """
     arguments = inspect.signature(draw).parameters
@@ -132,13 +134,7 @@ def explorer(draw: Draw, *, notice: str = "", **start: Any) -> PictureWidget:
         for name, argument in arguments.items()
     }
 
-    def titled(**values: Any) -> Drawing:
-        figure, sentence = draw(**values)
-        if not figure.get_suptitle():
-            heading(figure, textwrap.fill(sentence, TITLE_WIDTH))
-        return figure, sentence
-
-    return PictureWidget(controls, titled, notice=notice)
+    return PictureWidget(controls, draw, notice=notice, frames=frames)
 
 
 def explores(draw: Draw) -> Callable[..., PictureWidget]:
@@ -154,8 +150,15 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
     alternative text, or the error), `png` (bytes; None while an error is shown), `error` (None or one line).
     """
 
-    def __init__(self, controls: Mapping[str, Any], draw: Draw, *, notice: str = "") -> None:
-        self.controls, self.draw, self.notice = controls, draw, notice
+    def __init__(
+        self,
+        controls: Mapping[str, Any],
+        draw: Draw,
+        *,
+        notice: str = "",
+        frames: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        self.controls, self.draw, self.notice, self.frames = controls, draw, notice, frames or {}
         self.alt = ""
         self.png: bytes | None = None
         self.error: str | None = None
@@ -167,11 +170,10 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
         for control in self.controls.values():
             control.observe(self._redraw, names="value")
 
-    def _drawn(self) -> tuple[bytes, str]:
-        figure, alt = self.draw(**{name: control.value for name, control in self.controls.items()})
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", facecolor="white")
-        return buffer.getvalue(), alt
+    def _drawn(self, **changed: Any) -> tuple[bytes, str]:
+        values = {name: control.value for name, control in self.controls.items()} | changed
+        figure, alt = self.draw(**values)
+        return png(figure, alt), alt
 
     def _redraw(self, _: object) -> None:
         self.status.value = self.notice
@@ -182,11 +184,11 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
         finally:
             self.status.value = ""
 
-    def _show(self, png: bytes, alt: str) -> None:
-        self.png, self.alt, self.error = png, alt, None
+    def _show(self, picture: bytes, alt: str) -> None:
+        self.png, self.alt, self.error = picture, alt, None
         self.picture.value = (
             f'<img alt="{html.escape(alt)}" style="max-width: 100%; height: auto" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
         )
 
     def _show_error(self, error: Exception) -> None:
@@ -198,13 +200,34 @@ class PictureWidget(ipywidgets.VBox):  # type: ignore[misc]
             f"<details><summary>Where it happened</summary><pre>{html.escape(details)}</pre></details></div>"
         )
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """The live widget, the saved picture, and the alternative text, in one output."""
+    def saved(self) -> tuple[bytes | None, str]:
+        """(PNG, text) of what a notebook keeps: the picture, or all of its frames."""
+        if self.error is not None or not self.frames:
+            return self.png, self.alt
+        frames = [self._drawn(**{name: v}) for name, values in self.frames.items() for v in values]
+        pngs, sentences = zip(*frames, strict=True)
+        return stacked(pngs), "\n".join(sentences)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The live widget, the saved picture, and the alternative text, in one output; and its metadata."""
         bundle = dict(super()._repr_mimebundle_(**kwargs))
-        bundle["text/plain"] = self.alt
-        if self.png is not None:
-            bundle["image/png"] = base64.b64encode(self.png).decode()
-        return bundle
+        picture, bundle["text/plain"] = self.saved()
+        if picture is None:
+            return bundle, {}
+        bundle["image/png"] = base64.b64encode(picture).decode()
+        return bundle, alternative(bundle["text/plain"])
+
+
+def stacked(pngs: Sequence[bytes]) -> bytes:
+    """Pictures as one PNG, one below the other."""
+    pictures = [Image.open(io.BytesIO(each)).convert("RGB") for each in pngs]
+    sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
+    top, buffer = 0, io.BytesIO()
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 # --- something that goes on by itself --------------------------------------------------------
@@ -283,10 +306,10 @@ class LiveWidget(PictureWidget):
                     self._thread = None
                     return
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+    def saved(self) -> tuple[bytes | None, str]:
         """As things stand now."""
         self.refresh()
-        return super()._repr_mimebundle_(**kwargs)
+        return super().saved()
 
 
 class _Button(ipywidgets.Button):  # type: ignore[misc]

@@ -6,6 +6,10 @@ Importing this module switches to the project's style sheet, `alexnet.mplstyle`.
 
 from __future__ import annotations
 
+import base64
+import io
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +71,7 @@ WORDS = {
     "gap": "test error − training error",
 }
 FONT_SIZE = 10  # points, 14 pixels
+TITLE_WIDTH = 120  # characters of a line of the title of a figure
 WIDTH, DPI = 9.0, 100  # of a widget's picture: 900 pixels
 BEHIND_WORDS = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
@@ -100,6 +105,33 @@ def mosaic(layout: Sequence[Sequence[str]], height: float, **grid: Any) -> tuple
 def heading(figure: Figure, text: str) -> None:
     """The title of a whole figure, at its left."""
     figure.suptitle(text, x=0.012, ha="left", fontsize=FONT_SIZE)
+
+
+def show(figure: Figure, sentence: str) -> None:
+    """Shows a figure in a notebook. sentence: its title, unless it has one, and its alternative text.
+
+    What is saved holds the sentence too, so a reader who cannot see the figure is told what it says.
+    """
+    from IPython.display import display
+
+    picture = {"image/png": base64.b64encode(png(figure, sentence)).decode(), "text/plain": sentence}
+    display(picture, metadata=alternative(sentence), raw=True)  # type: ignore[no-untyped-call]
+
+
+def png(figure: Figure, sentence: str) -> bytes:
+    """A figure as PNG, with the sentence as its title unless it has one; pyplot lets go of it."""
+    if not figure.get_suptitle():
+        heading(figure, textwrap.fill(sentence, TITLE_WIDTH))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    if "matplotlib.pyplot" in sys.modules:  # which would show it once more
+        sys.modules["matplotlib.pyplot"].close(figure)
+    return buffer.getvalue()
+
+
+def alternative(sentence: str) -> dict[str, dict[str, str]]:
+    """Metadata of a saved output that make the sentence the alternative text of its picture."""
+    return {"image/png": {"alt": sentence}}
 
 
 def frame(

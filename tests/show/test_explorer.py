@@ -56,10 +56,19 @@ def test_a_changed_control_changes_picture_and_alternative_text() -> None:
 
 def test_the_saved_output_holds_view_picture_and_text() -> None:
     line = explorer(draw, x=4)
-    bundle = line._repr_mimebundle_()
+    bundle, metadata = line._repr_mimebundle_()
+    assert metadata == {"image/png": {"alt": bundle["text/plain"]}}
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == line.model_id
     assert bundle["text/plain"] == 'a line to "4" & <back>'
     assert base64.b64decode(bundle["image/png"]) == shown(line)[1]
+
+
+def test_the_saved_picture_may_have_several_frames() -> None:
+    bundle, _ = explorer(draw, frames={"x": (1, 3, 5)})._repr_mimebundle_()
+    assert bundle["text/plain"].splitlines() == [f'a line to "{x}" & <back>' for x in (1, 3, 5)]
+    one, sheet = pixels(shown(explorer(draw))[1]), pixels(base64.b64decode(bundle["image/png"]))
+    assert sheet.shape == (3 * one.shape[0], *one.shape[1:])
+    assert (sheet[: len(one)] == one).all()
 
 
 def test_an_error_while_drawing_is_shown_and_goes_away() -> None:
@@ -69,8 +78,8 @@ def test_an_error_while_drawing_is_shown_and_goes_away() -> None:
     assert line.error == "ValueError: no picture of <2> & more"
     assert "ValueError: no picture of &lt;2&gt; &amp; more" in line.picture.value
     assert "<img" not in line.picture.value
-    bundle = line._repr_mimebundle_()
-    assert bundle["text/plain"] == line.error
+    bundle, metadata = line._repr_mimebundle_()
+    assert (bundle["text/plain"], metadata) == (line.error, {})
     assert "image/png" not in bundle
     line.controls["x"].value = 1
     assert line.error is None

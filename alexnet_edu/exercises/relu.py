@@ -32,21 +32,28 @@ def _counterexample(answer: Any) -> str | None:
     return None
 
 
+def _same_run(answer: Any) -> str | None:
+    if not isinstance(answer, Sequence | Tensor) or isinstance(answer, str) or len(answer) != 2:
+        return f"a pair of numbers is asked for, such as (1.0, 2.0), not {answer!r}"
+    weights, rate = (as_number(x) for x in answer)
+    if not math.isclose(weights, 1 / 63, rel_tol=0.01):
+        return f"weights × {weights:g} make z {63 * weights:.3g} times what it was, before any step"
+    if not math.isclose(rate, 1 / 63**2, rel_tol=0.01):
+        return f"a rate × {rate:.3g} moves z {rate * 63**2:.3g} times as far as it should"
+    return None
+
+
 JUDGES: dict[str, Judge] = {
     "00.1": Function(lambda z: z.clamp(min=0), [(torch.linspace(-5, 5, 41),), (torch.tensor([0.0, 2.5]),)]),
     "00.2": _largest_input,
+    "01.2": _counterexample,
     "01.3": Function(
-        lambda gradient, z: gradient * (z > 0),
-        [normal(0, (4, 6), (4, 6)), (torch.ones(3), torch.tensor([-1.0, 0.0, 2.0]))],
+        lambda gradient, y: gradient * (y > 0),
+        [
+            (normal(0, (4, 6))[0], normal(1, (4, 6))[0].clamp(min=0)),
+            (torch.ones(3), torch.tensor([0.0, 0.0, 2.0])),
+        ],
+        {"an output of ReLU is never negative, so y >= 0 is always true": lambda g, y: g * (y >= 0)},
     ),
-    "01.4": Function(
-        lambda z: (1 - torch.tanh(z) ** 2 < 0.05).double().mean(),
-        [(scale * normal(1, (500,))[0],) for scale in (0.1, 2.0, 30.0)],
-        {
-            "that counts |z| > 2.2, which is rounded; count where the slope itself is below 0.05": (
-                lambda z: (z.abs() > 2.2).double().mean()
-            )
-        },
-    ),
-    "01.5": _counterexample,
+    "01.5": _same_run,
 }

@@ -14,68 +14,169 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 from numpy.typing import ArrayLike
 
+from alexnet_edu import paper
 from alexnet_edu.data.images import Images
 from alexnet_edu.model.cifar import ACTIVATIONS, INITS
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, explores, log_slider, slider
 from alexnet_edu.show.plots import NEUTRAL, STYLES, frame, short
 from alexnet_edu.studies import signals
+from alexnet_edu.studies.figure1 import TARGET_ERROR
+from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.signals import INPUT_SCALES, STEPS, LayerProbe, LayerView, NetworkView, Settings
 
 LAYER_LINES = ("-", "--", ":")  # from the input up
 
-# --- learning curves (Figure 1) ----------------------------------------------------------------
+# --- Figure 1 ----------------------------------------------------------------------------------
+
+
+def figure_1(record: Record) -> Drawing:
+    """Recorded training errors on raw pixels, seed by seed, and what is known of the printed figure."""
+    figure, ((ax,),) = plots.panels(1, 1, height=4.2)
+    published = {"relu": paper.APPROXIMATE_RELU_CROSSING_EPOCH, "tanh": paper.APPROXIMATE_TANH_CROSSING_EPOCH}
+    for name, at in published.items():
+        style = STYLES[name]
+        for _, curve in record.of(variant=f"2012 {name}").curves.groupby("seed"):
+            learning_curve(ax, curve["epoch"], curve["train_error"], name, thin=True)
+        ax.plot(at, TARGET_ERROR, style.marker, color=style.color, fillstyle="none", markersize=11, mew=2)
+        plots.note(ax, "in print", (at, TARGET_ERROR), (8, 6), color=style.color)
+    plots.note(ax, "ReLU", (6, 0.25), (-8, -22), color=STYLES["relu"].color, ha="right", fontsize=11)
+    plots.note(ax, "tanh", (20, 0.33), (0, 10), color=STYLES["tanh"].color, fontsize=11)
+    plots.level(ax, TARGET_ERROR, line="--")
+    frame(ax, x="epochs (passes over the training images)", y="training error", percent="y")
+    ax.set(xlim=(0, None), ylim=(0, None))
+    row = ratio(record, "2012")
+    return figure, (
+        f"On raw pixels tanh takes {row['epochs']:.1f} times as many epochs as ReLU to reach 25% training "
+        f"error (95% interval {row['epochs_low']:.1f} to {row['epochs_high']:.1f}; real CIFAR-10, recorded)."
+    )
+
+
+def ratio(record: Record, condition: str) -> pd.Series[Any]:
+    """The row of the record's table "ratios" that compares tanh with ReLU under a condition."""
+    rows = record.tables["ratios"]
+    return rows[(rows["condition"] == condition) & (rows["numerator"] == "tanh")].iloc[0]
 
 
 def learning_curve(
-    ax: Axes,
-    epochs: ArrayLike,
-    errors: ArrayLike,
-    activation: str,
-    *,
-    label: str | None = None,
-    thin: bool = False,
+    ax: Axes, x: ArrayLike, errors: ArrayLike, activation: str, *, thin: bool = False, **look: Any
 ) -> None:
-    """One training error curve (errors 0–1); `thin` for one seed among several."""
-    style = STYLES[activation]
-    dots = style.line == ":"  # hard to see when they are thin and pale
-    width, alpha = ((1.5, 0.9) if dots else (0.9, 0.55)) if thin else (2, 1)
-    ax.plot(epochs, errors, **(style.kwargs() | {"label": label}), linewidth=width, alpha=alpha)
+    """One curve of training errors (0–1); `thin` for one seed among several."""
+    width, alpha = (0.9, 0.55) if thin else (2, 1)
+    ax.plot(x, errors, **(STYLES[activation].kwargs() | {"linewidth": width, "alpha": alpha} | look))
 
 
-def finish_learning_curves(ax: Axes, target: float, title: str) -> None:
-    """Axes, target line and legend of a figure of learning curves."""
-    plots.level(ax, target, line="--")
-    words = "epochs (passes over the training images)"
-    frame(ax, title, words, "training error", percent="y", legend="best")
-    ax.set_ylim(bottom=0.0)
-    ax.set_xlim(left=0.0)
+def live_curves(errors: Mapping[tuple[str, str], Sequence[float]], images: Images) -> Drawing:
+    """Training errors batch by batch, smoothed: (condition, activation) -> errors (0–1) of the batches."""
+    titles = {"2012": "raw pixels", "standardized": "standardized pixels"}
+    figure, (axes,) = plots.panels(1, 2, height=3.6, sharey=True)
+    ends = {}
+    for (condition, name), values in errors.items():
+        window = min(50, len(values))
+        smooth = np.convolve(values, np.ones(window) / window, "valid")  # (steps - window + 1,)
+        ax = axes[list(titles).index(condition)]
+        learning_curve(ax, np.arange(len(smooth)) + window, smooth, name)
+        frame(ax, titles[condition], "batches of 128", "" if ax is axes[1] else "training error", percent="y")
+        ends[condition, name] = smooth[-1]
+    for ax in axes:
+        ax.legend(loc="upper right")
+    gaps = [100 * (ends[c, "tanh"] - ends[c, "relu"]) for c in titles]
+    on_raw, on_scaled = (f"{abs(gap):.0f} points {'above' if gap > 0 else 'below'}" for gap in gaps)
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"After {len(values)} batches the error of tanh is {on_raw} that of ReLU on raw pixels, "
+        f"{on_scaled} it on standardized ones.{source}"
+    )
 
 
-def mark_published(ax: Axes, crossings: Mapping[str, float], target: float) -> None:
-    """The points of the published figure that are known: where each curve meets the target."""
-    for activation, epoch in crossings.items():
-        style = STYLES[activation]
-        look: dict[str, Any] = {
-            "markersize": 11,
-            "markerfacecolor": "none",
-            "markeredgewidth": 2,
-            "linestyle": "none",
-        }
-        label = f"published, {style.label}: near epoch {epoch:g}"
-        ax.plot(epoch, target, style.marker, markeredgecolor=style.color, label=label, **look)
+def factors(record: Record, guess: float | None = None) -> Drawing:
+    """Epochs to 25% training error of ReLU and tanh, one line per condition, on an axis of factors.
 
-
-def draw_rate_search(ax: Axes, searches: Mapping[str, pd.DataFrame], title: str) -> None:
-    """Epochs to the target against the learning rate, one series per activation.
-
-    searches: activation -> rows with "rate", "epochs" (NaN if not reached) and "epochs_run". A run that did
-    not reach the target is drawn open, with an arrow upwards, where it was given up.
+    guess: how many times as many epochs tanh needs on standardized pixels, drawn into that line.
     """
-    for activation, rows in searches.items():
-        style = STYLES[activation]
+    rows = record.tables["ratios"]
+    rows = rows[rows["numerator"] == "tanh"].reset_index(drop=True)
+    figure, ((ax,),) = plots.panels(1, 1, height=0.5 * len(rows) + 1.2)
+    for place, row in rows.iterrows():
+        names = {name: f"{row['condition']} {name}" for name in ("relu", "tanh")}
+        epochs = {name: record.mean_crossing(variant) for name, variant in names.items()}
+        limits = {name: float(record.of(variant=v).runs["epochs"].iloc[0]) for name, v in names.items()}
+        at = {name: epochs[name] or limits[name] for name in names}
+        ax.plot(list(at.values()), [place, place], color=NEUTRAL, linewidth=1, zorder=1)
+        for name, x in at.items():
+            style, never = STYLES[name], epochs[name] is None
+            shift = 0.13 if at["relu"] == at["tanh"] else 0.0
+            y = place + (shift if name == "tanh" else -shift)
+            face = "white" if never else style.color
+            ax.plot(x, y, style.marker, color=style.color, markersize=8, markerfacecolor=face, mew=1.8)
+            if never:
+                plots.note(ax, "→", (x, y), (6, 0), va="center", color=style.color)
+        plots.note(ax, _factor(row), (70, place), va="center")
+        if guess is not None and row["condition"] == "standardized":
+            ax.plot(
+                [guess * at["relu"]] * 2, [place - 0.4, place + 0.4], ":", color=plots.PINK, linewidth=2.5
+            )
+            plots.note(ax, f"your guess: {guess:g}", (guess * at["relu"], place - 0.25), (4, 0))
+    for name in ("relu", "tanh"):
+        style = STYLES[name]
+        ax.plot([], [], style.marker, color=style.color, label=style.label)
+    ax.plot([], [], "o", color=NEUTRAL, fillstyle="none", mew=1.8, label="not within these epochs")
+    plots.rows(ax, list(rows["title"]))
+    ax.set_xscale("log")
+    ax.set_xticks([4, 6, 10, 20, 40], ["4", "6", "10", "20", "40"])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(3.8, 150)
+    frame(ax, x="epochs to 25% training error (equal distances are equal factors)")
+    figure.legend(loc="outside lower center", ncols=3)
+    first, second = ratio(record, "2012")["epochs"], ratio(record, "standardized")["epochs"]
+    return figure, (
+        f"Standardized inputs alone shrink tanh's handicap from a factor of {first:.1f} to {second:.1f} "
+        "(real CIFAR-10, recorded; 95% intervals over the seeds)."
+    )
+
+
+def _factor(row: pd.Series[Any]) -> str:
+    """How many times as many epochs tanh takes, in words."""
+    if row["epochs"] > 0:
+        return f"× {row['epochs']:.1f}  [{row['epochs_low']:.1f}, {row['epochs_high']:.1f}]"
+    return f"× {row['at_least']:.1f} or more" if row["at_least"] > 0 else "neither gets there"
+
+
+def first_layer(images: Images) -> Drawing:
+    """The inputs z of the first tanh layer, on raw and on standardized pixels, before and after 100 steps."""
+    probe, limit = LayerProbe(images), 15.0
+    figure, rows = plots.panels(2, 2, height=4.4, sharex=True)
+    flat = {}
+    for row, inputs in zip(rows, INPUT_SCALES, strict=True):
+        for ax, steps in zip(row, (0, 100), strict=True):
+            z = probe.first_responses(Settings("tanh", 0.01, INITS[0], inputs), steps)
+            counts, edges = np.histogram(z.clamp(-limit, limit).numpy(), 60, (-limit, limit))
+            draw_histogram(ax, counts, edges, "tanh")
+            flat[inputs, steps] = (1 - torch.tanh(z) ** 2 < signals.SATURATED_SLOPE).float().mean().item()
+            words = f"{inputs}, {'before training' if steps == 0 else f'after {steps} steps'}"
+            frame(ax, f"{words}: {flat[inputs, steps]:.0%} saturated (σ = {z.std():.2g})")
+    for ax in rows[-1]:
+        ax.set_xlabel(f"input z of tanh (beyond ±{limit:g}: in the last bar)")
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"The first tanh layer: {flat['raw', 0]:.0%} saturated before training on raw pixels, "
+        f"{flat['standardized', 0]:.0%} on standardized ones.{source}"
+    )
+
+
+# --- what goes deeper ---------------------------------------------------------------------------
+
+
+def rate_search(record: Record) -> Drawing:
+    """Epochs to the target against the learning rate, of ReLU and tanh on raw pixels.
+
+    A run that did not reach the target is drawn open, with an arrow upwards, where it was given up.
+    """
+    figure, ((ax,),) = plots.panels(1, 1, height=4)
+    searches = record.tables["searches"]
+    for name in ("relu", "tanh"):
+        rows, style = searches[searches["variant"] == f"2012 {name}"], STYLES[name]
         heights = rows["epochs"].fillna(rows["epochs_run"])
-        ax.plot(rows["rate"], heights, color=style.color, linestyle=style.line, linewidth=0.8, alpha=0.6)
         for rate, height, given_up in zip(rows["rate"], heights, rows["epochs"].isna(), strict=True):
             face = "white" if given_up else style.color
             ax.plot(rate, height, style.marker, color=style.color, markersize=8, markerfacecolor=face)
@@ -83,9 +184,14 @@ def draw_rate_search(ax: Axes, searches: Mapping[str, pd.DataFrame], title: str)
                 arrow = {"arrowstyle": "->", "color": style.color}
                 ax.annotate("", (rate, height * 1.32), (rate, height * 1.06), arrowprops=arrow)
         ax.plot([], [], style.marker, color=style.color, label=style.label)
-    tried = pd.concat(searches.values())
+    tried = searches[searches["variant"].isin(["2012 relu", "2012 tanh"])]
     _rate_axes(ax, list(tried["rate"]), list(tried["epochs"].fillna(tried["epochs_run"])))
-    frame(ax, title, "learning rate ε", "epochs to 25% training error", legend="best")
+    frame(ax, x="learning rate ε", y="epochs to 25% training error", legend="best")
+    best = {name: record.rate(f"2012 {name}") for name in ("relu", "tanh")}
+    return figure, (
+        f"The best rate is {best['relu']:g} for ReLU and {best['tanh']:g} for tanh, so a single rate favours "
+        "one of them (raw pixels, one seed, recorded)."
+    )
 
 
 def _rate_axes(ax: Axes, rates: Sequence[float], heights: Sequence[float]) -> None:
@@ -100,31 +206,51 @@ def _rate_axes(ax: Axes, rates: Sequence[float], heights: Sequence[float]) -> No
     ax.yaxis.set_major_formatter(ScalarFormatter())
 
 
-def draw_ratios(ax: Axes, rows: pd.DataFrame, published: float, title: str) -> None:
-    """How many times as many epochs tanh needs as ReLU, one line per condition.
+def coverage(shares: Mapping[int, float]) -> Drawing:
+    """How often a 95% interval holds the truth: seeds a side -> share (0–1)."""
+    figure, ((ax,),) = plots.panels(1, 1, height=3)
+    ax.plot(range(len(shares)), list(shares.values()), "o", color=plots.BLUE, markersize=8)
+    ax.set_xticks(range(len(shares)), list(map(str, shares)))
+    plots.level(ax, 0.95, "what it promises", line="--")
+    frame(ax, x="seeds a side", y="intervals that hold the true ratio", percent="y")
+    ax.set(ylim=(0.7, 1), xlim=(-0.7, len(shares) - 0.5))
+    few = min(shares)
+    return (
+        figure,
+        f"With {few} seeds a side, {shares[few]:.0%} of the 95% intervals hold the truth.",
+    )
 
-    rows: of the record's table "ratios": "title", "epochs" with "epochs_low" and "epochs_high", or NaN, and
-    "at_least", drawn as an arrow to the right, or else "relu_not_within", said in words.
-    """
-    color = STYLES["tanh"].color
-    for place, (_, row) in enumerate(rows.iterrows()):
-        value, least = row["epochs"], row["at_least"]
-        if value > 0:
-            ax.plot([row["epochs_low"], row["epochs_high"]], [place, place], color=color, linewidth=2)
-            ax.plot(value, place, "o", markersize=8, color=color)
-            text, end = f"{value:.1f}", max(row["epochs_high"], value)
-        elif least > 0:
-            ax.plot(least, place, ">", markersize=9, color=color)
-            text, end = f"at least {least:.1f}", least
-        else:
-            text, end = f"ReLU not within {row['relu_not_within']:g} epochs", 1.0
-        plots.note(ax, text, (end, place), (8, 0), va="center", bbox=plots.BEHIND_WORDS)
-    ax.axvline(published, color=NEUTRAL, linestyle="--", linewidth=1, label=f"the paper: {published:g}")
-    ax.axvline(1, color=NEUTRAL, linewidth=0.8)
-    plots.rows(ax, list(rows["title"]))
-    ax.set_ylim(len(rows) + 0.2, -0.6)  # room for the legend
-    ax.set_xlim(0, max(9.0, ax.get_xlim()[1] * 1.15))
-    frame(ax, title, "epochs of tanh / epochs of ReLU to 25% training error", legend="lower right")
+
+def precision(record: Record) -> Drawing:
+    """The beginning of one tanh run in bfloat16 and in float32: errors over half-epochs."""
+    both = record.tables["precision"]
+    figure, ((ax,),) = plots.panels(1, 1, height=3.4)
+    plots.lines(ax, {kind: (both["epoch"], both[kind]) for kind in ("float32", "bfloat16")})
+    frame(ax, x="epochs", y="training error", percent="y", legend="upper right")
+    most = (both["float32"] - both["bfloat16"]).abs().max()
+    return figure, (
+        f"bfloat16 does not make tanh slow: the two curves are at most {100 * most:.1f} points apart "
+        f"(ε = {both['rate'].iloc[0]:g}, one seed, recorded)."
+    )
+
+
+def layers_over_training(record: Record) -> Drawing:
+    """Saturation and gradient norms of each layer while the first-seed networks train."""
+    figure, rows = plots.panels(2, 2, height=6.4, sharex="col")
+    for row, condition, words in zip(
+        rows, ("2012", "standardized"), ("raw pixels", "standardized pixels"), strict=True
+    ):
+        for name in ("relu", "tanh"):
+            layers = record.of(variant=f"{condition} {name}", seed=1).tables["layers"]
+            draw_layers(row[0], layers, "saturated", name, percent=True)
+            draw_layers(row[1], layers, "gradient_norm", name, percent=False)
+        row[0].set(title=words, ylabel="share on a flat part of f")
+        row[1].set(title=words, ylabel="gradient norm of the weights")
+    rows[0][1].legend(fontsize=8, ncols=2)
+    return figure, (
+        "On raw pixels the first tanh layer (solid) is saturated from the first half-epoch to the last; on "
+        "standardized pixels it saturates slowly (recorded, first seeds)."
+    )
 
 
 def draw_layers(ax: Axes, layers: pd.DataFrame, what: str, activation: str, *, percent: bool) -> None:
@@ -136,6 +262,38 @@ def draw_layers(ax: Axes, layers: pd.DataFrame, what: str, activation: str, *, p
     frame(ax, x="epochs", percent="y" if percent else "")
     ax.autoscale(axis="y")  # a limit set by an earlier call would cut this one's curves
     ax.set_ylim(-0.03 if percent else 0, 1.03 if percent else None)
+
+
+def first_losses(images: Images, record: Record) -> Drawing:
+    """The loss before the first step on raw pixels, by activation and initialization."""
+    probe, losses = LayerProbe(images), {}
+    for name in ("relu", "tanh"):
+        for init in ("gaussian-0.01", "scaled"):
+            settings = Settings(name, record.rate(f"2012 {name}"), init, "raw")
+            losses[f"{STYLES[name].label}, {INIT_LABELS[init]}"] = probe.view(settings, 0).loss
+    figure, ((ax,),) = plots.panels(1, 1, height=2.4)
+    plots.bars(ax, losses, words=[f"{loss:.1f}" for loss in losses.values()])
+    ax.set_xscale("log")
+    ax.set_xlim(1, 4 * max(losses.values()))
+    frame(ax, x="loss before the first step (2.3: guessing)")
+    worst = max(losses, key=lambda name: losses[name])
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, f"Raw pixels: the loss of {worst}, starts at {losses[worst]:.0f}.{source}"
+
+
+def four_activations(record: Record) -> Drawing:
+    """Training errors of four activations, seed by seed, under two conditions."""
+    figure, (axes,) = plots.panels(1, 2, height=3.8, sharey=True)
+    titles = {"2012": "raw pixels, N(0, 0.01)", "modern": "standardized pixels, scaled weights"}
+    for ax, (condition, words) in zip(axes, titles.items(), strict=True):
+        for name in STYLES:
+            for seed, curve in record.of(variant=f"{condition} {name}").curves.groupby("seed"):
+                label = STYLES[name].label if seed == 1 else None
+                learning_curve(ax, curve["epoch"], curve["train_error"], name, thin=True, label=label)
+        frame(ax, words, "epochs", "" if ax is axes[1] else "training error", percent="y")
+        ax.set(xlim=(0, 12), ylim=(0, 1))
+    axes[1].legend(loc="upper right")
+    return figure, "ReLU is first under both conditions (real CIFAR-10, each at its own rate, recorded)."
 
 
 # --- one activation, without a network -----------------------------------------------------------
@@ -248,10 +406,10 @@ INIT_LABELS = {
 }
 
 
-def activation_explorer(images: Images, *, seed: int = 0, **start: Any) -> PictureWidget:
+def activation_explorer(images: Images, *, seed: int = 0, **options: Any) -> PictureWidget:
     """The activations and gradients in the layers of the four-layer network on `images`.
 
-    images, seed: see `LayerProbe`, whose errors are raised.
+    images, seed: see `LayerProbe`, whose errors are raised. options: of `explorer`.
     """
     probe = LayerProbe(images, seed)
 
@@ -267,7 +425,7 @@ def activation_explorer(images: Images, *, seed: int = 0, **start: Any) -> Pictu
         settings = Settings(activation, rate, init, scale)
         return _draw_network(settings, probe.view(settings, steps), images)
 
-    return explorer(draw, notice="computing …", **start)
+    return explorer(draw, notice="computing …", **options)
 
 
 def _draw_network(settings: Settings, view: NetworkView, images: Images) -> Drawing:

@@ -115,7 +115,7 @@ def show(figure: Figure, sentence: str) -> None:
     from IPython.display import display
 
     picture = {"image/png": base64.b64encode(png(figure, sentence)).decode(), "text/plain": sentence}
-    display(picture, metadata=alternative(sentence), raw=True)  # type: ignore[no-untyped-call]
+    display(picture, metadata=alternative(sentence), raw=True)
 
 
 def png(figure: Figure, sentence: str) -> bytes:

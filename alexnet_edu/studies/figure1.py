@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -130,37 +130,7 @@ def _layers(model: nn.Module, setting: Setting) -> dict[str, list[float]]:
 MEASURES["layers"] = _layers
 
 
-# --- run, live and recorded ---------------------------------------------------------------------
-
-# Epochs that a notebook allows to each activation, by scale.
-LIVE_EPOCHS: dict[str, dict[str, float]] = {
-    "quick": {"relu": 5, "tanh": 5},
-    "laptop": {"relu": 8, "tanh": 12},
-    "gpu": {"relu": 30, "tanh": 50},
-    "paper": {"relu": 30, "tanh": 50},
-}
-# The stand-in of scale "quick" has 2,000 images, which is 16 batches of 128 an epoch: too few to learn
-# anything in seconds. Smaller batches, and rates found for them, give a curve.
-QUICK_RATES = {"relu": 0.0005, "tanh": 0.002}
-QUICK_BATCH = 16
-
-
-def live(runs: Runs, scale: str, rates: Mapping[str, float], *, progress: bool = True) -> dict[str, Result]:
-    """Trains one network per activation now, side by side, under the conditions of 2012.
-
-    rates: activation -> learning rate; at scale "quick" `QUICK_RATES` are taken. As `study.live` otherwise.
-    """
-    quick = scale == "quick"
-    chosen = QUICK_RATES if quick else rates
-    found = studies.live(
-        STUDY,
-        {f"2012 {name}": chosen[name] for name in LIVE_EPOCHS[scale]},
-        runs,
-        {f"2012 {name}": epochs for name, epochs in LIVE_EPOCHS[scale].items()},
-        progress=progress,
-        **({"batch_size": QUICK_BATCH} if quick else {}),
-    )
-    return {name.split()[1]: result for name, result in found.items()}
+# --- run and recorded ---------------------------------------------------------------------
 
 
 def train(

@@ -83,11 +83,3 @@ def test_a_study_from_search_to_record(tmp_path: Path, monkeypatch: pytest.Monke
     count = len(lines)
     figure1.train(runs, workers=1, say=lines.append)
     assert len(lines) == count + 2  # nothing is trained again, only "finished …"
-
-
-def test_the_quick_live_run_shows_relu_ahead_of_tanh() -> None:
-    runs = Runs(synthetic_images(2_000, 100), None)
-    found = figure1.live(runs, "quick", {"relu": 9.0, "tanh": 9.0}, progress=False)
-    errors = {name: result.column("train_error")[-1] for name, result in found.items()}
-    assert errors["relu"] < 0.6 < errors["tanh"]
-    assert {result.rate for result in found.values()} == {0.0005, 0.002}  # not those passed in

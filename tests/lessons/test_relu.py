@@ -10,6 +10,7 @@ import torch
 
 from alexnet_edu.data.images import Images
 from alexnet_edu.lessons import relu
+from alexnet_edu.studies.record import load
 
 # --- one neuron ------------------------------------------------------------------------
 
@@ -32,6 +33,29 @@ def test_flat_zones_are_where_the_slope_is_five_percent_of_its_maximum() -> None
     for name, factor in (("tanh", 1), ("sigmoid", 2)):
         (_, left), (right, _) = relu.flat_zones(name)
         assert (left, right) == pytest.approx((-factor * edge, factor * edge), abs=0.01)
+
+
+# --- figures ----------------------------------------------------------------------------
+
+
+def test_a_guess_is_drawn_into_the_row_that_answers_it() -> None:
+    record = load("figure1")
+    (plain,), (guessed,) = (relu.factors(record, guess)[0].axes for guess in (None, 3.0))
+    texts = [text.get_text() for text in guessed.texts]
+    assert "your guess: 3" in texts
+    assert len(guessed.lines) == len(plain.lines) + 1
+    standardized = relu.ratio(record, "standardized")
+    assert f"× {standardized['epochs']:.1f}  [{standardized['epochs_low']:.1f}, " in " ".join(texts)
+    lines = [line for line in guessed.lines if line.get_linestyle() == ":"]
+    assert lines[0].get_xdata()[0] == pytest.approx(3 * record.mean_crossing("standardized relu"))
+
+
+def test_the_live_figure_says_which_is_ahead(images: Images) -> None:
+    errors = {("2012", "relu"): [0.5] * 60, ("2012", "tanh"): [0.6] * 60}
+    errors |= {("standardized", "relu"): [0.5] * 60, ("standardized", "tanh"): [0.48] * 60}
+    _, sentence = relu.live_curves(errors, images)
+    assert "10 points above that of ReLU on raw pixels, 2 points below it on standardized" in sentence
+    assert "SYNTHETIC" in relu.live_curves(errors, replace(images, synthetic=True))[1]
 
 
 # --- the layers of the network -----------------------------------------------------------

@@ -46,8 +46,10 @@ def test_a_guess_is_drawn_into_the_row_that_answers_it() -> None:
     assert len(guessed.lines) == len(plain.lines) + 1
     standardized = relu.ratio(record, "standardized")
     assert f"× {standardized['epochs']:.1f}  [{standardized['epochs_low']:.1f}, " in " ".join(texts)
-    lines = [line for line in guessed.lines if line.get_linestyle() == ":"]
-    assert lines[0].get_xdata()[0] == pytest.approx(3 * record.mean_crossing("standardized relu"))
+    (drawn,) = [line for line in guessed.lines if line.get_linestyle() == ":"]
+    epochs = record.mean_crossing("standardized relu")
+    assert epochs is not None
+    assert np.asarray(drawn.get_xdata()) == pytest.approx(np.full(2, 3 * epochs))
 
 
 def test_the_live_figure_says_which_is_ahead(images: Images) -> None:

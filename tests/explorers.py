@@ -12,13 +12,14 @@ from alexnet_edu.environment import weights_dir
 from alexnet_edu.lessons.augmentation import color_explorer, crop_explorer, patch_explorer
 from alexnet_edu.lessons.dropout import dropout_explorer
 from alexnet_edu.lessons.imagenet import cost_explorer
+from alexnet_edu.lessons.initialization import clinic_explorer
 from alexnet_edu.lessons.kernels import excitation_explorer, specialization_explorer, training_explorer
 from alexnet_edu.lessons.lrn import lrn_explorer
 from alexnet_edu.lessons.neighbours import neighbour_explorer
 from alexnet_edu.lessons.pooling import pooling_explorer
 from alexnet_edu.lessons.relu import activation_explorer, function_explorer
 from alexnet_edu.lessons.results import results_explorer
-from alexnet_edu.lessons.sgd import clinic_explorer, schedule_explorer
+from alexnet_edu.lessons.sgd import schedule_explorer
 from alexnet_edu.lessons.two_gpus import exchange_explorer, memory_explorer
 from alexnet_edu.show.network import architecture_explorer
 from alexnet_edu.show.photograph import photograph

@@ -7,28 +7,31 @@ from torch import Tensor
 
 from alexnet_edu.exercises.judge import Function, Judge, normal
 
-DECAY = 0.0005
 
-
-def _state(seed: int, rate: float) -> tuple[Tensor, ...]:
-    """(v, w, g, ε); weights large enough for the decay to be seen."""
-    v, w, g = normal(seed, (40, 3), (40, 3), (40, 3), dtype=torch.float64)
-    return v, 100 * w, g, torch.tensor(rate)
+def _weights(*shapes: tuple[int, ...]) -> list[tuple[Tensor, ...]]:
+    return [normal(0, shape) for shape in shapes]
 
 
 JUDGES: dict[str, Judge] = {
     "10.2": Function(
-        lambda v, w, g, rate: 0.9 * v - DECAY * rate * w - rate * g,
-        [_state(10, 0.01), _state(11, 0.2)],
+        lambda b, old, new: b * old / new,
+        [(*normal(10, (40, 3), dtype=torch.float64), 0.01, 0.001), (torch.ones(2), 0.3, 0.1)],
         {
-            "that is PyTorch's buffer; ε is missing": lambda v, w, g, rate: 0.9 * v + DECAY * w + g,
-            "the decay is multiplied by ε as well, in §5": (
-                lambda v, w, g, rate: 0.9 * v - DECAY * w - rate * g
+            "that makes the next step smaller still; the paper's velocity stays as it is": (
+                lambda b, old, new: b * new / old
             ),
-            "the signs are turned round: the velocity is added to the weights": (
-                lambda v, w, g, rate: 0.9 * v + DECAY * rate * w + rate * g
+            "left alone, PyTorch's step shrinks with the rate": lambda b, old, new: b,
+        },
+    ),
+    "10.6": Function(
+        lambda weight: (2 / weight[0].numel()) ** 0.5,
+        _weights((96, 3, 11, 11), (256, 48, 5, 5), (4096, 9216)),
+        {
+            "that counts the outputs; the fan-in counts what ONE output reads": (
+                lambda weight: (2 / (weight.shape[0] * weight[0, 0].numel())) ** 0.5
             ),
-            "the weight decay is missing": lambda v, w, g, rate: 0.9 * v - rate * g,
+            "that is the rule without the 2 for ReLU": lambda weight: weight[0].numel() ** -0.5,
+            "that is the variance; a standard deviation is asked for": lambda weight: 2 / weight[0].numel(),
         },
     ),
 }

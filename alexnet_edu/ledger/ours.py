@@ -174,7 +174,7 @@ def _times_as_many(record: Record, level: float) -> float | None:
 
 # --- Figure 1 (§3.1) ------------------------------------------------------------------------------
 
-NETWORKS = ("2012", "max-pooling", "narrow")  # conditions that differ in the network alone
+NETWORKS = ("2012", "max-pooling", "narrow", "standardized")  # other networks, and other inputs
 
 
 def _tanh_to_relu(record: Record, *conditions: str) -> list[Any]:

@@ -199,7 +199,7 @@ def _place(section: str) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    badge = f"{SIGNS.get(row.verdict, '○')} {row.verdict}"
+    badge = f"{SIGNS.get(row.verdict, '○')} {row.verdict}" if row.verdict else ""
     return (f"{row.claim} ({_place(row.section)})", badge, row.paper, row.log, row.ours, row.why)
 
 

@@ -1,12 +1,8 @@
-"""Lesson 09, dropout: the thinned networks of one network, their means, single units; pictures, explorer.
-
-A network stands in the form of 2012: a kept unit counts in full in training, every unit counts `keep` in
-test.
-"""
+"""Lesson 09, dropout: errors with and without it, how many times the epochs, and the explorer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,171 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
+from alexnet_edu.data.images import Images
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, PINK, SERIES, Style, frame, note, short
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.statistics import crossing
-
-Layers = Sequence[tuple[Tensor, Tensor]]  # (weight (outputs, inputs), bias (outputs,)); ReLU between two
-
-MOST_UNITS = 20  # 2^20 is a million networks
-STEPS = ("dropout", "inverted_dropout")  # names of the steps of a stage; in the first nothing is rescaled
-
-# --- masks -------------------------------------------------------------------------------------
-
-
-def all_masks(n: int) -> Tensor:
-    """Every mask of n units: (2^n, n) float64 of 0 and 1; row i holds the binary digits of i.
-
-    Raises ValueError for n below 1 or above MOST_UNITS.
-    """
-    if not 1 <= n <= MOST_UNITS:
-        raise ValueError(f"all masks are listed for 1 to {MOST_UNITS} units, got {n!r}")
-    rows = torch.arange(2**n)[:, None] >> torch.arange(n - 1, -1, -1)
-    return (rows & 1).double()
-
-
-def draw_masks(count: int, n: int, keep: float, generator: torch.Generator) -> Tensor:
-    """(count, n) float64 of 0 and 1: each unit is kept with probability `keep`.
-
-    The same generator gives masks that grow with `keep`: what was kept stays kept.
-    """
-    return (torch.rand(count, n, dtype=torch.float64, generator=generator) < keep).double()
-
-
-def probabilities(masks: Tensor, keep: float = 0.5) -> Tensor:
-    """(M,): how probable each mask (M, n) is; over all masks they sum to 1."""
-    kept = masks.sum(1)
-    return keep**kept * (1 - keep) ** (masks.shape[1] - kept)
-
-
-# --- networks ----------------------------------------------------------------------------------
-
-
-def thinned_logits(x: Tensor, layers: Layers, masks: Sequence[Tensor]) -> Tensor:
-    """(M, N, K): the logits of M thinned networks for N inputs.
-
-    x: (N, n) what the first of `layers` reads. masks: for each layer (M, inputs), what is left
-    of its inputs; a number other than 0 and 1 multiplies them.
-    """
-    h = x[None]
-    for place, ((weight, bias), mask) in enumerate(zip(layers, masks, strict=True)):
-        h = (h.relu() if place else h) * mask[:, None, :] @ weight.T + bias
-    return h
-
-
-def whole_logits(x: Tensor, layers: Layers, keep: float = 0.5) -> Tensor:
-    """(N, K): the network of the test, with all units and what each layer reads times `keep`."""
-    masks = [torch.full_like(weight[:1], keep) for weight, _ in layers]
-    return thinned_logits(x, layers, masks)[0]
-
-
-@torch.no_grad()
-def read_head(network: nn.Module, inputs: Tensor, first: str) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """What the layer `first` reads before dropout (N, n), and the layers from there on; all float64.
-
-    network: in test mode, as `model.AlexNet`. Where a layer reads through inverted dropout, or through none,
-    its weights are doubled here: in the form of 2012 that is the same network. Raises ValueError if there is
-    no such layer, and for a network in training mode.
-    """
-    stages = dict(network.stages.named_children())  # type: ignore[union-attr]
-    if first not in stages:
-        raise ValueError(f"the network has no layer {first!r}; it has {', '.join(stages)}")
-    if network.training:
-        raise ValueError("the network is in training mode and drops units at random; call network.eval()")
-    names = list(stages)
-    h = inputs
-    layers: list[tuple[Tensor, Tensor]] = []
-    for place, name in enumerate(names[: names.index(first)]):
-        for step, part in stages[name].named_children():
-            if step not in STEPS or names[place + 1] != first:  # not the dropout right before `first`
-                h = part(h)
-    for before, name in zip(("", *names), names, strict=False):
-        if layers or name == first:
-            weights = stages[name].get_submodule("weights")
-            plain = before and hasattr(stages[before], STEPS[0])
-            layers.append(
-                (weights.weight.detach().double() * (1.0 if plain else 2.0), weights.bias.detach().double())
-            )
-    return h.flatten(1).double(), layers
-
-
-# --- means over networks ---------------------------------------------------------------------
-
-
-def geometric_mean(logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """(N, K) logarithms: the geometric mean of the networks' distributions, divided by its sum.
-
-    logits: (M, N, K); weights: (M,) that sum to 1, or None for equal ones.
-    """
-    return _mean(logits.log_softmax(-1), weights).log_softmax(-1)
-
-
-def arithmetic_mean(logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """(N, K) logarithms: the average of the networks' distributions; arguments as in `geometric_mean`."""
-    return _mean(logits.softmax(-1), weights).log()
-
-
-def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p ‖ q) in nats over the last dimension; never below 0, but for rounding."""
-    return (log_p.exp() * (log_p - log_q)).sum(-1)
-
-
-def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    return values.mean(0) if weights is None else torch.tensordot(weights, values, dims=([0], [0]))
-
-
-# --- how much is lost with single units ----------------------------------------------------------
-
-
-def without_each(x: Tensor, layers: Layers, keep: float = 0.5) -> Tensor:
-    """(n, N, K): the logits in test when one of the n units of x (N, n) gives 0, each in turn."""
-    (weight, bias), rest = layers[0], layers[1:]
-    z = keep * x @ weight.T + bias
-    without = (z - keep * x[:, unit, None] * weight[:, unit] for unit in range(x.shape[1]))
-    return torch.stack([whole_logits(h.relu(), rest, keep) if rest else h for h in without])
-
-
-def changed_predictions(logits: Tensor, whole: Tensor) -> Tensor:
-    """(M,): share (0–1) of the N inputs whose largest logit is another one than in `whole` (N, K)."""
-    return (logits.argmax(-1) != whole.argmax(-1)).double().mean(-1)
-
-
-def relative_change(logits: Tensor, whole: Tensor) -> Tensor:
-    """(M,): root mean square change of the logits, over their own spread around each input's mean.
-
-    A number added to all logits of an input changes no probability, so it does not count.
-    """
-    centered, around = (t - t.mean(-1, keepdim=True) for t in (logits, whole))
-    return (centered - around).square().mean((-1, -2)).sqrt() / around.square().mean().sqrt()
-
-
-def errors_with_masks(
-    x: Tensor,
-    layers: Layers,
-    labels: Tensor,
-    kept: Iterable[float],
-    draws: int,
-    generator: torch.Generator,
-    keep: float = 0.5,
-) -> dict[float, list[float]]:
-    """Share kept in test -> the error (0–1) of each of `draws` thinned networks.
-
-    What is left is multiplied by keep / share, so that every layer reads as much as it does in
-    test, in the mean. x: (N, n); labels: (N,) int64.
-    """
-    sizes = [weight.shape[1] for weight, _ in layers]
-
-    def error(share: float) -> float:
-        masks = [draw_masks(1, n, share, generator) * (keep / share) for n in sizes]
-        predicted = thinned_logits(x, layers, masks)[0].argmax(-1)
-        return (predicted != labels).double().mean().item()
-
-    return {share: [error(share) for _ in range(draws)] for share in kept}
-
+from alexnet_edu.studies.thinned import (
+    Layers,
+    all_masks,
+    arithmetic_mean,
+    divergence,
+    geometric_mean,
+    probabilities,
+    thinned_logits,
+    whole_logits,
+)
 
 # --- how many times the epochs ----------------------------------------------------------------------
 
@@ -249,25 +98,156 @@ def draw_divergence(
     ax.grid()
 
 
-def draw_ratios(
-    ax: Axes, ratios: Mapping[str, Sequence[Sequence[float | None]]], levels: Sequence[str]
-) -> None:
-    """Ratios of epochs: a mark for each seed, a line through the means; a level none reaches is empty.
+TITLES = {"none": "without dropout", "2012": "with dropout"}
+LOOKS = {"without dropout": SERIES[2], "with dropout": SERIES[1]}
+FORMS_TRAINED = {"without dropout": None, "with dropout": "dropout"}  # label -> step of `small_alexnet`
 
-    ratios: label -> for each level, one value per seed, None where it was not reached.
-    """
-    shifts = np.linspace(-0.16, 0.16, max(1, len(ratios)))
-    series = {
-        label: (np.arange(len(rows)) + shift, np.array(rows, float).T)
-        for (label, rows), shift in zip(ratios.items(), shifts, strict=True)
-    }
-    plots.lines(ax, series, spread="marks", styles=SERIES[1:])
+
+def _pair(record: Record) -> tuple[float, Record]:
+    """The lowest rate at which both were run, and the runs there."""
+    rate = min(rate for rate, names in record.shared_rates().items() if set(TITLES) <= set(names))
+    return rate, record.at_rate(rate)
+
+
+def overfitting(record: Record) -> Drawing:
+    """Recorded training and test errors with and without dropout, seed by seed."""
+    figure, ((ax,),) = plots.panels(1, 1, height=4.2)
+    _, same = _pair(record)
+    ends = {}
+    for name, label in TITLES.items():
+        look, part = LOOKS[label], same.of(variant=name)
+        for what, width in (("test_error", 1.6), ("train_error", 0.8)):
+            for _, curve in part.curves.groupby("seed"):
+                ax.plot(curve["epoch"], curve[what], color=look.color, linestyle=look.line, linewidth=width)
+            ends[name, what] = float(np.mean(same.values(name, what)))
+            words = f"{label}: {plots.WORDS[what]}"
+            x = float(part.curves["epoch"].max())
+            note(ax, words, (x, ends[name, what]), (6, 0), va="center", color=look.color)
+    frame(ax, x="epochs", y="error", percent="y")
+    ax.set(xlim=(0, 1.42 * x), ylim=(0, None))
+    ax.set_xticks(range(0, int(x) + 1, 6))
+    without, with_it = (ends[name, "test_error"] for name in TITLES)
+    return figure, (
+        f"Without dropout the training error falls to {ends['none', 'train_error']:.0%}, the test error to "
+        f"{without:.0%}; with it to {ends['2012', 'train_error']:.0%} and {with_it:.0%} (recorded)."
+    )
+
+
+def live_curves(curves: Mapping[str, Sequence[Sequence[float]]], images: Images) -> Drawing:
+    """label -> (training error, test error) after each epoch, without masks."""
+    figure, (axes,) = plots.panels(1, 2, height=3.4, sharey=True)
+    gaps = {}
+    for label, errors in curves.items():
+        values, look = np.array(errors), LOOKS[label]
+        for ax, column in zip(axes, values.T, strict=True):
+            ax.plot(range(1, len(column) + 1), column, look.marker, **(look.kwargs() | {"label": label}))
+        gaps[label] = 100 * (values[-1, 1] - values[-1, 0])
+    for ax, words in zip(axes, ("training error", "test error"), strict=True):
+        frame(ax, words, "epochs", percent="y", grid="y")
+    axes[0].legend(loc="lower left")
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        "Test error minus training error in the end: "
+        + ", ".join(f"{gap:.0f} points {label}" for label, gap in gaps.items())
+        + f".{source}"
+    )
+
+
+LEVELS = {"train_error": (0.6, 0.5, 0.4, 0.3), "test_error": (0.6, 0.55, 0.5, 0.48)}
+
+
+def times_as_many(record: Record, guess: float | None = None) -> Drawing:
+    """How many times the epochs it takes with dropout until an error is reached, a mark for each seed."""
+    rate, same = _pair(record)
+    with_it, without = (same.of(variant=name) for name in ("2012", "none"))
+    figure, ((ax,),) = plots.panels(1, 1, height=3.8)
+    names: list[str] = []
+    counted: list[float] = []
+    for what, levels in LEVELS.items():
+        for level in levels:
+            found = [ratio for ratio in ratios(with_it, without, level, what) if ratio is not None]
+            place, style = len(names), LOOKS["with dropout"] if what == "train_error" else SERIES[3]
+            ax.plot([place] * len(found), found, style.marker, color=style.color, alpha=0.7)
+            if found:
+                ax.plot([place - 0.25, place + 0.25], [np.mean(found)] * 2, color=style.color, linewidth=2.5)
+            names.append(
+                f"{what.split('_')[0]}ing\n{level:.0%}" if what == "train_error" else f"test\n{level:.0%}"
+            )
+            counted += found if what == "train_error" else []
     plots.level(ax, 1, line="-")
     plots.level(ax, 2)
-    note(ax, "§4.2: about 2", (len(levels) - 0.55, 2), (0, 3), ha="right", color=NEUTRAL)
-    frame(ax, y="epochs with dropout / epochs without", grid="y", legend="best")
-    ax.set_xticks(range(len(levels)), levels)
-    ax.set_xlim(-0.5, len(levels) - 0.5)
+    note(ax, "the paper: about 2", (len(names) - 0.45, 2), (0, 3), ha="right", color=NEUTRAL)
+    if guess is not None:
+        ax.axhline(guess, color=plots.PINK, linestyle=":", linewidth=2.5)
+        note(ax, f"your guess: {guess:g}", (len(names) - 0.6, guess), (0, 4), ha="right")
+    ax.set_xticks(range(len(names)), names)
+    ax.set_xlim(-0.6, len(names) - 0.4)
+    frame(ax, x="until this error is reached", y="epochs with dropout / without", grid="y")
+    return figure, (
+        f"With dropout it takes {min(counted):.1f} to {max(counted):.1f} times as many epochs to get to "
+        f"the same training error (both at ε = {rate:g}, a mark for each seed, recorded)."
+    )
+
+
+def test_errors(record: Record) -> Drawing:
+    """Recorded test errors in the end, seed by seed, and the paired difference."""
+    rate, same = _pair(record)
+    figure, ((ax,),) = plots.panels(1, 1, height=2.6)
+    values = {label: same.values(name) for name, label in TITLES.items()}
+    plots.strip(ax, values, styles=LOOKS)
+    for pair in zip(*values.values(), strict=True):
+        ax.plot(pair, [0, 1], color=NEUTRAL, linewidth=0.6, zorder=0)
+    frame(ax, x="test error in the end", percent="x")
+    gap = same.paired_gap("2012", "none")
+    return figure, (
+        f"Dropout changes the test error by {gap.signed} points (paired by seed, ε = {rate:g}, "
+        f"{len(values['with dropout'])} seeds, recorded)."
+    )
+
+
+def both_forms(record: Record) -> Drawing:
+    """Recorded test errors of the three forms at one rate: the inverted form is another experiment."""
+    rate, same = _pair(record)
+    figure, ((ax,),) = plots.panels(1, 1, height=2.8)
+    plots.last_errors(ax, same.runs, "test_error")
+    gap = same.paired_gap("inverted", "2012")
+    return figure, (
+        f"At the same rate, ε = {rate:g}, the inverted form ends {gap.signed} points above that of 2012 "
+        "(paired by seed, recorded)."
+    )
+
+
+def nearness(
+    counts: Sequence[int], drawn: Mapping[str, Sequence[float]], whole: float, images: Images
+) -> Drawing:
+    """As `draw_divergence`, for a trained network all of whose thinned networks are known."""
+    figure, ((ax,),) = plots.panels(1, 1, height=4)
+    draw_divergence(ax, counts, drawn, whole)
+    frame(ax, x="masks drawn", y="KL from the mean of all 65,536 networks (nats)", legend="upper right")
+    enough = next((c for c, far in zip(counts, drawn["drawn"], strict=True) if far <= whole), None)
+    words = f"about {enough}" if enough else f"more than {counts[-1]}"
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return (
+        figure,
+        f"One pass through the halved network is worth the mean of {words} thinned networks.{source}",
+    )
+
+
+def single_units(
+    change: Mapping[str, ArrayLike], kept: Mapping[str, Mapping[float, Sequence[float]]], images: Images
+) -> Drawing:
+    """What one unit is worth, and what becomes of the error when many are left out."""
+    figure, ((left, right),) = plots.panels(1, 2, height=4)
+    title = "One of the 512 units of fc4 off"
+    draw_sorted(left, change, "change of the logits / their spread", "units that matter as much", title)
+    draw_errors_with_masks(right, kept, 0.9, "Many units off at once")
+    means = {label: float(np.mean(np.asarray(values))) for label, values in change.items()}
+    first, second = means.items()
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"One unit moves the logits by {first[1]:.1%} of their spread {first[0]}, by {second[1]:.1%} "
+        f"{second[0]}.{source}"
+    )
 
 
 def draw_sorted(ax: Axes, values: Mapping[str, ArrayLike], x: str, y: str, title: str) -> None:
@@ -342,7 +322,7 @@ class SmallNetwork:
         return geometric_mean(self.logits(depth, masks, gain), probabilities(masks, keep))[0]
 
 
-def dropout_explorer(*, seed: int = 0, **start: Any) -> PictureWidget:
+def dropout_explorer(*, seed: int = 0, **options: Any) -> PictureWidget:
     """Thinned networks of a small network, made by `seed`: some of them drawn, and all of them averaged."""
     network = SmallNetwork(seed)
     mean_of_all = lru_cache(maxsize=40)(network.mean_of_all)
@@ -377,7 +357,7 @@ def dropout_explorer(*, seed: int = 0, **start: Any) -> PictureWidget:
         plots.heading(figure, "\n".join(words[:2]))
         return figure, "; ".join(words)
 
-    return explorer(draw, **start)
+    return explorer(draw, **options)
 
 
 def _draw_masks(ax: Axes, masks: Tensor) -> None:

@@ -319,8 +319,8 @@ def report(folder: Path, note: str = "") -> Verdict:
     ten_patches, one_patch = "Top-1 / top-5 error by ten patches", "The same by the middle patch alone"
     return Verdict(
         (
-            Row("6, Table 2", ten_patches, table2, ten_2012, ten, _images(start, note), why),
-            Row("6", one_patch, footnote, middle_2012, middle, "", only_2010),
+            Row("6, Table 2", ten_patches, "", table2, ten_2012, ten, _images(start, note), why),
+            Row("6", one_patch, "", footnote, middle_2012, middle, "", only_2010),
             *_recipe_rows(rows, start),
         )
     )
@@ -371,7 +371,7 @@ def _recipe_rows(rows: Sequence[Entry], start: Entry) -> tuple[Row, ...]:
     )
     by_hand = "The rule is that of the paper; in 2012 a person applied it."
     return (
-        Row("5", "The learning rate", *rate, "", by_hand),
-        Row("5", "How long", *length, ""),
-        Row("5", "Time of the steps", *time, "", "Evaluations are not counted."),
+        Row("5", "The learning rate", "", *rate, "", by_hand),
+        Row("5", "How long", "", *length, ""),
+        Row("5", "Time of the steps", "", *time, "", "Evaluations are not counted."),
     )

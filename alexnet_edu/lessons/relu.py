@@ -39,8 +39,8 @@ def figure_1(record: Record) -> Drawing:
         for _, curve in record.of(variant=f"2012 {name}").curves.groupby("seed"):
             learning_curve(ax, curve["epoch"], curve["train_error"], name, thin=True)
         ax.plot(at, TARGET_ERROR, style.marker, color=style.color, fillstyle="none", markersize=11, mew=2)
-        plots.note(ax, "in print", (at, TARGET_ERROR), (8, 6), color=style.color)
-    plots.note(ax, "ReLU", (6, 0.25), (-8, -22), color=STYLES["relu"].color, ha="right", fontsize=11)
+        plots.note(ax, "in print", (at, TARGET_ERROR), (8, -16), color=style.color)
+    plots.note(ax, "ReLU", (4, 0.3), (-14, -14), color=STYLES["relu"].color, ha="right", fontsize=11)
     plots.note(ax, "tanh", (20, 0.33), (0, 10), color=STYLES["tanh"].color, fontsize=11)
     plots.level(ax, TARGET_ERROR, line="--")
     frame(ax, x="epochs (passes over the training images)", y="training error", percent="y")
@@ -109,9 +109,12 @@ def factors(record: Record, guess: float | None = None) -> Drawing:
             y = place + (shift if name == "tanh" else -shift)
             face = "white" if never else style.color
             ax.plot(x, y, style.marker, color=style.color, markersize=8, markerfacecolor=face, mew=1.8)
-            if never:
-                plots.note(ax, "→", (x, y), (6, 0), va="center", color=style.color)
-        plots.note(ax, _factor(row), (70, place), va="center")
+            rate, side = record.rate(names[name]), -1 if name == "relu" else 1
+            words = f"ε = {rate:g}{' →' if never and name == 'tanh' else ''}"
+            if at["relu"] != at["tanh"] or name == "tanh":
+                align = "right" if side < 0 else "left"
+                plots.note(ax, words, (x, y), (7 * side, 0), va="center", ha=align, fontsize=8)
+        plots.note(ax, _factor(row), (105, place), va="center")
         if guess is not None and row["condition"] == "standardized":
             ax.plot(
                 [guess * at["relu"]] * 2, [place - 0.4, place + 0.4], ":", color=plots.PINK, linewidth=2.5
@@ -121,11 +124,11 @@ def factors(record: Record, guess: float | None = None) -> Drawing:
         style = STYLES[name]
         ax.plot([], [], style.marker, color=style.color, label=style.label)
     ax.plot([], [], "o", color=NEUTRAL, fillstyle="none", mew=1.8, label="not within these epochs")
-    plots.rows(ax, list(rows["title"]))
+    plots.rows(ax, [title.replace("0.01)", "0.01²)") for title in rows["title"]])
     ax.set_xscale("log")
     ax.set_xticks([4, 6, 10, 20, 40], ["4", "6", "10", "20", "40"])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim(3.8, 150)
+    ax.set_xlim(2.9, 240)
     frame(ax, x="epochs to 25% training error (equal distances are equal factors)")
     figure.legend(loc="outside lower center", ncols=3)
     first, second = ratio(record, "2012")["epochs"], ratio(record, "standardized")["epochs"]
@@ -154,7 +157,8 @@ def first_layer(images: Images) -> Drawing:
             draw_histogram(ax, counts, edges, "tanh")
             flat[inputs, steps] = (1 - torch.tanh(z) ** 2 < signals.SATURATED_SLOPE).float().mean().item()
             words = f"{inputs}, {'before training' if steps == 0 else f'after {steps} steps'}"
-            frame(ax, f"{words}: {flat[inputs, steps]:.0%} saturated (σ = {z.std():.2g})")
+            title = f"{words}: {flat[inputs, steps]:.0%} saturated (σ = {z.std():.2g})"
+            frame(ax, title, y="" if steps else "share of values")
     for ax in rows[-1]:
         ax.set_xlabel(f"input z of tanh (beyond ±{limit:g}: in the last bar)")
     source = " SYNTHETIC images." if images.synthetic else ""
@@ -189,8 +193,8 @@ def rate_search(record: Record) -> Drawing:
     frame(ax, x="learning rate ε", y="epochs to 25% training error", legend="best")
     best = {name: record.rate(f"2012 {name}") for name in ("relu", "tanh")}
     return figure, (
-        f"The best rate is {best['relu']:g} for ReLU and {best['tanh']:g} for tanh, so a single rate favours "
-        "one of them (raw pixels, one seed, recorded)."
+        f"The best rate is {best['relu']:g} for ReLU and {best['tanh']:g} for tanh, "
+        f"{best['tanh'] / best['relu']:.0f} times as large (raw pixels, one seed, recorded)."
     )
 
 
@@ -212,12 +216,12 @@ def coverage(shares: Mapping[int, float]) -> Drawing:
     ax.plot(range(len(shares)), list(shares.values()), "o", color=plots.BLUE, markersize=8)
     ax.set_xticks(range(len(shares)), list(map(str, shares)))
     plots.level(ax, 0.95, "what it promises", line="--")
-    frame(ax, x="seeds a side", y="intervals that hold the true ratio", percent="y")
+    frame(ax, x="seeds per network", y="intervals that hold the true ratio", percent="y")
     ax.set(ylim=(0.7, 1), xlim=(-0.7, len(shares) - 0.5))
     few = min(shares)
     return (
         figure,
-        f"With {few} seeds a side, {shares[few]:.0%} of the 95% intervals hold the truth.",
+        f"With {few} seeds per network, {shares[few]:.0%} of the 95% intervals hold the truth.",
     )
 
 
@@ -226,11 +230,11 @@ def precision(record: Record) -> Drawing:
     both = record.tables["precision"]
     figure, ((ax,),) = plots.panels(1, 1, height=3.4)
     plots.lines(ax, {kind: (both["epoch"], both[kind]) for kind in ("float32", "bfloat16")})
-    frame(ax, x="epochs", y="training error", percent="y", legend="upper right")
+    frame(ax, x="epochs", y="running training error over half an epoch", percent="y", legend="upper right")
     most = (both["float32"] - both["bfloat16"]).abs().max()
     return figure, (
-        f"bfloat16 does not make tanh slow: the two curves are at most {100 * most:.1f} points apart "
-        f"(ε = {both['rate'].iloc[0]:g}, one seed, recorded)."
+        f"In the first {both['epoch'].max():.0f} epochs of tanh, bfloat16 and float32 are at most "
+        f"{100 * most:.1f} points apart (one seed, recorded)."
     )
 
 
@@ -246,6 +250,9 @@ def layers_over_training(record: Record) -> Drawing:
             draw_layers(row[1], layers, "gradient_norm", name, percent=False)
         row[0].set(title=words, ylabel="share on a flat part of f")
         row[1].set(title=words, ylabel="gradient norm of the weights")
+    top = max(row[1].get_ylim()[1] for row in rows)
+    for row in rows:
+        row[1].set_ylim(0, top)
     rows[0][1].legend(fontsize=8, ncols=2)
     return figure, (
         "On raw pixels the first tanh layer (solid) is saturated from the first half-epoch to the last; on "
@@ -272,7 +279,10 @@ def first_losses(images: Images, record: Record) -> Drawing:
             settings = Settings(name, record.rate(f"2012 {name}"), init, "raw")
             losses[f"{STYLES[name].label}, {INIT_LABELS[init]}"] = probe.view(settings, 0).loss
     figure, ((ax,),) = plots.panels(1, 1, height=2.4)
-    plots.bars(ax, losses, words=[f"{loss:.1f}" for loss in losses.values()])
+    ax.plot(list(losses.values()), range(len(losses)), "o", color=plots.BLUE, markersize=8)
+    for place, loss in enumerate(losses.values()):
+        plots.note(ax, f"{loss:.1f}", (loss, place), (8, 0), va="center")
+    plots.rows(ax, list(losses))
     ax.set_xscale("log")
     ax.set_xlim(1, 4 * max(losses.values()))
     frame(ax, x="loss before the first step (2.3: guessing)")
@@ -284,7 +294,7 @@ def first_losses(images: Images, record: Record) -> Drawing:
 def four_activations(record: Record) -> Drawing:
     """Training errors of four activations, seed by seed, under two conditions."""
     figure, (axes,) = plots.panels(1, 2, height=3.8, sharey=True)
-    titles = {"2012": "raw pixels, N(0, 0.01)", "modern": "standardized pixels, scaled weights"}
+    titles = {"2012": "raw pixels, N(0, 0.01²)", "modern": "standardized pixels, scaled weights"}
     for ax, (condition, words) in zip(axes, titles.items(), strict=True):
         for name in STYLES:
             for seed, curve in record.of(variant=f"{condition} {name}").curves.groupby("seed"):
@@ -400,8 +410,8 @@ def _draw_shares(ax: Axes, activation: str, std: float, share: float) -> None:
 RATES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
 SCALE_LABELS = {"raw": "raw: 0–255 minus the mean", "standardized": "standardized"}
 INIT_LABELS = {
-    "gaussian-0.01": "N(0, 0.01)",
-    "cuda-convnet": "N(0, 0.0001), later N(0, 0.01)",
+    "gaussian-0.01": "N(0, 0.01²)",
+    "cuda-convnet": "N(0, 0.0001²), later N(0, 0.01²)",
     "scaled": "scaled to the fan-in",
 }
 

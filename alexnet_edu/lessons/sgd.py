@@ -1,4 +1,4 @@
-"""Lesson 10, SGD and initialization: velocities, schedules, noise, and the clinic's table of fates."""
+"""Lesson 10b, the update rule: velocities, noise, schedules, and weight decay."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
+from alexnet_edu import paper
+from alexnet_edu.data.images import Images
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
-from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, YELLOW, frame, short
-from alexnet_edu.studies import clinic
+from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, frame
 from alexnet_edu.studies.record import Record
 from alexnet_edu.training.schedules import LOGGED, LoggedSchedule, PlateauSchedule
 
-# Face, letter colour and word of a fate: told apart by light, by colour and by the word.
-FATES = {
-    "learns": (BLUE, "white"),
-    "stands still": ("#E3EEF7", "black"),
-    "explodes": (YELLOW, "black"),
-}
 LENGTHS = (5, 10, 12, 20, 30, 45, 60, 90)  # epochs into which a schedule can be compressed
 PATIENCE = (1, 2, 3, 4, 5)
 MARGINS = {m: f"{100 * m:g} points" for m in (0.0, 0.001, 0.002, 0.005, 0.01)}
@@ -33,27 +27,99 @@ KINDS = {name: f"run {name} (2012)" for name in LOGGED}
 KINDS |= {PLATEAU: "when the validation error stalls (§5)", CONSTANT: "never"}
 VARIANTS = {CONSTANT: CONSTANT, PLATEAU: PLATEAU, "145-2010": "logged"}  # of the study "schedule", by kind
 
-# --- pictures --------------------------------------------------------------------------------
+# --- the update rule -------------------------------------------------------------------------
 
 
-def draw_lines(
-    ax: Axes,
-    x: Sequence[float],
-    series: Mapping[str, Sequence[float]],
-    labels: tuple[str, str],
-    title: str = "",
-    *,
-    markers: bool = False,
-    log: bool = False,
-) -> None:
-    """Series over one x axis: name -> values, as many as x or fewer.
+def coasting(ways: Mapping[str, Sequence[float]], guess: float | None = None) -> Drawing:
+    """How far an old velocity still carries the weights: form of the rule -> way after 0, 1, 2 … steps.
 
-    labels: of the x axis and of the y axis, with their units. log: a logarithmic y axis.
+    guess: of the way in the paper's form, drawn as a line.
     """
-    plots.lines(ax, {name: (x[: len(y)], y) for name, y in series.items()}, markers=markers)
-    if log:
-        ax.set_yscale("log")
-    frame(ax, title, *labels, grid="xy", legend="best")
+    figure, ((ax,),) = plots.panels(1, 1, height=3.4)
+    steps = range(max(map(len, ways.values())))
+    plots.lines(ax, {name: (steps, way) for name, way in ways.items()}, markers=False)
+    words = "steps after ε fell to a tenth"
+    frame(ax, "", words, "way so far (sizes of the old velocity)", grid="xy", legend="center right")
+    if guess is not None:
+        ax.axhline(guess, color=plots.PINK, linestyle=":", linewidth=2.5)
+        plots.note(ax, f"your guess: {guess:g}", (steps[-1], guess), (0, 4), ha="right")
+    ends = {name: values[-1] for name, values in ways.items()}
+    return figure, "After a drop of ε an old velocity still carries " + ", ".join(
+        f"{end:.1f} times its size in {name}" for name, end in ends.items()
+    )
+
+
+def noise(sizes: Sequence[int], ratios: Sequence[float], images: Images) -> Drawing:
+    """The noise of a batch's gradient, over the length of the mean gradient, against the batch size."""
+    figure, ((ax,),) = plots.panels(1, 1, height=3.4)
+    ax.plot(sizes, ratios, "o", color=BLUE, markersize=8, label="measured")
+    law = [ratios[0] * (sizes[0] / size) ** 0.5 for size in sizes]
+    ax.plot(sizes, law, color=ORANGE, linestyle="--", label="∝ 1/√B")
+    plots.level(ax, 1, line="-")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    frame(ax, "", "images in a batch, B", "length of the noise / of the gradient", legend="upper right")
+    at = dict(zip(sizes, ratios, strict=True))[paper.BATCH_SIZE]
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"With B = {paper.BATCH_SIZE} the noise is {at:.1f} times as long as the gradient; it falls as 1/√B."
+        f"{source}"
+    )
+
+
+def cliff(errors: Mapping[str, Sequence[float]], fork: int, images: Images) -> Drawing:
+    """Training errors of batches, smoothed: name -> errors (0–1); all go the same way up to step `fork`."""
+    figure, ((ax,),) = plots.panels(1, 1, height=3.6)
+    window, ends = min(40, fork), {}
+    for (name, values), style in zip(errors.items(), plots.SERIES[1:], strict=False):
+        smooth = np.convolve(values, np.ones(window) / window, "valid")
+        ax.plot(np.arange(len(smooth)) + window, smooth, **(style.kwargs() | {"label": name, "linewidth": 2}))
+        ends[name] = smooth[-1]
+    ax.axvline(fork, color=NEUTRAL, linestyle=":")
+    frame(ax, x="batches of 128", y="training error", percent="y", legend="upper right")
+    first, second = ends.items()
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"The same network from batch {fork} on: {first[0]}, {first[1]:.0%} training error; "
+        f"{second[0]}, {second[1]:.0%}.{source}"
+    )
+
+
+def schedules(record: Record) -> Drawing:
+    """Validation errors of the study "schedule", seed by seed, and where the logged rate fell."""
+    figure, ((ax,),) = plots.panels(1, 1, height=4.2)
+    last = {}
+    for name, style in zip(record.variants, (plots.SERIES[0], plots.SERIES[1], plots.SERIES[2]), strict=True):
+        part = record.of(variant=name)
+        title = part.runs["title"].iloc[0]
+        for seed, curve in part.curves.groupby("seed"):
+            label = title if seed == 1 else None
+            look = style.kwargs() | {"label": label, "linewidth": 1.1}
+            ax.plot(curve["epoch"], curve["validation_error"], **look)
+        last[name] = float(np.mean(part.values(name, "test_error")))
+    for drop in LOGGED["145-2010"].drops:
+        ax.axvline(drop, color=NEUTRAL, linewidth=0.6, linestyle=":")
+    frame(ax, x="epochs", y="validation error", percent="y", legend="upper right")
+    return figure, (
+        f"Test error at the end: {last['constant']:.1%} if the rate never falls, {last['plateau']:.1%} by "
+        f"§5's rule, {last['logged']:.1%} with the drops of run 145-2010 (recorded)."
+    )
+
+
+def decay(record: Record) -> Drawing:
+    """Training errors of the study "decay", seed by seed: without and with weight decay."""
+    figure, (axes,) = plots.panels(1, len(record.shared_rates()), height=2.8, sharex=True)
+    gaps = []
+    for ax, rate in zip(axes, record.shared_rates(), strict=True):
+        same = record.at_rate(rate)
+        plots.last_errors(ax, same.runs, "train_error", f"ε = {rate:g}")
+        gap = same.paired_gap("0.0005", "0", "train_error")
+        gaps.append(f"{gap.signed} points at ε = {rate:g}")
+    return figure, f"Weight decay changes the training error by {', '.join(gaps)} (paired by seed, recorded)."
+
+
+# --- schedules -------------------------------------------------------------------------------
 
 
 def draw_schedule(ax: Axes, chosen: LoggedSchedule, epochs: float) -> None:
@@ -89,53 +155,7 @@ def draw_validation(
     frame(ax, percent="y", grid="xy", legend="best")
 
 
-def draw_fates(
-    ax: Axes,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    fates: Sequence[Sequence[str]],
-    words: Sequence[Sequence[str]],
-) -> None:
-    """A table of fates: one cell per setting, its face the fate, a few words below it.
-
-    fates: rows × columns, keys of FATES; words: as many, "" for none.
-    """
-    for i, row in enumerate(fates):
-        for j, fate in enumerate(row):
-            face, ink = FATES[fate]
-            ax.add_patch(Rectangle((j, i), 1, 1, facecolor=face, edgecolor="white", linewidth=2))
-            text = f"{fate}\n{words[i][j]}".strip()
-            ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=ink, fontsize=8.5)
-    ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
-    ax.set_xticks([j + 0.5 for j in range(len(columns))], columns)
-    ax.set_yticks([i + 0.5 for i in range(len(rows))], rows)
-    ax.xaxis.tick_top()
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-
-
-def draw_noise(ax: Axes, sizes: Sequence[float], noise: Sequence[float], whole: float, marked: float) -> None:
-    """The noise of the batch's gradient against the batch size, with the law 1/√B through the first point.
-
-    noise: relative to the length of the mean gradient. whole: size of the whole set; marked: the size
-    that the paper takes.
-    """
-    ax.plot(sizes, noise, "o", color=BLUE, label="measured")
-    law = [noise[0] * (sizes[0] / size) ** 0.5 for size in sizes]
-    ax.plot(sizes, law, color=ORANGE, linestyle="--", label="∝ 1/√B")
-    ax.axvline(marked, color=NEUTRAL, linestyle=":", label=f"B = {marked:g} (§5)")
-    plots.level(ax, 1, line="-")
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
-    ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
-    x, y = f"images in a batch, B (of {whole:,.0f})", "noise / length of the mean gradient"
-    frame(ax, "", x, y, grid="xy", legend="best")
-
-
-# --- schedules -------------------------------------------------------------------------------
-
-
-def schedule_explorer(record: Record | None = None, **start: Any) -> PictureWidget:
+def schedule_explorer(record: Record | None = None, **options: Any) -> PictureWidget:
     """The learning rate over the epochs, and under it what a recorded network made of it.
 
     record: that of the study "schedule", where there is one; §5's rule is applied to its validation errors of
@@ -150,7 +170,7 @@ def schedule_explorer(record: Record | None = None, **start: Any) -> PictureWidg
     ) -> Drawing:
         return _draw_run(record, epochs, kind, PlateauSchedule(patience, margin))
 
-    return explorer(draw, **start)
+    return explorer(draw, **options)
 
 
 def _draw_run(record: Record | None, epochs: int, kind: str, rule: PlateauSchedule) -> Drawing:
@@ -215,50 +235,3 @@ def _draw_curve(ax: Axes, curves: pd.DataFrame, kind: str) -> None:
         falls = LOGGED[kind].compressed(math.ceil(epochs[-1])).drops
     draw_validation(ax, epochs, errors, falls)
     frame(ax, title, "epoch", "validation error")
-
-
-# --- the clinic ------------------------------------------------------------------------------
-
-
-def clinic_explorer(record: clinic.Clinic, **start: Any) -> PictureWidget:
-    """One setting of the recorded clinic: the scale in every layer, the losses, and the reason."""
-
-    def draw(
-        inputs: str = choice("Inputs", clinic.INPUTS, "raw", "inputs"),
-        init: str = choice("Weights", clinic.INITS, "paper", "init"),
-        biases: str = choice("Biases", clinic.BIASES, "ones", "biases"),
-        rule: str = choice("Rule", clinic.RULES, "sgd", "rule"),
-    ) -> Drawing:
-        return _draw_setting(record, clinic.Setting(inputs, init, biases, rule))
-
-    return explorer(draw, **start)
-
-
-def _draw_setting(record: clinic.Clinic, setting: clinic.Setting) -> Drawing:
-    layers, cell = {layer.name: layer for layer in record.full[setting].layers}, record.narrow[setting]
-    figure, ((left, right),) = plots.panels(1, 2, height=4.0)
-    output, signal = [layer.output for layer in layers.values()], [layer.signal for layer in layers.values()]
-    scales = {"all of Wx + b": output, "what differs between images": signal}
-    title = "the paper's size, before the first step"
-    draw_lines(left, range(len(layers)), scales, ("", "root mean square"), title, markers=True, log=True)
-    left.set_ylim(min(*signal, 1e-2) / 3, max(*output, 1.0) * 30)
-    left.set_xticks(range(len(layers)), list(layers))
-    _draw_losses(right, [loss if math.isfinite(loss) else clinic.EXPLODED for loss in cell.losses])
-    title = f"{record.divisor} times narrower, ten images (recorded)"
-    frame(right, title, "step", "loss (nats)", grid="xy")
-    verdict = f"{cell.fate}: {cell.reason}"
-    note = " (SYNTHETIC images)" if record.provenance["data"]["synthetic"] else ""
-    plots.heading(figure, verdict + note)
-    by_layer = ", ".join(f"{name} {short(s)}" for name, s in zip(layers, signal, strict=True))
-    return figure, f"{setting.words()}. {verdict}. What differs between images, by layer: {by_layer}{note}"
-
-
-def _draw_losses(ax: Axes, losses: Sequence[float]) -> None:
-    """The loss before each step, and the line of a network that cannot tell the images apart."""
-    chance = math.log(clinic.CLASSES)
-    ax.plot(losses, color=BLUE, marker="o", markersize=3, label="loss")
-    ax.axhline(chance, color=NEUTRAL, linestyle="--", linewidth=1.2, label="chance: ln 10 = 2.303")
-    if max(losses) > 6 * chance:
-        ax.set_yscale("symlog", linthresh=chance)
-    ax.set_ylim(bottom=0)
-    ax.legend()

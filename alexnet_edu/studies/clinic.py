@@ -98,15 +98,19 @@ class Cell:
 
     @property
     def fate(self) -> str:
-        """What became of the training: "learns", "stands still" or "explodes".
+        """What became of the training: "learns", "learns, then leaps", "stands still" or "explodes".
 
         "explodes": a loss beyond EXPLODED, or the last three above twice ln 10 on average.
-        "learns": these three below LEARNED · ln 10.
+        "learns": these three below LEARNED · ln 10; "then leaps": a loss above twice ln 10 after one
+        below that level.
         """
-        last = self.losses[-3:]
-        level = sum(last) / len(last) / math.log(CLASSES)
+        last, chance = self.losses[-3:], math.log(CLASSES)
+        level = sum(last) / len(last) / chance
         if level > 2 or not max(self.losses) < EXPLODED:
             return "explodes"
+        learned = next((i for i, loss in enumerate(self.losses) if loss < LEARNED * chance), len(self.losses))
+        if max(self.losses[learned:], default=0.0) > 2 * chance:
+            return "learns, then leaps"
         return "learns" if level < LEARNED else "stands still"
 
     @property
@@ -120,6 +124,8 @@ class Cell:
                     f"logits of {output:.2g} before the first step: the first gradients throw the weights far"
                 )
             return f"logits of {output:.2g} are harmless, but the steps are too long for inputs of this size"
+        if self.fate == "learns, then leaps":
+            return f"{differ}: enough to begin with, but then the steps are too long for inputs of this size"
         if self.fate == "learns":
             if output > LOUD:
                 return f"logits of {output:.2g} are loud, but these steps calm them in time"

@@ -4,8 +4,8 @@
 # **The claim** (§3.1, Figure 1). A small convolutional network on CIFAR-10 reaches 25% *training* error six times
 # faster with ReLU than with tanh. Each network has its own learning rate; nothing is regularized.
 #
-# **The answer.** It holds: tanh takes 6.7 times as many epochs. But nearly all of that comes from something the
-# claim never mentions, and by the end of this lesson you will know what.
+# **The answer.** It holds here: tanh takes 6.7 times as many epochs. But the factor depends on something the claim never
+# mentions, and by the end of this lesson you will know what.
 
 # %%
 import torch
@@ -19,8 +19,8 @@ record = load("figure1")
 show(*lesson.figure_1(record))
 
 # %% [markdown]
-# Each thin line is one network. The two open marks are all we know of the published curves, read off the printed
-# figure by eye.
+# Each thin line is one network. The two open marks are where the published curves cross 25%, read by eye from the paper's
+# Figure 1.
 #
 # **Know first:** what a convolution and a gradient are. **Time:** 45 minutes, of which two or three of computing, and
 # 45 minutes of exercises.
@@ -44,7 +44,7 @@ my_factor = None  # for example 3
 # \tanh'(z) = 1 - \tanh^2(z), \qquad
 # \mathrm{ReLU}'(z) = \begin{cases} 1 & z > 0 \\ 0 & z \le 0. \end{cases}$$
 #
-# Far from zero the slope of tanh vanishes: the unit is *saturated*. ReLU never saturates on its right, however
+# Far from zero the slope of tanh vanishes. We call a value *saturated* where the slope is below 0.05. ReLU never saturates on its right, however
 # large $z$ becomes. So the question is how large $z$ *is*.
 #
 # Take the first layer. Its weights start at $\mathcal N(0, 0.01^2)$ (§5), and a 5×5 kernel on three channels sees
@@ -56,13 +56,15 @@ my_factor = None  # for example 3
 sigma_z = 0.01 * 75**0.5 * 63
 z = sigma_z * torch.randn(100_000, generator=torch.Generator().manual_seed(0))
 for name, slope in {"tanh": 1 - torch.tanh(z) ** 2, "ReLU": (z > 0).float()}.items():
-    print(f"{name}: {(slope < 0.05).float().mean():.0%} of the units pass less than 5% of their gradient")
+    print(
+        f"{name}: {(slope < 0.05).float().mean():.0%} of the values of z pass less than 5% of their gradient"
+    )
 
 # %% [markdown]
 # A surprise: ReLU blocks half of its gradients, too. But it blocks them *exactly*, and passes the other half whole.
 # §3.3 says that is enough: as long as *some* training example makes $z$ positive, the unit learns. (And a unit that no
-# example turns on? Its gradient is zero, so its own weights never move again. Only a change in the layers below can
-# bring it back.)
+# example turns on? Apart from what momentum still carries, its weights stop. Only a change in the layers below can bring it
+# back, and below the first layer there are none.)
 #
 # Here is the network: three convolutions and a classifier, as in the authors' CIFAR-10 files. And the training: plain
 # SGD with momentum.
@@ -115,8 +117,8 @@ for name, f in {"relu": torch.relu, "tanh": torch.tanh}.items():
 # %% [markdown]
 # ## 4 · Run
 #
-# Four networks: ReLU and tanh, on raw and on standardized pixels. Each has the learning rate that was best for it when
-# all of CIFAR-10 was searched; `record.rate` looks it up. This takes two minutes or so on two cores.
+# Four networks: ReLU and tanh, on raw and on standardized pixels. Each uses the learning rate that a search on all of
+# CIFAR-10 found best for it; `record.rate` looks it up. This takes two minutes or so on two cores.
 
 # %% tags=["nbval-ignore-output"]
 images = load_cifar10().train
@@ -130,49 +132,52 @@ for condition, pixels in {"2012": raw, "standardized": raw / raw.std()}.items():
 show(*lesson.live_curves(errors, images))
 
 # %% [markdown]
-# On raw pixels tanh falls behind within the first hundred batches. On standardized pixels there is hardly a gap, or
-# tanh even leads. (It is early: 500 batches are little more than one epoch. Below, the same to the end.)
+# On raw pixels tanh starts level and falls behind after about a hundred batches. On standardized pixels it is ahead almost
+# all the way, though the gap is closing. (It is early: 500 batches are 64,000 images, as many as 1.3 epochs of the full
+# training set. Below, the same to the end.)
 #
 # ## 5 · Look
 #
-# The full experiment, recorded earlier on all of CIFAR-10. For every row the learning rates of both were searched anew
-# (1, 2, 5, 10, … until the best had a worse one on either side), and fresh seeds were used for the result. On this axis
-# a factor is a distance. If you wrote down a guess, it is the dotted line in the second row.
+# The full experiment, recorded earlier on all of CIFAR-10. For every row the learning rates of both were searched anew (on a
+# grid of 1, 2, 5 times powers of ten, until the best had a worse neighbour on either side; they stand beside the marks). The
+# results come from fresh seeds: five in the first row, two or three in the others. On this axis a factor is a distance. If you wrote down
+# a guess, it is the dotted line in the second row.
 
 # %%
 show(*lesson.factors(record, my_factor))
 
 # %% [markdown]
 # - **Inputs.** Standardized pixels leave ReLU where it was, once its rate has been chosen anew, and make tanh four times
-#   faster. That alone takes most of the factor away.
+#   faster. That alone takes most of the factor away. With scaled weights as well, 1.3 is left.
 # - **Weights.** The authors' CIFAR-10 files start the first layer a hundred times smaller, where tanh is steep. It does
-#   not help: ten batches later tanh is saturated again. And weights scaled to the fan-in, on raw pixels, slow *ReLU* down
-#   so much that it never reaches 25%: nothing bounds its output, and the loss starts in the hundreds.
-# - **Network.** With maximum pooling everywhere the factor halves. "The size of the effect varies with the
-#   architecture," says §3.1, and it does.
+#   not help. And weights scaled to the fan-in (a variance of 2 over the number of inputs), on raw pixels, hurt both: neither reaches 25%
+#   in 25 epochs, ReLU least of all. Nothing bounds its output, and its loss starts at about 130 instead of 2.3.
+# - **Network.** With maximum pooling everywhere the factor halves; with half as many kernels tanh does not arrive within 60
+#   epochs. The effect varies with the architecture, as §3.1 says.
 #
-# Why is a factor of 1.7 left on good inputs? Look at the first layer, before training and after 100 steps.
+# Why is tanh so slow on raw pixels? Look at its first layer, before training and after 100 steps.
 
 # %% tags=["nbval-ignore-output"]
 show(*lesson.first_layer(images))
 
 # %% [markdown]
-# Grey is where tanh is saturated. On raw pixels the first layer is a switch from the start: its units say $-1$ or $+1$.
-# On standardized pixels it begins on the steep part and stays there for now. It saturates as well, but slowly, in the
-# course of epochs (*What happens inside*, below, shows every layer). That is a likely reason for the 1.7, not a tested
-# one.
+# Grey is where tanh is saturated. On raw pixels that is 60% from the start and 96% after 100 steps: the units have become
+# switches that say $-1$ or $+1$. On standardized pixels the layer begins on the steep part and stays there for now. (Why is
+# 1.7 left? There, too, the layers saturate, but slowly, over epochs: the further notebook *What happens inside* shows it. That is
+# a likely reason, not a tested one.)
 #
 # (The measured $\sigma_z$ is close to the 5.5 we derived, not equal. The zeros that pad the border take 4%. The rest is
-# chance: neighbouring pixels are alike, so a kernel's response depends on the sum of its weights, and 32 kernels are few.
-# Over 40 draws we saw 4.3 to 6.0.)
+# chance: neighbouring pixels are alike, so a kernel's response depends on the sum of its weights, and 32 kernels are few.)
 #
-# A step makes it worse. The gradient of a first-layer weight contains the pixel $x_i$, and $z$ contains it once more:
+# A step makes it worse. The gradient of a first-layer weight contains the pixel $x_i$, and $z$ contains it once more. For one
+# example, without momentum,
 #
-# $$\Delta z = \sum_i \Delta w_i\, x_i = -\varepsilon\, \frac{\partial L}{\partial z} \sum_i x_i^2 .$$
+# $$\Delta z = \sum_i \Delta w_i\, x_i = -\varepsilon\, \frac{\partial L}{\partial z} \sum_i x_i^2 ,$$
 #
-# Pixels 63 times as large move $z$ by $63^2 \approx 4{,}000$ times as much. Now take the network apart yourself.
-# **Start with tanh on raw pixels after 100 steps and change one thing. Which single change keeps the first layer off
-# the grey?**
+# so the size of the pixels counts twice. (How much that makes, and how to undo it, is exercise 01.5.) Now take the network
+# apart yourself. **Keep the raw pixels. Can any other single change (weights, rate, activation) keep the first layer off the grey for
+# 100 steps?** Try, then explain. (The package pools before it applies $f$, so here $z$ is the largest of nine: it leans to the right.
+# Batches have 32 images.)
 
 # %% tags=["nbval-ignore-output"]
 lesson.activation_explorer(images, frames={"steps": (0, 100)})
@@ -182,8 +187,8 @@ lesson.activation_explorer(images, frames={"steps": (0, 100)})
 #
 # - **There is no tanh run** in the authors' released code and logs. Figure 1 cannot be checked against them.
 # - **Pooling comes before ReLU** in some files. For a function that never falls the order makes no difference,
-#   $\max_i f(z_i) = f(\max_i z_i)$, and it is cheaper: $f$ is computed on a quarter of the values.
-# - **ReLU was not new.** The paper takes it from Nair and Hinton (2010). New was how far it carried.
+#   $\max_i f(z_i) = f(\max_i z_i)$, and pooling first is cheaper: $f$ is computed on a quarter of the values.
+# - **ReLU was not new.** The paper takes it from Nair and Hinton (2010). What was new was how far it went.
 #
 # ## 7 · Verdict
 
@@ -191,16 +196,15 @@ lesson.activation_explorer(images, frames={"steps": (0, 100)})
 verdict(
     ["relu-6x", "relu-several", "relu-saturate"],
     why={
-        "relu-6x": "On raw pixels, as in 2012. Standardized inputs leave 1.7.",
-        "relu-several": "On raw pixels with small weights it does, and the factor varies with the network. On "
-        "standardized inputs it is below two, and with weights scaled to the fan-in on raw pixels tanh is ahead.",
+        "relu-6x": "On raw pixels, as in 2012. Standardized inputs leave 1.7; with weights scaled as well, 1.3.",
+        "relu-several": "On raw pixels, in three networks. On standardized inputs it is less than two.",
         "relu-saturate": "Standardizing the inputs does not make ReLU faster, once ε is chosen anew. (Large inputs "
         "have other troubles: with weights scaled to the fan-in the loss starts very large.)",
     },
 )
 
 # %% [markdown]
-# Does the factor carry over to ImageNet? The paper does not say, and a CIFAR-10 run cannot.
+# Does the factor carry over to ImageNet? The paper gives no number, and a CIFAR-10 run cannot tell.
 #
 # ## 8 · Exercises
 #
@@ -223,7 +227,8 @@ check("01.2", answer_2)
 
 # %% [markdown]
 # **01.3** (10 minutes, a bug hunt). This ReLU gives the right outputs, and yet a network made of it learns badly. Find the
-# mistake, and write a backward pass that is right.
+# mistake, and write a backward pass that is right. (And what is wrong with `abs(z) * (z > 0)`, which people also write? Ask
+# autograd for its gradient at 0, and for its output where $z$ is NaN.)
 #
 # ```python
 # class MyReLU(torch.autograd.Function):
@@ -250,8 +255,9 @@ check("01.3", answer_3)
 
 # %% [markdown]
 # **01.4** (10 minutes, change it and run again). By what number must the raw pixels be divided so that just 5% of the
-# tanh units of the first layer start out saturated (a slope below 0.05)? Derive it, then run section 4 with tanh on
-# `raw / answer_4`, at a learning rate between the two of the table.
+# tanh units of the first layer start out saturated (a slope below 0.05)? Derive it from the
+# $\sigma_z$ of section 2. Then run `train(make("tanh"), raw / answer_4, some.labels, rate=0.01, steps=500)` and compare with
+# section 4.
 
 # %%
 answer_4 = None
@@ -259,16 +265,17 @@ check("01.4", answer_4)
 
 # %% [markdown]
 # **01.5** (15 minutes, hard). Standardizing is not magic: it can be undone. A network is trained on `pixels`, with
-# one learning rate $\varepsilon$ for all layers. You may only have `63 * pixels`. By what must you multiply the *weights* of
-# the first layer at the start, and by what its *learning rate*, so that every $z$ stays the same at every step?
+# one learning rate $\varepsilon$ for all layers. You may only have `63 * pixels`. By what must you multiply the first
+# layer's *weights* at the start, and by what the *learning rate of those weights* (its biases keep theirs), so that every $z$
+# stays the same at every step?
 
 # %%
-answer_5 = None  # a pair: (factor of the weights, factor of the learning rate)
+answer_5 = None  # a pair: (factor of the weights, factor of their learning rate)
 check("01.5", answer_5)
 
 # %% [markdown]
 # **To discuss.** Someone compares two activations at one learning rate and finds A twice as fast as B. What have they
-# shown? Find two rows of the figure in section 5 that would have fooled them.
+# shown? Find a row of the figure in section 5 that would have fooled them, whichever rate they chose.
 #
 # **Go deeper:** [How far can the factor be trusted?](further/01_how_far_to_trust_it.ipynb) (rates, few seeds, precision)
 # · [What happens inside](further/01_inside_the_layers.ipynb) (layer by layer; sigmoid and |tanh|).

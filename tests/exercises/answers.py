@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from alexnet_edu.model.architecture import count, variant
-from alexnet_edu.training.sgd import PaperSGD
+from alexnet_edu.training.sgd import rescale_momentum
 
 
 def by_shifts(a: Tensor, alpha: float = 1e-4, reach: int = 2) -> Tensor:
@@ -96,13 +96,13 @@ def over_all_orders(distances: Tensor, same: Tensor, k: Tensor) -> float:
     return total / int(k)
 
 
-def by_the_optimizer(v: Tensor, w: Tensor, g: Tensor, rate: Tensor) -> Tensor:
-    weight = w.clone().requires_grad_()
-    optimizer = PaperSGD([weight], lr=float(rate))
-    optimizer.state[weight]["momentum_buffer"] = v.clone()
-    weight.grad = g
-    optimizer.step()
-    return optimizer.state[weight]["momentum_buffer"]
+def by_the_optimizer(b: Tensor, old: float, new: float) -> Tensor:
+    weight = torch.zeros_like(b).requires_grad_()
+    optimizer = torch.optim.SGD([weight], lr=old, momentum=0.9)
+    optimizer.state[weight]["momentum_buffer"] = b.clone()
+    rescale_momentum(optimizer, old, new)
+    kept: Tensor = optimizer.state[weight]["momentum_buffer"]
+    return kept
 
 
 def shared_error(p: Tensor, labels: Tensor) -> float:
@@ -173,11 +173,14 @@ RIGHT: dict[str, list[Any]] = {
     "09.3": [1 / 0.64, 1.56],
     "09.4": [lambda w, h, keep: (keep - keep**2) * torch.dot(w**2, h**2)],
     "09.5": [10, torch.tensor(-12.0)],
-    "10.1": [19, sum(0.95**n for n in range(1, 1000))],
-    "10.2": [lambda v, w, g, rate: 0.9 * v - rate * (g + 5e-4 * w), by_the_optimizer],
+    "10.1": [0.005, "0.005"],
+    "10.2": [lambda b, old, new: b * (old / new), by_the_optimizer],
     "10.3": [0.0408, torch.tensor(2 / 1200).sqrt()],
     "10.4": [2048, "2048"],
     "10.5": [13_863, math.log(2) / 5e-5],
+    "10.6": [lambda weight: torch.tensor(2 / weight[0].numel()).sqrt()],
+    "10.7": [10_000, "1e4"],
+    "10.8": [0.0395, 0.04],
     "11.1": [2328, "2328"],
     "11.2": [shared_error],
     "11.3": [[[0.45, 0.5, 0.05], [0.45, 0.05, 0.5]], torch.tensor([[0.48, 0.5, 0.02], [0.4, 0.0, 0.6]])],
@@ -260,7 +263,8 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (1, "for w = 1 the halved network says 0.622 and the average is 0.616"),
         ("large", "a number is asked for"),
     ],
-    "10.2": [(lambda v, w, g, rate: v, "some values differ")],
+    "10.2": [(lambda b, old, new: b / old, "some values differ"), (lambda b, old, new: b, "left alone")],
+    "10.6": [(lambda weight: weight.std(), "some values differ")],
     "11.3": [
         ([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]], "network 1 is not wrong"),
         ([[0.4, 0.5, 0.1], [0.4, 0.5, 0.1]], "is not right about class 0"),

@@ -328,7 +328,7 @@ def plain(value: Any, number: Callable[[float], Any] = lambda x: float(f"{x:.10g
 
 def environment() -> dict[str, Any]:
     """What the last digits of a computation depend on."""
-    from alexnet_edu.environment import cpu_model
+    from alexnet_edu.environment import cpu_fact, cpu_model
 
     packages = ("torch", "numpy", "pillow", "simplejpeg", "torchvision")
     return {
@@ -336,6 +336,7 @@ def environment() -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "processor": f"{platform.machine()}, {cpu_model()}",
+        "family": " ".join(cpu_fact(name) for name in ("cpu family", "model\t", "stepping")),
     }
 
 

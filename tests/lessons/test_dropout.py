@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from alexnet_edu.lessons import dropout as thinned
+from alexnet_edu.lessons import dropout as lesson
 from alexnet_edu.lessons.dropout import FORMS, KEEPS, SmallNetwork, dropout_explorer
 from alexnet_edu.model.layers import Dropout
 from alexnet_edu.studies import ablations as studies
+from alexnet_edu.studies import thinned
+from alexnet_edu.studies.record import load
 from alexnet_edu.studies.run import build
 
 
@@ -176,3 +178,26 @@ def test_a_deeper_network_lies_near_and_the_distance_is_that_of_the_enumeration(
     assert distance > 1e-3
     said = float(re.search(r"lies ([0-9.]+) nats", widget.alt).group(1))  # type: ignore[union-attr]
     assert said == pytest.approx(distance, rel=0.05)
+
+
+# --- the record -------------------------------------------------------------------------------
+
+
+def test_the_record_says_what_lesson_09_says_of_it() -> None:
+    same = load("dropout").at_rate(0.005)
+    with_it, without = (same.of(variant=name) for name in ("2012", "none"))
+    for level in lesson.LEVELS["train_error"]:
+        for ratio in lesson.ratios(with_it, without, level):
+            assert ratio is not None
+            assert 1.6 < ratio < 2.3
+    assert max(same.values("none", "train_error")) < 0.06
+    assert min(same.values("none")) > 0.4
+    gaps = [same.paired_gap(*pair) for pair in (("none", "2012"), ("inverted", "2012"))]
+    assert all(gap.low is not None and gap.low > 0 for gap in gaps)
+
+
+def test_a_guess_is_drawn_into_the_ratios() -> None:
+    record = load("dropout")
+    (plain,), (guessed,) = (lesson.times_as_many(record, guess)[0].axes for guess in (None, 3.0))
+    assert len(guessed.lines) == len(plain.lines) + 1
+    assert "your guess: 3" in [text.get_text() for text in guessed.texts]

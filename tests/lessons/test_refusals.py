@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.lessons import dropout, imagenet, pooling
+from alexnet_edu.lessons import imagenet, pooling
 from alexnet_edu.lessons.augmentation import crop_explorer
 from alexnet_edu.lessons.kernels import training_explorer
+from alexnet_edu.studies import thinned
 from alexnet_edu.studies.ablations import small_alexnet
 from alexnet_edu.studies.run import build
 from tests.studies.samples import tiny_network
@@ -22,9 +23,9 @@ from tests.studies.samples import tiny_network
     [
         (lambda: crop_explorer(torch.zeros(3, 64, 64, dtype=torch.uint8), 65), "65 × 65"),
         (lambda: imagenet.report(Path("no-such-run")), "no-such-run"),
-        (lambda: dropout.all_masks(21), "21"),
-        (lambda: dropout.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),
-        (lambda: dropout.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc5"), "training"),
+        (lambda: thinned.all_masks(21), "21"),
+        (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),
+        (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc5"), "training"),
         (lambda: pooling.output_side(8, 0, 2), "z=0"),
         (lambda: training_explorer(replace(tiny_network(), snapshots={})), "'tiny'"),
     ],

@@ -1,13 +1,11 @@
-"""Lesson 10: what the explorers say is what the schedules and the record hold."""
+"""Lesson 10b: what the explorers say is what the schedules and the record hold."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 
+from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.lessons import sgd as lesson
-from alexnet_edu.studies import clinic
 from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.training.schedules import LOGGED, PlateauSchedule
 
@@ -23,15 +21,6 @@ def recorded() -> Record:
         for epoch, error in enumerate(ERRORS, start=1)
     ]
     return of_rows("schedule", "", {}, {}, {"runs": runs, "curves": curves})
-
-
-def clinic_record(losses: tuple[float, ...] = (2.303,) * 5, synthetic: bool = False) -> clinic.Clinic:
-    layers = tuple(
-        clinic.LayerScale(name, 10.0 / 2**i, 1.0 / 10**i, 0.1, 0.01)
-        for i, name in enumerate(("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"))
-    )
-    cells = dict.fromkeys(clinic.SETTINGS, clinic.Cell(layers, losses))
-    return clinic.Clinic(cells, cells, 8, {"data": {"synthetic": synthetic}})
 
 
 @pytest.mark.parametrize("name", LOGGED)
@@ -64,14 +53,14 @@ def test_a_recorded_curve_stands_under_its_schedule() -> None:
     assert "no validation errors are recorded" in lesson.schedule_explorer(kind="plateau").alt
 
 
-def test_every_setting_of_the_clinic_can_be_looked_at() -> None:
-    record = clinic_record()
-    for setting in clinic.SETTINGS[::11]:
-        widget = lesson.clinic_explorer(record, **asdict(setting))
-        assert setting.words() in widget.alt
-        assert "stands still: the images differ by 1e-07 in the logits" in widget.alt
-        assert "conv1 1, conv2 0.1" in widget.alt
-    widget.controls["init"].value = "run145"
-    assert clinic.INITS["run145"] in widget.alt
-    assert "SYNTHETIC" not in widget.alt
-    assert "SYNTHETIC" in lesson.clinic_explorer(clinic_record(synthetic=True)).alt
+def test_a_guess_is_drawn_into_the_coasting_velocity() -> None:
+    ways = {"the paper's form": [0.0, 0.9, 1.71], "PyTorch's form": [0.0, 0.09, 0.171]}
+    (ax,), sentence = lesson.coasting(ways, 1.0)[0].axes, lesson.coasting(ways)[1]
+    assert "your guess: 1" in [text.get_text() for text in ax.texts]
+    assert "1.7 times its size in the paper's form, 0.2 times its size in PyTorch's form" in sentence
+
+
+def test_the_figure_of_the_cliff_compares_the_ends() -> None:
+    images = synthetic_images(10, 1).train
+    errors = {"stays": [0.5] * 100, "falls": [0.5] * 50 + [0.2] * 50}
+    assert "stays, 50% training error; falls, 20%" in lesson.cliff(errors, 50, images)[1]

@@ -25,8 +25,7 @@ lesson.function_explorer(frames={"std": (0.5, 5.5)})
 show(*lesson.layers_over_training(record))
 
 # %% [markdown]
-# No. On raw pixels the first tanh layer (solid) is saturated from the first half-epoch to the last: its weights grow, and $z$
-# with them. On standardized pixels it works on the steep part of tanh and saturates slowly as it learns. ReLU, too, is off
+# No. On raw pixels the first tanh layer (solid) is saturated from the first half-epoch to the last. On standardized pixels it works on the steep part of tanh and saturates slowly as it learns. ReLU, too, is off
 # for a fifth to more than a third of the values of its first layer, and for most of the third. It learns nevertheless:
 # where it is on, the whole gradient passes.
 #
@@ -53,5 +52,5 @@ show(*lesson.four_activations(record))
 
 # %% [markdown]
 # ReLU is first on both sides. On raw pixels $|\tanh z|$ hardly leaves chance: it throws the sign of $z$ away, and the size
-# says little where $z$ is large. After pooling, nearly all outputs of the first layer lie close to 1, whatever the image.
+# says little where $z$ is large.
 # With standardized inputs and scaled weights it learns, but stays behind tanh.

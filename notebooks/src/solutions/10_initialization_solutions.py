@@ -1,0 +1,41 @@
+# %% [markdown]
+# # 10 · Initialization: solutions
+
+# %%
+from math import prod
+
+from alexnet_edu.model.architecture import fan_ins, variant
+from alexnet_edu.notebook import check
+
+# %% [markdown]
+# **10.3.** $\sqrt{n/2}\,\sigma = 1$ with $n = 5 \cdot 5 \cdot 48 = 1200$: four times the paper's 0.01.
+
+# %%
+check("10.3", (2 / (5 * 5 * 48)) ** 0.5)
+
+# %% [markdown]
+# **10.6.** `weight.shape[0]` counts the outputs. The fan-in is what *one* output reads, and that is `weight[0]`, groups or not.
+
+
+# %%
+def he_std(weight):
+    return (2 / weight[0].numel()) ** 0.5
+
+
+check("10.6", he_std)
+
+# %% [markdown]
+# **10.7.** The loss sees $c\,Wx$. Its gradient with respect to $W$ is $c\,(p - y)\,x^\top$, so the step is $c$ times as long; and the logits,
+# $c\,Wx$, feel it $c$ times once more: $c^2 = 10{,}000$. No $c$ heals the patient, because nothing is wrong with the last layer. Its
+# inputs are nearly the same for all ten images, and a large $c$ only makes it shout about their common part.
+
+# %%
+check("10.7", 100**2)
+
+# %% [markdown]
+# **10.8.** Eight gains $\sqrt{n_l}\,\sigma$, seven halvings of the power, normalization twice, dropout twice:
+# $\sigma^8 \prod \sqrt{n_l} \cdot 2^{-7/2} \cdot 2^{-3/2} \cdot 2^{-2} = 1$.
+
+# %%
+product = prod(n**0.5 for n in fan_ins(variant("paper")).values()) * 2**-3.5 * 2**-1.5 * 2**-2
+check("10.8", product ** (-1 / 8))

@@ -49,6 +49,18 @@ def test_every_notebook_with_exercises_has_solutions(name: str) -> None:
         assert tool.Pair(f"solutions/{name}_solutions") in PAIRS
 
 
+SHOWN = [pair for pair in PAIRS if "show(*" in pair.source.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("pair", SHOWN, ids=lambda pair: pair.name)
+def test_every_saved_picture_has_an_alternative_text(pair: tool.Pair) -> None:
+    outputs = [o for c in tool.read_notebook(pair.notebook).cells for o in c.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    for output in pictures:
+        assert output.metadata["image/png"]["alt"] == output.data["text/plain"]
+
+
 @pytest.mark.parametrize("pair", [p for p in PAIRS if "solutions/" in p.name], ids=lambda pair: pair.name)
 def test_every_solution_is_judged_right(pair: tool.Pair) -> None:
     # nbval compares these outputs with what the cells give; here they are held to be "right".

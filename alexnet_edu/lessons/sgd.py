@@ -15,6 +15,7 @@ from alexnet_edu.data.images import Images
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, frame
+from alexnet_edu.studies.ablations import STUDIES
 from alexnet_edu.studies.record import Record
 from alexnet_edu.training.schedules import LOGGED, LoggedSchedule, PlateauSchedule
 
@@ -229,7 +230,8 @@ def _draw_curve(ax: Axes, curves: pd.DataFrame, kind: str) -> None:
     falls: Sequence[float] = ()
     title = f"recorded: {title}, {len(errors)} seeds"
     if kind == PLATEAU:  # as it was run: by the rule as the study has it
-        falls = [epochs[fall - 1] for fall in PlateauSchedule().falls(list(errors[0]))]
+        rule = dict(STUDIES["schedule"].variant("plateau").changes)["plateau"]
+        falls = [epochs[fall - 1] for fall in rule.falls(list(errors[0]))]
         title += " (falls of the first)"
     elif kind in LOGGED:
         falls = LOGGED[kind].compressed(math.ceil(epochs[-1])).drops

@@ -60,8 +60,8 @@ def test_the_studies_of_training_are_what_their_claims_are_about() -> None:
     assert all(isinstance(net, Architecture) for net in biases)
     assert [[x.bias for x in net.layers] for net in biases] == [[0] * 6, [0, 1, 0, 1, 1, 0]]  # type: ignore[union-attr]
     falls = {v.name: dict(v.changes) for v in STUDIES["schedule"].variants}
-    assert falls["plateau"]["plateau"] == PlateauSchedule(patience=3)
-    assert falls["logged"]["drops"] == LOGGED["145-2010"].compressed(24).drops
+    assert falls["plateau"]["plateau"] == PlateauSchedule(patience=5)
+    assert falls["logged"]["drops"] == LOGGED["145-2010"].drops
     assert not {"plateau", "drops"} & set(falls["constant"])
 
 

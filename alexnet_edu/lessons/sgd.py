@@ -101,10 +101,11 @@ def schedules(record: Record) -> Drawing:
         last[name] = float(np.mean(part.values(name, "test_error")))
     for drop in LOGGED["145-2010"].drops:
         ax.axvline(drop, color=NEUTRAL, linewidth=0.6, linestyle=":")
-    frame(ax, x="epochs", y="validation error", percent="y", legend="upper right")
+    frame(ax, x="epochs", y="validation error", percent="y")
+    ax.legend(loc="upper right", frameon=True, facecolor="white", edgecolor="none", framealpha=1)
     return figure, (
         f"Test error at the end: {last['constant']:.1%} if the rate never falls, {last['plateau']:.1%} by "
-        f"§5's rule, {last['logged']:.1%} with the drops of run 145-2010 (recorded)."
+        f"§5's rule, {last['logged']:.1%} with the drops of run 145-2010 (recorded, two seeds)."
     )
 
 

@@ -125,7 +125,7 @@ def train(net, images, labels, test, test_labels, epochs, rate=0.005, seed=0):
 
 # %% tags=["nbval-ignore-output"]
 cifar = load_cifar10()
-count, epochs = at_scale((400, 2), (3000, 14), (10_000, 36))
+count, epochs = at_scale((400, 2), (4000, 15), (10_000, 36))
 order = torch.randperm(len(cifar.train), generator=torch.Generator().manual_seed(0))[:count]
 data = []
 for images in (cifar.train.subset(order), cifar.test.subset(torch.arange(0, len(cifar.test), 5))):

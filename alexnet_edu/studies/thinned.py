@@ -131,11 +131,6 @@ def without_each(x: Tensor, layers: Layers, keep: float = 0.5) -> Tensor:
     return torch.stack([whole_logits(h.relu(), rest, keep) if rest else h for h in without])
 
 
-def changed_predictions(logits: Tensor, whole: Tensor) -> Tensor:
-    """(M,): share (0–1) of the N inputs whose largest logit is another one than in `whole` (N, K)."""
-    return (logits.argmax(-1) != whole.argmax(-1)).double().mean(-1)
-
-
 def relative_change(logits: Tensor, whole: Tensor) -> Tensor:
     """(M,): root mean square change of the logits, over their own spread around each input's mean.
 

@@ -9,23 +9,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, as_number, normal
+from alexnet_edu.exercises.judge import Fault, Function, Judge, as_number, normal
 
 
-def _largest_input(answer: Any) -> str | None:
-    z = as_number(answer)
-    slope = 1 - math.tanh(z) ** 2
-    if z <= 0:
-        return "give the positive input"
-    if abs(slope - 0.05) < 0.003:  # 2.16 to 2.21: as well as a plot can be read
-        return None
-    return f"there the slope is {slope:.3f}, not 0.05"
+def _larger_images(answer: Any) -> str | None:
+    work, weights = _pair(answer)
+    if math.isclose(work, 4.69404, rel_tol=0.01) and math.isclose(weights, 4.22033, rel_tol=0.01):
+        return "the other way round: first the multiply-adds, then fc6"
+    if not math.isclose(work, 4.22033, rel_tol=0.01):
+        return f"the multiply-adds of the convolutions do not grow {work:g} times"
+    if not math.isclose(weights, 4.69404, rel_tol=0.01):
+        return f"the parameters of fc6 do not grow {weights:g} times"
+    return None
+
+
+def _pair(answer: Any) -> tuple[float, float]:
+    """Two numbers; Fault if it is something else."""
+    if not isinstance(answer, Sequence | Tensor) or isinstance(answer, str) or len(answer) != 2:
+        raise Fault(f"a pair of numbers is asked for, such as (1.0, 2.0), not {answer!r}")
+    first, second = answer
+    return as_number(first), as_number(second)
 
 
 def _counterexample(answer: Any) -> str | None:
-    if not isinstance(answer, Sequence | Tensor) or isinstance(answer, str) or len(answer) != 2:
-        return f"a pair of numbers is asked for, such as (1.0, 2.0), not {answer!r}"
-    a, b = (as_number(x) for x in answer)
+    a, b = _pair(answer)
     before, after = max(abs(math.tanh(a)), abs(math.tanh(b))), abs(math.tanh(max(a, b)))
     if math.isclose(before, after, rel_tol=1e-6):
         return f"for {a:g} and {b:g} both orders give {after:.4f}"
@@ -33,9 +40,7 @@ def _counterexample(answer: Any) -> str | None:
 
 
 def _same_run(answer: Any) -> str | None:
-    if not isinstance(answer, Sequence | Tensor) or isinstance(answer, str) or len(answer) != 2:
-        return f"a pair of numbers is asked for, such as (1.0, 2.0), not {answer!r}"
-    weights, rate = (as_number(x) for x in answer)
+    weights, rate = _pair(answer)
     if not math.isclose(weights, 1 / 63, rel_tol=0.01):
         return f"weights × {weights:g} make z {63 * weights:.3g} times what it was, before any step"
     if not math.isclose(rate, 1 / 63**2, rel_tol=0.01):
@@ -44,8 +49,7 @@ def _same_run(answer: Any) -> str | None:
 
 
 JUDGES: dict[str, Judge] = {
-    "00.1": Function(lambda z: z.clamp(min=0), [(torch.linspace(-5, 5, 41),), (torch.tensor([0.0, 2.5]),)]),
-    "00.2": _largest_input,
+    "00.4": _larger_images,
     "01.2": _counterexample,
     "01.3": Function(
         lambda gradient, y: gradient * (y > 0),

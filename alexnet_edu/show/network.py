@@ -20,7 +20,7 @@ from alexnet_edu.show.explorer import Drawing, choice, explores, slider
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL
 
 VARIANT_LABELS = {
-    "paper": "The paper, read literally",
+    "paper": "The paper's network, counted",
     "run145": "Run 145, as the authors' code did it",
     "one_gpu": "One GPU, half the kernels in conv1 to conv4 (§3.2)",
     "ungrouped": "The paper's kernels in one column",

@@ -115,10 +115,10 @@ def shared_error(p: Tensor, labels: Tensor) -> float:
 
 BINOMIAL = [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
 RIGHT: dict[str, list[Any]] = {
-    "00.1": [lambda z: z * (z > 0), lambda z: (z + z.abs()) / 2],
-    "00.2": [2.178, 2.2, torch.atanh(torch.tensor(0.95).sqrt())],
-    "00.3": [614_656],
-    "00.4": [63],
+    "00.1": [math.log(1000), 6.91],
+    "00.2": [61_100_840],
+    "00.3": [11_534_336],
+    "00.4": [(4.22, 4.69), torch.tensor([4.2203, 4.694])],
     "01.1": [1 / 64, "0.0156"],
     "01.2": [(-3.0, 0.1)],
     "01.3": [lambda g, y: torch.where(y > 0, g, torch.zeros_like(g))],
@@ -191,13 +191,11 @@ RIGHT: dict[str, list[Any]] = {
     "11.5": [lambda m, rho: (m + m * (m - 1) * rho) / m**2],
 }
 WRONG: dict[str, list[tuple[Any, str]]] = {
-    "00.1": [
-        (torch.abs, "differ from the right ones, by up to 5"),
-        (lambda z: z.clamp(min=1e-3), "by up to 0.001"),
-    ],
-    "00.2": [
-        (2.1, "there the slope is 0.058, not 0.05"),
-        (-2.178, "give the positive input"),
+    "00.4": [
+        ((4.0, 4.694), "the multiply-adds of the convolutions do not grow 4 times"),
+        ((4.22, 4.0), "the parameters of fc6 do not grow 4 times"),
+        ((4.694, 4.22), "the other way round"),
+        (4.2, "a pair of numbers is asked for"),
     ],
     "01.1": [("1/64", "a number is asked for, not '1/64'"), (math.nan, "a finite number is asked for")],
     "01.3": [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torchvision.models import alexnet as torchvision_alexnet  # type: ignore[import-untyped]
 
 from alexnet_edu import paper
 from alexnet_edu.exercises import check as checks
@@ -67,6 +70,18 @@ def test_an_unknown_exercise_names_the_known_ones() -> None:
 
 
 # --- what the numbers rest on --------------------------------------------------------------
+
+
+def test_the_counts_of_other_networks_are_those_of_their_tables() -> None:
+    with torch.device("meta"):
+        theirs = torchvision_alexnet()
+    assert check("00.2", sum(p.numel() for p in theirs.parameters()))
+    table = variant("paper")
+    before, after = ({c.name: c for c in count(replace(table, side=side))} for side in (224, 448))
+    work = [sum(c.multiply_adds for c in counts.values() if "conv" in c.name) for counts in (before, after)]
+    assert check("00.4", (work[1] / work[0], after["fc6"].parameters / before["fc6"].parameters))
+    arrives = F.max_pool2d(F.max_pool2d(F.max_pool2d(torch.zeros(1, 256, 54, 54), 3, 2), 3, 2), 3, 2).numel()
+    assert check("00.3", 4096 * (before["fc6"].inputs[0] * 36 - arrives))
 
 
 def test_the_arithmetic_of_training_is_that_of_the_lesson() -> None:

@@ -114,7 +114,7 @@ def factors(record: Record, guess: float | None = None) -> Drawing:
             if at["relu"] != at["tanh"] or name == "tanh":
                 align = "right" if side < 0 else "left"
                 plots.note(ax, words, (x, y), (7 * side, 0), va="center", ha=align, fontsize=8)
-        plots.note(ax, _factor(row), (105, place), va="center")
+        plots.note(ax, _factor(row), (130, place), va="center")
         if guess is not None and row["condition"] == "standardized":
             ax.plot(
                 [guess * at["relu"]] * 2, [place - 0.4, place + 0.4], ":", color=plots.PINK, linewidth=2.5
@@ -128,7 +128,7 @@ def factors(record: Record, guess: float | None = None) -> Drawing:
     ax.set_xscale("log")
     ax.set_xticks([4, 6, 10, 20, 40], ["4", "6", "10", "20", "40"])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim(2.9, 240)
+    ax.set_xlim(2.2, 300)
     frame(ax, x="epochs to 25% training error (equal distances are equal factors)")
     figure.legend(loc="outside lower center", ncols=3)
     first, second = ratio(record, "2012")["epochs"], ratio(record, "standardized")["epochs"]

@@ -13,7 +13,20 @@ def _ungroup(w: Tensor) -> Tensor:
     return torch.cat([torch.cat([first, 0 * first], 1), torch.cat([0 * second, second], 1)])
 
 
+def _own_halves(a: Tensor, b: Tensor) -> Tensor:
+    return torch.cat([a.chunk(2, 1)[0], b.chunk(2, 1)[1]], 1)
+
+
 JUDGES: dict[str, Judge] = {
+    "05.2": Function(
+        lambda a, b: a + b,
+        [normal(6, (2, 6, 4, 4), (2, 6, 4, 4))],
+        {
+            "each half lacks what came back through the other column's kernels": _own_halves,
+            "that is what came back through the other column's kernels alone": lambda a, b: _own_halves(b, a),
+            "gradients of one value add up: no mean": lambda a, b: (a + b) / 2,
+        },
+    ),
     "05.3": Function(
         _ungroup,
         [(w,) for w in normal(5, (6, 4, 3, 3), (2, 1, 1, 1))],
@@ -21,15 +34,6 @@ JUDGES: dict[str, Judge] = {
             "every kernel reads both halves now; it must have zeros for the other column": (
                 lambda w: torch.cat([w, w], 1)
             )
-        },
-    ),
-    "05.5": Function(
-        lambda own, received: own + received,
-        [normal(6, (2, 3, 4, 4), (2, 3, 4, 4))],
-        {
-            "the other rank read this half, too": lambda own, received: own,
-            "this rank read its own half, too": lambda own, received: received,
-            "gradients of one value add up: no mean": lambda own, received: (own + received) / 2,
         },
     ),
 }

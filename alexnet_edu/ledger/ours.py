@@ -119,9 +119,14 @@ MEANS = {
 
 
 def of_study(claim: Claim, record: Record) -> Figures | None:
-    """The figures at the rate chosen for each variant, and how they read at each shared one."""
+    """The figures at the rate chosen for each variant, and how they read at each shared one.
+
+    Where the claim has "rate_of", all are taken at the rate that was chosen for that variant.
+    """
     runs, curves, rule = record.runs, record.curves, claim.ours
     runs["early_error"] = curves[curves["epoch"] >= 0.99].groupby("run")["train_error"].first()
+    if "rate_of" in rule:
+        record = record.at_rate(record.rate(rule["rate_of"]))
     figures = _at(claim, record)
     rates = [rate for rate, known in record.shared_rates().items() if set(rule["variants"]) <= set(known)]
     same = {rate: record.at_rate(rate) for rate in rates}
@@ -154,6 +159,7 @@ def _at(claim: Claim, record: Record) -> Figures:
     )
     if "paired" in claim.ours:
         figures["difference"] = record.paired_gap(*claim.ours["paired"])
+    figures["rate"] = record.runs["rate"].iloc[0]
     return figures | (READERS[claim.id](record) or {} if claim.id in READERS else {})
 
 

@@ -1,24 +1,40 @@
-"""Lesson 05, two GPUs: where the two columns talk, and what lies in the memory of a GPU; two explorers.
+"""Lesson 05, two GPUs: memory, traffic and time of two columns, and where they had best talk.
 
-All numbers are counted by `model.architecture` and `two_gpus.traffic` when the picture is drawn.
+What is not recorded is counted by `model.architecture` and `two_gpus.traffic` when the picture is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any
 
 from matplotlib.axes import Axes
+from torch import nn
 
 from alexnet_edu import paper
-from alexnet_edu.model.architecture import PAPERS_TALK, TALKERS, Architecture, count, talking, variant
+from alexnet_edu.model.alexnet import AlexNet
+from alexnet_edu.model.architecture import (
+    PAPERS_TALK,
+    TALKERS,
+    Architecture,
+    count,
+    narrow,
+    talking,
+    variant,
+)
+from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, checkbox, explores, slider
 from alexnet_edu.show.network import blocks, draw_network
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL, bars, frame, heading, level, mosaic, panels, rows
+from alexnet_edu.studies.ablations import PATTERNS
+from alexnet_edu.studies.record import Record
+from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 from alexnet_edu.two_gpus.traffic import (
     GTX_580,
     KINDS,
+    busier_column,
     memory_2012,
     mib,
     sent_each_way,
@@ -33,6 +49,146 @@ ASSUMPTIONS = (
     f"reached; backwards costs twice as\nmuch as forwards; PCIe moves {GTX_580.link / 1e9:g} GB/s each way "
     "at the same time; no copy is hidden behind computing."
 )
+
+# --- the lesson's figures ----------------------------------------------------------------------
+
+
+def split() -> Drawing:
+    """The network in two columns, and what each GPU would have to hold."""
+    figure, axes = mosaic([["network"], ["memory"]], 5.6, height_ratios=(1.5, 1))
+    table = variant("paper")
+    draw_network(axes["network"], blocks(table, count(table)), "")
+    held = _held(paper.BATCH_SIZE)
+    draw_memory(axes["memory"], held, CARD_MIB)
+    totals = [sum(kinds.values()) for kinds in held.values()]
+    return figure, (
+        f"At {paper.BATCH_SIZE} images the whole network needs {totals[-1]:,.0f} MiB and the card has "
+        f"{CARD_MIB:,}; cut into two columns, no GPU needs more than {max(totals[:-1]):,.0f} (an estimate)."
+    )
+
+
+def sent_by_layer() -> Drawing:
+    """MB that each GPU sends per step, if the columns talked at a layer; in the paper; with copies of all."""
+    table, everywhere = variant("paper"), talking(TALKERS)
+    each = {name: 2 * n / 1e6 for name, n in sent_each_way(everywhere).items() if name in TALKERS}
+    total = sent_per_step(table) / 2 / 1e6
+    gradients = 4 * sum(size.parameters for size in count(table)) / 1e6
+    values = each | {"two columns, as in the paper": total, "data parallelism, all gradients": gradients}
+    talks = [name in PAPERS_TALK or name not in TALKERS for name in values]
+    figure, ((ax,),) = panels(1, 1, height=3.6)
+    colors = [BLUE if yes else "#D0D0D0" for yes in talks]
+    bars(ax, values, colors=colors, words=[f"{size:.1f}" for size in values.values()])
+    ax.set_xlim(0, 1.1 * gradients)
+    frame(ax, x=f"MB that each GPU sends per step of {paper.BATCH_SIZE} images (grey: not in the paper)")
+    return figure, (
+        f"In two columns each GPU sends {total:.0f} MB per step, mostly for conv3; if each trained the whole "
+        f"network on half of the images, it would send {gradients:.0f} MB."
+    )
+
+
+TIMED = {  # what is timed -> its words, its table
+    "half": ("the half network, on one device", variant("one_gpu")),
+    "columns": ("one of the two columns", variant("paper")),
+    "joint": ("one of two columns that always read both", talking(TALKERS)),
+}
+
+
+def timed_network(name: str, divisor: int = 1) -> nn.Module:
+    """A network of `TIMED` with random weights, so many times narrower; columns take turns."""
+    table = narrow(TIMED[name][1], divisor)
+    return AlexNet(table) if table.columns == 1 else TwoDeviceAlexNet(("cpu", "cpu"), table)
+
+
+def step_times(seconds: Mapping[str, Sequence[float]], guess: float | None = None) -> Drawing:
+    """Busy time of one device per step, over that of the half network; open marks: by multiply-adds.
+
+    seconds: name of `TIMED` -> seconds of each step, of one device. guess: of the last one, as a factor.
+    """
+    half = statistics.median(seconds["half"])
+    times = {name: [s / half for s in seconds[name]] for name in TIMED}
+    figure, ((ax,),) = panels(1, 1, height=2.8)
+    work = {
+        name: busier_column(table) / busier_column(TIMED["half"][1]) for name, (_, table) in TIMED.items()
+    }
+    for place, name in enumerate(TIMED):
+        middle = statistics.median(times[name])
+        ax.plot(times[name], [place] * len(times[name]), "o", color=BLUE, alpha=0.4, markersize=6)
+        ax.plot([middle] * 2, [place - 0.25, place + 0.25], color=BLUE, linewidth=3)
+        plots.note(ax, f"{middle:.2f}", (middle, place - 0.27), ha="center", va="bottom")
+        ax.plot(work[name], place, "D", color=NEUTRAL, fillstyle="none", markersize=8, mew=1.6)
+    if guess is not None:
+        last = len(TIMED) - 1
+        ax.plot([guess] * 2, [last - 0.4, last + 0.4], ":", color=plots.PINK, linewidth=2.5)
+        plots.note(ax, f"your guess: {guess:g}", (guess, last + 0.2), (4, 0))
+    ax.plot([], [], "o", color=BLUE, label="measured: a step each, and the median")
+    ax.plot(
+        [], [], "D", color=NEUTRAL, fillstyle="none", mew=1.6, label="by multiply-adds of the busier device"
+    )
+    rows(ax, [words for words, _ in TIMED.values()])
+    ax.set_xlim(0, 1.15 * max(2.0, guess or 0, *work.values(), *map(max, times.values())))
+    frame(ax, x="time per step, of one device (the half network: 1)")
+    figure.legend(loc="outside lower center", ncols=2)
+    column, joint = (statistics.median(times[name]) for name in ("columns", "joint"))
+    return figure, (
+        f"A column takes {column:.2f} times as long as the half network (by multiply-adds "
+        f"{work['columns']:.2f}); if it always read both halves, {joint:.2f} times ({work['joint']:.2f})."
+    )
+
+
+def patterns_at_one_rate(record: Record) -> Drawing:
+    """Test errors of the study "exchange" at the rate that its search chose for the paper's pattern."""
+    rate = record.rate("conv3")
+    same = record.at_rate(rate)
+    figure, ((ax,),) = panels(1, 1, height=3.4)
+    plots.last_errors(ax, same.runs, "test_error")
+    gap = same.gap("half", "conv3")
+    others = [same.gap(name, "conv3") for name in PATTERNS if name != "conv3"]
+    clear = sum(not other.low <= 0 <= other.high for other in others)  # type: ignore[operator]
+    return figure, (
+        f"All at ε = {rate:g}: {clear or 'none'} of four other patterns can be told from talking at conv3; "
+        f"the half network is {gap.signed} points worse (real CIFAR-10, recorded)."
+    )
+
+
+# --- what goes deeper --------------------------------------------------------------------------
+
+
+def seconds_by_form(record: Record) -> Drawing:
+    """Recorded seconds per step of the paper's network in one process and in two, on two cores."""
+    forms = {
+        name: list(part["seconds"]) for name, part in record.tables["seconds"].groupby("what", sort=False)
+    }
+    figure, ((ax,),) = panels(1, 1, height=2.4)
+    plots.strip(ax, forms, form="{:.2f} s")
+    ax.set_xlim(0, 1.2 * max(map(max, forms.values())))
+    frame(ax, x=f"seconds per step of {record.settings['batch']} images")
+    alone, threads, processes = (statistics.fmean(seconds) for seconds in forms.values())
+    return figure, (
+        f"On two cores, two processes are {alone / processes:.1f} times as fast as one core, and two threads "
+        f"{alone / threads:.1f} times (means, recorded)."
+    )
+
+
+def patterns_by_rate(record: Record) -> Drawing:
+    """Test errors of the study "exchange": each at the rate of its search, then all at each shared rate."""
+    rates = record.shared_rates()
+    figure, (axes,) = panels(1, 1 + len(rates), height=3.8, sharey=True)
+    cases = {"each at its own": record.of(chosen=True)}
+    cases |= {f"all at ε = {rate:g}": record.at_rate(rate) for rate in rates}
+    for ax, (words, same) in zip(axes, cases.items(), strict=True):
+        plots.strip(
+            ax, {t: part["test_error"] for t, part in same.runs.groupby("title", sort=False)}, form=""
+        )
+        frame(ax, words, "test error", percent="x")
+        ax.locator_params(axis="x", nbins=4)
+        ax.set_xlim(0.3, 0.52)
+    own = record.gap("nowhere", "conv3")
+    signed = [f"{record.at_rate(rate).gap('nowhere', 'conv3').value:+.1f}" for rate in rates]
+    return figure, (
+        f"Never talking looks {own.value:.1f} points worse than talking at conv3, each at the rate of a "
+        f"short search; at one rate for both it is {', '.join(signed)} (recorded)."
+    )
+
 
 # --- where the columns talk --------------------------------------------------------------------
 
@@ -108,15 +264,20 @@ FILLS = {  # colour and hatching of what lies in memory, in the order of the bar
 @explores
 def memory_explorer(batch: int = BATCH) -> Drawing:
     """What training held in the memory of each GPU, and of one GPU alone, at a batch size."""
-    places = {"GPU 0 of two": 0, "GPU 1 of two": 1, "one GPU alone": None}
-    arrays = {name: memory_2012(variant("run145"), batch, gpu) for name, gpu in places.items()}
+    held = _held(batch)
     figure, ((ax,),) = panels(1, 1, height=3.8)
-    kinds = {name: {kind: mib(held, kind) for kind in KINDS} for name, held in arrays.items()}
-    draw_memory(ax, kinds, CARD_MIB)
+    draw_memory(ax, held, CARD_MIB)
     title = f"Training with batches of {batch}: an estimate of what the code of 2012 held"
     heading(figure, title)
-    words = "; ".join(f"{name} {mib(held):,.0f} MiB" for name, held in arrays.items())
+    words = "; ".join(f"{name} {sum(kinds.values()):,.0f} MiB" for name, kinds in held.items())
     return figure, f"{title}. {words}. The card has {CARD_MIB:,} MiB."
+
+
+def _held(batch: int) -> dict[str, dict[str, float]]:
+    """Place -> kind -> MiB that training held in 2012."""
+    places = {"GPU 0 of two": 0, "GPU 1 of two": 1, "one GPU alone": None}
+    arrays = {name: memory_2012(variant("run145"), batch, gpu) for name, gpu in places.items()}
+    return {name: {kind: mib(held, kind) for kind in KINDS} for name, held in arrays.items()}
 
 
 def draw_memory(ax: Axes, places: Mapping[str, Mapping[str, float]], limit: float) -> None:

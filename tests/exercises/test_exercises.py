@@ -18,6 +18,7 @@ from alexnet_edu.ledger.claims import RUNS_2012
 from alexnet_edu.lessons import imagenet as costs
 from alexnet_edu.model.architecture import count, variant
 from alexnet_edu.training.sgd import PaperSGD
+from alexnet_edu.two_gpus.traffic import busier_column
 from tests.exercises.answers import RIGHT, WRONG
 
 WRONG_KIND: dict[type, list[tuple[Any, str]]] = {
@@ -76,6 +77,10 @@ def test_the_counts_of_other_networks_are_those_of_their_tables() -> None:
     with torch.device("meta"):
         theirs = torchvision_alexnet()
     assert check("00.2", sum(p.numel() for p in theirs.parameters()))
+    half = variant("one_gpu")
+    halved = [replace(layer, outputs=128) if layer.name == "conv5" else layer for layer in half.layers]
+    work = [busier_column(table) for table in (variant("paper"), replace(half, layers=tuple(halved)))]
+    assert check("05.5", work[0] / work[1])
     table = variant("paper")
     before, after = ({c.name: c for c in count(replace(table, side=side))} for side in (224, 448))
     work = [sum(c.multiply_adds for c in counts.values() if "conv" in c.name) for counts in (before, after)]

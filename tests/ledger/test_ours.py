@@ -125,6 +125,15 @@ def test_where_the_chosen_rates_differ_both_are_shown_at_each() -> None:
     )
 
 
+def test_all_at_the_rate_of_one_of_them() -> None:
+    record = study(conv3={0.01: BETTER, 0.02: BAD}, half={0.02: BETTER, 0.01: WORSE})
+    figures = of_study(claim_named("two-gpu-gain"), record)
+    assert figures is not None
+    assert figures["each"] == "19.0% against 21.0%"
+    assert figures["rate"] == 0.01
+    assert figures["verdict"] == PARTLY
+
+
 def test_differences_seed_by_seed_at_each_shared_rate() -> None:
     same = {"0": {0.01: WORSE, 0.02: BAD}, "0.0005": {0.01: BETTER}}
     figures = of_study(claim_named("wd-trains"), study(**same))

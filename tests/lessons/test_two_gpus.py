@@ -1,4 +1,4 @@
-"""The explorers of notebook 05: their numbers are those of the arithmetic, whatever is chosen."""
+"""Lesson 05: figures and explorers say what the arithmetic and the records say."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import itertools
 
 import pytest
 
+from alexnet_edu.lessons import two_gpus as lesson
 from alexnet_edu.lessons.two_gpus import BATCHES, exchange_explorer, memory_explorer
-from alexnet_edu.model.architecture import PAPERS_TALK, TALKERS, count, talking
+from alexnet_edu.model.architecture import PAPERS_TALK, TALKERS, count, narrow, talking
+from alexnet_edu.studies.record import load
 from alexnet_edu.two_gpus.traffic import sent_per_step, step_time
 
 
@@ -42,3 +44,37 @@ def test_memory_at_every_batch_size() -> None:
         assert widget.error is None
         alone.append(float(widget.alt.split("one GPU alone ")[1].split(" MiB")[0].replace(",", "")))
     assert all(a < b for a, b in itertools.pairwise(alone))
+
+
+def test_what_the_figures_say() -> None:
+    assert "3,206 MiB and the card has 3,072" in lesson.split()[1]
+    assert "each GPU sends 30 MB per step" in lesson.sent_by_layer()[1]
+    assert "would send 244 MB" in lesson.sent_by_layer()[1]
+    seconds = {"half": [2.0, 2.2, 1.9], "columns": [1.6, 1.5, 1.7], "joint": [2.4]}
+    figure, sentence = lesson.step_times(seconds, guess=1.5)
+    assert "A column takes 0.80 times as long as the half network (by multiply-adds 0.93)" in sentence
+    assert "1.20 times (1.46)" in sentence
+    assert any("your guess: 1.5" in text.get_text() for text in figure.axes[0].texts)
+
+
+def test_what_the_records_say_is_what_the_lesson_says() -> None:
+    record = load("exchange")
+    assert "none of four other patterns can be told from" in lesson.patterns_at_one_rate(record)[1]
+    assert "points worse than talking at conv3" in lesson.patterns_by_rate(record)[1]
+    assert record.gap("nowhere", "conv3").value > 1  # the trap of the further notebook
+    for rate in record.shared_rates():
+        assert record.at_rate(rate).gap("nowhere", "conv3").value < 0
+        assert record.at_rate(rate).gap("half", "conv3").value > 1
+    trials = load("two-columns")
+    assert "two processes are 1.8 times as fast as one core" in lesson.seconds_by_form(trials)[1]
+    worst = trials.tables["equality"].groupby("dtype")[["logits", "gradients"]].max().max(axis=1)
+    assert worst["float64"] < 1e-10
+    assert worst["float32"] < 1e-3
+
+
+@pytest.mark.parametrize("name", lesson.TIMED)
+def test_a_timed_network_has_the_work_that_is_drawn(name: str) -> None:
+    network = lesson.timed_network(name, 8)
+    assert sum(p.numel() for p in network.parameters()) == sum(
+        size.parameters for size in count(narrow(lesson.TIMED[name][1]))
+    )

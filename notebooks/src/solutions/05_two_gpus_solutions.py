@@ -2,59 +2,60 @@
 # # 05 · Two GPUs: solutions
 
 # %%
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 
-from alexnet_edu.exercises.check import check
-from alexnet_edu.model.architecture import TALKERS, count, talking
+from alexnet_edu.model.architecture import variant
+from alexnet_edu.notebook import check
+from alexnet_edu.two_gpus.traffic import busier_column
 
 # %% [markdown]
-# **05.1.** Half of the 96 maps, 27×27 places, 128 images, four bytes: 17.9 MB, more than conv3 needs.
+# **05.1.** Each GPU has 64 of the 256 maps and sends them to three others. Four GPUs send three times as much as two: of $G$ GPUs, each map goes to $G - 1$.
 
 # %%
-check("05.1", 4 * 128 * 48 * 27**2)
+check("05.1", 4 * 128 * 13**2 * 64 * 3 * 4)
 
 # %% [markdown]
-# **05.2.** Where columns talk, a kernel reads twice as many maps. conv2, conv4 and conv5 get twice the weights:
+# **05.2.** The maps of column a are read by the kernels of *both* columns, so both send a gradient back, and the two add up. The bug keeps what came through its own kernels and throws `theirs` away: it belongs to column b, which waits for
+# it. (At the logits nothing may be added. There both processes compute the same loss from the same logits, and a sum would count it twice.)
+
 
 # %%
-everywhere = 60_965_224 + 256 * 48 * 25 + 384 * 192 * 9 + 256 * 192 * 9
-assert everywhere == sum(size.parameters for size in count(talking(TALKERS)))
-check("05.2", everywhere)
+def gradient_of_maps(through_a, through_b):
+    return through_a + through_b
+
+
+check("05.2", gradient_of_maps)
 
 # %% [markdown]
-# **05.3.** The kernels of the first half get zeros for the maps of the second column, and the other way round. So a grouped
-# convolution is an ordinary one with half of its weights fixed at zero.
+# **05.3.** The kernels of the first half get zeros for the maps of the second column, and the other way round. So grouping is an ordinary convolution with half of its weights fixed at zero.
 
 
 # %%
 def ungroup(w):
-    zeros = torch.zeros_like(w)
-    first = torch.cat([w, zeros], dim=1)  # reads the first half of the maps
-    second = torch.cat([zeros, w], dim=1)
-    half = len(w) // 2
-    return torch.cat([first[:half], second[half:]])
+    first, second = w.chunk(2)
+    zeros = torch.zeros_like(first)
+    return torch.cat([torch.cat([first, zeros], 1), torch.cat([zeros, second], 1)])
 
 
 x, w = torch.randn(1, 8, 5, 5), torch.randn(6, 4, 3, 3)
-assert torch.allclose(F.conv2d(x, ungroup(w)), F.conv2d(x, w, groups=2), atol=1e-5)
+print("the same convolution:", torch.allclose(F.conv2d(x, ungroup(w)), F.conv2d(x, w, groups=2), atol=1e-5))
 check("05.3", ungroup)
 
 # %% [markdown]
-# **05.4.** $30.0 \cdot N / 128 = 243.9$, so $N \approx 1{,}040$. With large batches data parallelism sends less, and that is one
-# reason why it won.
+# **05.4.** $30.0 \cdot N / 128 = 243.9$, so $N \approx 1{,}040$. With larger batches data parallelism sends less. That is one reason why it won.
 
 # %%
-check("05.4", 4 * 60_965_224 / (30.0e6 / 128))
+check("05.4", 128 * 243.9 / 30.0)
 
 # %% [markdown]
-# **05.5.** The kernels of both ranks read the half, and what comes through either adds up. (At the logits nothing is added: there
-# both ranks compute the same loss, and a sum would count it twice.)
-
+# **05.5.** conv1, conv2 and conv4 are those of a column anyway, and now conv5 is, too. fc6 reads half as many maps with twice as many units: equal again. What remains is conv3, where a column reads twice as many maps,
+# $192 \cdot 128 \cdot 9 \cdot 13^2 = 37.4$ million more; and fc7, where it has half of the units, $8.4$ million less. Now the column has *more* to do. The claim rests on the footnote. (A likely reason for it: with a halved conv5 the half network would lose
+# a third of its parameters, and the comparison of errors would be less fair.)
 
 # %%
-def backward_of_exchange(own, received):
-    return own + received
-
-
-check("05.5", backward_of_exchange)
+half = variant("one_gpu")
+layers = [replace(layer, outputs=128) if layer.name == "conv5" else layer for layer in half.layers]
+check("05.5", busier_column(variant("paper")) / busier_column(replace(half, layers=tuple(layers))))

@@ -1,4 +1,4 @@
-"""Lesson 07, kernels: sheets of kernels, what two columns share, and what excites a unit."""
+"""Lesson 07, kernels: sheets of kernels, how they grow, what two columns share, what excites a unit."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from alexnet_edu.data.augment import Preparation
 from alexnet_edu.data.images import Images
+from alexnet_edu.environment import weights_dir
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, frame, heading
+from alexnet_edu.studies import specialization
 from alexnet_edu.studies.kernels import (
+    CHANCE_COLOUR,
+    COLOURED,
+    GREY,
     SCALES,
+    STRIPED,
     Field,
     colour_share,
     column_differences,
     excited,
     fields,
+    kinds,
     pictures,
     tuning,
 )
@@ -44,7 +52,32 @@ ORDERS = {
 }
 EXCITED = 12  # images shown for a unit
 
-# --- pictures --------------------------------------------------------------------------------
+# --- the lesson's figures ----------------------------------------------------------------------
+
+
+SMOOTH = 0.15  # cycles per pixel, below which a kernel without a direction counts as a blob
+
+
+def sheets(network: Network) -> Drawing:
+    """The first kernels of a network of two columns, a sheet for each column, as in Figure 3."""
+    kernels = network.kernels
+    figure, _ = _draw_columns(kernels, network.columns, torch.arange(len(kernels)), "each")
+    above = ", one column above the other" if network.columns > 1 else ""
+    striped, blobs = (share.double().mean() for share in stripes_and_blobs(kernels))
+    return figure, (
+        f"{len(kernels)} learned kernels of {kernels.shape[2]}×{kernels.shape[3]} pixels{above}: "
+        f"{striped:.0%} are stripes of one direction, {blobs:.0%} are coloured blobs."
+    )
+
+
+def stripes_and_blobs(kernels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which kernels prefer one direction; which are coloured, smooth, and prefer none: (K,) bool both.
+
+    `studies.kernels.kinds` does not ask for smoothness, so that noise counts as a blob there.
+    """
+    each = tuning(kernels)
+    striped = (each.selectivity >= STRIPED) & (each.frequency > 0)
+    return striped, ~striped & (each.colour > COLOURED) & (each.frequency < SMOOTH)
 
 
 def draw_sheet(ax: Axes, colours: Tensor, title: str = "", columns: int = PER_ROW) -> None:
@@ -52,86 +85,174 @@ def draw_sheet(ax: Axes, colours: Tensor, title: str = "", columns: int = PER_RO
     plots.images(ax, 255 * colours.permute(0, 3, 1, 2), title, columns=columns)
 
 
-def draw_tuning(
-    ax: Any, frequency: ArrayLike, orientation: ArrayLike, colour: ArrayLike, columns: Sequence[slice]
-) -> Any:
+FILMED = 16  # kernels of a film
+
+
+def film(snapshots: Mapping[int, Tensor], images: Images) -> Drawing:
+    """The strongest kernels at some steps of a training, a row each. snapshots: step -> (K, 3, h, w)."""
+    first, last = min(snapshots), max(snapshots)
+    strongest = tuning(snapshots[last]).norm.argsort(descending=True)[:FILMED]
+    colours = torch.cat([pictures(kernels[strongest], "each") for kernels in snapshots.values()])
+    figure, ((ax,),) = plots.panels(1, 1, height=0.7 + 0.46 * len(snapshots))
+    draw_sheet(ax, colours, columns=len(strongest))
+    side = colours.shape[1] + 1
+    counts = {step: int(stripes_and_blobs(kernels)[0].sum()) for step, kernels in snapshots.items()}
+    words = [f"{step:,} steps: {striped} striped" for step, striped in counts.items()]
+    ax.set_yticks([0.5 + side * (row + 0.5) for row in range(len(words))], words)
+    ax.tick_params(axis="y", length=0)
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"From noise to stripes: {counts[first]} of {len(snapshots[first])} kernels prefer one direction "
+        f"before training, {counts[last]} after {last:,} steps (the strongest are shown).{source}"
+    )
+
+
+def tuned(network: Network) -> Drawing:
+    """Frequency, direction and colour of the kernels: a half disc, and colour against frequency."""
+    each, parts = tuning(network.kernels), kinds(network.kernels)
+    columns = column_slices(len(network.kernels), network.columns)
+    polar = {"left": {"projection": "polar"}}
+    figure, axes = plots.mosaic([["left", "right"]], 3.6, per_subplot_kw=polar, width_ratios=(1.1, 1))
+    draw_tuning(axes["left"], each.frequency, each.orientation, columns)
+    axes["left"].set_title("direction of the stripes; outwards: cycles per pixel", pad=0)
+    for part, marker, color, words in zip(columns, COLUMN_MARKERS, COLUMN_COLORS, COLUMN_WORDS, strict=False):
+        axes["right"].plot(
+            each.frequency[part], each.colour[part], marker, color=color, alpha=0.7, label=words
+        )
+    plots.level(axes["right"], CHANCE_COLOUR)
+    at = (float(each.frequency.max()), CHANCE_COLOUR)
+    plots.note(axes["right"], "mean of random weights", at, (0, 3), ha="right")
+    axes["right"].set_ylim(-0.03, 1.03)
+    frame(axes["right"], "", "frequency (cycles per pixel)", "colour share", legend="upper right")
+    fine, coarse = parts["grey_frequency"], parts["coloured_frequency"]
+    return figure, (
+        f"Grey kernels see fine stripes, coloured ones see coarsely: median frequency {fine:.2f} cycles per "
+        f"pixel below a colour share of {GREY:g}, {coarse:.2f} above {COLOURED:g}."
+    )
+
+
+def draw_tuning(ax: Any, frequency: Tensor, orientation: Tensor, columns: Sequence[slice]) -> None:
     """Kernels in a half disc: distance from the middle is the frequency, the angle that of the stripes.
 
-    frequency: (K,) cycles a pixel; orientation: (K,) degrees; colour: (K,) 0–1, the shade of the mark.
-    ax: polar. columns: which kernels belong to each column. Returns the last marks, for a colour bar.
+    frequency: (K,) cycles per pixel; orientation: (K,) degrees. ax: polar. columns: which kernels are whose.
     """
-    angle, r, shade = np.deg2rad(np.asarray(orientation)), np.asarray(frequency), np.asarray(colour)
-    look: dict[str, Any] = {"cmap": "viridis", "vmin": 0, "vmax": 1, "s": 46, "linewidths": 0.5}
-    marks: Any = None
-    for part, marker, words in zip(columns, COLUMN_MARKERS, COLUMN_WORDS, strict=False):
-        label = words if len(columns) > 1 else None
-        marks = ax.scatter(
-            angle[part], r[part], c=shade[part], marker=marker, edgecolors=NEUTRAL, label=label, **look
-        )
-    most = max(0.3, 1.08 * float(r.max()))
+    angle = torch.deg2rad(orientation)
+    for part, marker, color in zip(columns, COLUMN_MARKERS, COLUMN_COLORS, strict=False):
+        ax.plot(angle[part], frequency[part], marker, color=color, alpha=0.7, markersize=6)
+    most = max(0.3, 1.08 * float(frequency.max()))
     ax.set(thetamin=0, thetamax=180, ylim=(0, most))
     ax.set_thetagrids(range(0, 181, 45))
     ax.set_rgrids([tick / 10 for tick in range(1, 8) if tick / 10 < most], angle=0)
     ax.tick_params(axis="y", labelsize=8, pad=1)
-    return marks
 
 
-def draw_colour_counts(ax: Axes, values: Sequence[ArrayLike], chance: float | None = None) -> None:
-    """How many kernels of each column have which colour share: one (K,) for each column, 0–1."""
-    shares = [np.asarray(each) for each in values]
-    labels = [f"{words} (mean {s.mean():.2f})" for words, s in zip(COLUMN_WORDS, shares, strict=False)]
-    colors = list(COLUMN_COLORS[: len(shares)])
-    ax.hist(shares, np.linspace(0, 1, 11).tolist(), color=colors, label=labels, rwidth=0.85)  # side by side
-    for share, color, line in zip(shares, colors, ("-", "--"), strict=False):
-        ax.axvline(float(share.mean()), color=color, linestyle=line, linewidth=2)
-    if chance is not None:
-        ax.axvline(chance, 0, 0.75, color=NEUTRAL, linestyle=":", linewidth=1.5, label="random weights")
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])  # room for the legend
-    ax.legend(loc="upper right")
+def columns_part(record: Record, guess: float | None = None) -> Drawing:
+    """Each condition: how far the columns' colour shares lie apart, and which networks show it alone.
 
-
-def draw_null(ax: Axes, null: ArrayLike, own: float, words: str) -> None:
-    """Differences of permuted columns, (permutations,), and the network's own."""
-    drawn = np.asarray(null)
-    edges = np.linspace(0, 1.08 * max(float(drawn.max()), own), 40)
-    plots.histogram(ax, np.histogram(drawn, edges)[0], edges, color="#9A9A9A")
-    ax.axvline(own, 0, 0.85, color=ORANGE, linewidth=2.5, label=words)
-    ax.set_ylim(0, 1.35)  # room for the legend
-    ax.legend(loc="upper right")
-
-
-def draw_conditions(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One row a condition: each network's difference, their mean, and where chance would put the mean.
-
-    rows: with "title", "differences" and "clear" (p < 0.05 alone) of each network, "mean", "low", "high".
+    guess: how many of the first condition's networks are clear, drawn into its row.
     """
+    conditions = record.tables["conditions"]
+    figure, ((left, right),) = plots.panels(1, 2, height=0.5 * len(conditions) + 1.4, width_ratios=(2, 1))
     dot: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 5}
-    clear_dot, dot = dot | {"color": ORANGE}, dot | {"color": "white", "markeredgecolor": NEUTRAL}
-    for i, row in enumerate(rows):
-        values, clear = np.asarray(row["differences"]), np.asarray(row["clear"], bool)
-        heights = i + 0.44 * (np.linspace(0, 1, len(values)) - 0.5)
-        size = row["high"] - row["low"], 0.72
-        ax.add_patch(Rectangle((row["low"], i - 0.36), *size, color="#D9D9D9", zorder=1))
-        ax.plot(values[~clear], heights[~clear], **dot)
-        ax.plot(values[clear], heights[clear], **clear_dot)
-        ax.plot([row["mean"]] * 2, [i - 0.4, i + 0.4], color=BLUE, linewidth=3)
-    ax.plot([], [], label="a network", **dot)
-    ax.plot([], [], label="a network with p < 0.05 of its own", **clear_dot)
-    ax.plot([], [], color=BLUE, linewidth=3, label="mean of the networks")
-    ax.add_patch(Rectangle((0, 0), 0, 0, color="#D9D9D9", label="95% of such means by chance"))
-    plots.rows(ax, [row["title"] for row in rows])
-    ax.set_xlim(left=0)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.12), ncols=4)
+    tests = [specialization.pooled_test(record, name) for name in conditions["variant"]]
+    for i, (name, test) in enumerate(zip(conditions["variant"], tests, strict=True)):
+        rows = record.rows("columns", variant=name, measure="colour")
+        values, clear = np.asarray((rows["first"] - rows["second"]).abs()), np.asarray(rows["p"] < 0.05)
+        heights = i + 0.5 * (np.linspace(0, 1, len(values)) - 0.5)
+        left.add_patch(Rectangle((test.low, i - 0.36), test.high - test.low, 0.72, color="#D9D9D9", zorder=1))
+        left.plot(values[~clear], heights[~clear], **dot, color="white", markeredgecolor=NEUTRAL)
+        left.plot(values[clear], heights[clear], **dot, color=ORANGE)
+        left.plot([test.mean] * 2, [i - 0.4, i + 0.4], color=BLUE, linewidth=3)
+        right.barh(i, test.clear / test.networks, color=ORANGE, height=0.5)
+        plots.note(right, f"{test.clear} of {test.networks}", (0.98, i), va="center", ha="right")
+    left.plot([], [], **dot, color="white", markeredgecolor=NEUTRAL, label="a network")
+    left.plot([], [], **dot, color=ORANGE, label="a network with p < 0.05 of its own")
+    left.plot([], [], color=BLUE, linewidth=3, label="mean of the networks")
+    left.add_patch(Rectangle((0, 0), 0, 0, color="#D9D9D9", label="95% of such means by chance"))
+    plots.rows(left, list(conditions["title"]))
+    plots.rows(right, [""] * len(conditions))
+    left.set_xlim(left=0)
+    right.set_xlim(0, 1)
+    plots.level(right, 0.05, axis="x", line="--")
+    if guess is not None:
+        at = guess / tests[0].networks
+        right.plot([at, at], [-0.4, 0.4], ":", color=plots.PINK, linewidth=2.5)
+        plots.note(right, f"your guess: {guess:g}", (at, -0.42), (2, 2))
+    frame(left, "", "difference of the columns' mean colour shares")
+    frame(right, "", "clear networks (dashed: by chance)", percent="x")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=9)
+    first = tests[0]
+    shown = p_text(first.p, record.settings["permutations"])
+    return figure, (
+        f"With columns as in the paper, colour differs {first.mean / first.chance:.1f} times as much as by "
+        f"chance (p {shown}), and clearly in {first.clear} of {first.networks} networks (recorded)."
+    )
 
 
-def draw_over_training(ax: Axes, ratios: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> None:
-    """Mean difference over the mean by chance, against epochs: title -> (epochs, ratios)."""
-    plots.lines(ax, ratios)
+# --- what goes deeper ---------------------------------------------------------------------------
+
+
+def two_scales(network: Network) -> Drawing:
+    """One column, drawn in both ways of `shownet.py`."""
+    part = column_slices(len(network.kernels), network.columns)[0]
+    figure, grid = plots.panels(2, 1, height=4.2)
+    for (ax,), scale, words in zip(grid, ("global", "each"), ("as they are", "--norm-filters"), strict=True):
+        draw_sheet(ax, pictures(network.kernels[part], scale), words)
+    norms = tuning(network.kernels[part]).norm
+    return figure, (
+        f"The same kernels twice: the strongest is {norms.max() / norms.min():.0f} times as large as the "
+        "weakest, and only one of the pictures shows it."
+    )
+
+
+def measures(record: Record) -> Drawing:
+    """How many times as far as by chance the columns lie apart, by other numbers of a kernel."""
+    names = list(record.tables["pooled"]["measure"].unique())
+    conditions = record.tables["conditions"]
+    figure, (axes,) = plots.panels(
+        1, len(names), height=0.4 * len(conditions) + 1.0, sharey=True, sharex=True
+    )
+    for ax, name in zip(axes, names, strict=True):
+        for i, variant in enumerate(conditions["variant"]):
+            test = specialization.pooled_test(record, variant, name)
+            low, high = test.low / test.chance, test.high / test.chance
+            ax.add_patch(Rectangle((low, i - 0.3), high - low, 0.6, color="#D9D9D9", zorder=1))
+            clear, ratio = test.mean > test.high, test.mean / test.chance
+            ax.plot(ratio, i, "o", color=ORANGE if clear else "white", markeredgecolor=NEUTRAL, markersize=7)
+        plots.level(ax, 1, axis="x", line="-")
+        frame(ax, name, "times chance")
+    plots.rows(axes[0], list(conditions["title"]))
+    first, apart = (
+        {name: specialization.pooled_test(record, variant, name) for name in names}
+        for variant in ("paper", "apart")
+    )
+    outside = [[name for name, test in each.items() if test.mean > test.high] for each in (first, apart)]
+    beyond = [", ".join(names) or "nothing" for names in outside]
+    return figure, (
+        f"Beyond what chance allows (grey: 95%): {beyond[0]} with columns as in the "
+        f"paper, {beyond[1]} where they never talk (recorded)."
+    )
+
+
+def over_training(record: Record) -> Drawing:
+    """The difference of the columns over that by chance, against epochs, of each condition."""
+    figure, ((ax,),) = plots.panels(1, 1, height=4)
+    curves = record.rows("pooled", measure="colour").query("epoch >= 0.5")
+    titles = dict(record.tables["conditions"][["variant", "title"]].to_numpy())
+    lines = {
+        titles[name]: (rows["epoch"], rows["mean"] / rows["chance"])
+        for name, rows in curves.groupby("variant", sort=False)
+    }
+    plots.lines(ax, lines)
     plots.level(ax, 1, line="-")
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.legend()
+    frame(ax, "", "epochs (doubling)", "difference / difference by chance", legend="right of")
+    start, *_, end = lines[titles["paper"]][1]
+    return figure, (
+        f"Columns as in the paper part early: {start:.1f} times chance after the first epoch, {end:.1f} at "
+        "the end (recorded)."
+    )
 
 
 # --- kernels over the training ------------------------------------------------------------------
@@ -155,23 +276,24 @@ def training_explorer(network: Network, **start: Any) -> PictureWidget:
     ) -> Drawing:
         kernels = network.snapshots[step]
         places = torch.arange(len(kernels)) if order == "learned" else getattr(last, order).argsort()
-        return _draw_columns(kernels, network.columns, places, scale, step)
+        figure, titles = _draw_columns(kernels, network.columns, places, scale)
+        heading(figure, f"after {step:,} updates of the weights")
+        return figure, f"{len(kernels)} kernels after {step:,} updates; {'; '.join(titles)}."
 
     return explorer(draw, **start)
 
 
-def _draw_columns(kernels: Tensor, columns: int, order: Tensor, scale: str, step: int) -> Drawing:
-    """order: (K,), how the kernels are sorted within their columns."""
+def _draw_columns(kernels: Tensor, columns: int, order: Tensor, scale: str) -> tuple[Figure, list[str]]:
+    """A sheet for each column, and their titles. order: (K,), how kernels are sorted within a column."""
     parts = column_slices(len(kernels), columns)
     figure, grid = plots.panels(columns, 1, height=1.9 * columns)
     colours, share = pictures(kernels, scale), colour_share(kernels)
     titles = []
     for (ax,), part, words in zip(grid, parts, COLUMN_WORDS, strict=False):
         places = order[(order >= part.start) & (order < part.stop)]
-        titles.append(f"{words}: colour share {share[part].mean():.2f} on the mean")
+        titles.append(f"{words}: mean colour share {share[part].mean():.2f}")
         draw_sheet(ax, colours[places], titles[-1])
-    heading(figure, f"after {step:,} updates of the weights")
-    return figure, f"{len(kernels)} kernels after {step:,} updates; {'; '.join(titles)}."
+    return figure, titles
 
 
 def column_slices(kernels: int, columns: int) -> list[slice]:
@@ -181,6 +303,21 @@ def column_slices(kernels: int, columns: int) -> list[slice]:
 
 
 # --- do columns divide colour between them? -------------------------------------------------------
+
+
+def draw_null(ax: Axes, null: ArrayLike, own: float, words: str) -> None:
+    """Differences of permuted columns, (permutations,), and the network's own."""
+    drawn = np.asarray(null)
+    edges = np.linspace(0, 1.08 * max(float(drawn.max()), own), 40)
+    plots.histogram(ax, np.histogram(drawn, edges)[0], edges, color="#9A9A9A")
+    ax.axvline(own, 0, 0.85, color=ORANGE, linewidth=2.5, label=words)
+    ax.set_ylim(0, 1.35)  # room for the legend
+    ax.legend(loc="upper right")
+
+
+def recorded_kernels() -> Kernels:
+    """The first kernels of every network of the recorded study."""
+    return specialization.load_kernels(weights_dir() / specialization.KERNELS_FILE)
 
 
 def specialization_explorer(record: Record, kernels: Kernels, **start: Any) -> PictureWidget:

@@ -65,25 +65,8 @@ def batch(order: Tensor, step: int, size: int) -> Tensor:
     return order[step * size : (step + 1) * size]
 
 
-def colour_share(k: Tensor) -> Tensor:
-    grey = k.mean(1, keepdim=True).expand_as(k)
-    return ((k - grey) ** 2).sum((1, 2, 3)) / (k**2).sum((1, 2, 3))
-
-
-def frequency(w: Tensor) -> float:
-    power, steps = torch.fft.fft2(w, s=(64, 64)).abs(), torch.fft.fftfreq(64)
-    row, column = divmod(int(power.argmax()), 64)
-    return math.hypot(steps[row], steps[column])
-
-
 def p_value(own: Tensor, null: Tensor) -> float:
-    return (1 + sum(float(d) >= float(own) for d in null)) / (1 + len(null))
-
-
-def standardized(k: Tensor) -> Tensor:
-    flat = k.flatten(1)
-    flat = (flat - flat.mean(1, keepdim=True)) / flat.std(1, unbiased=False, keepdim=True)
-    return ((flat - flat.min()) / (flat.max() - flat.min())).view_as(k)
+    return (1 + sum(abs(float(d)) >= abs(float(own)) for d in null)) / (1 + len(null))
 
 
 def over_all_orders(distances: Tensor, same: Tensor, k: Tensor) -> float:
@@ -152,10 +135,10 @@ RIGHT: dict[str, list[Any]] = {
     ],
     "06.5": [831.4, 820],
     "07.1": [99],
-    "07.2": [colour_share],
-    "07.3": [frequency],
+    "07.2": [1 / 3, "0.333"],
+    "07.3": [lambda s, K: s * math.sqrt(8 / (math.pi * K)), lambda s, K: torch.tensor(1.59577 * s / K**0.5)],
     "07.4": [p_value],
-    "07.5": [standardized],
+    "07.5": [16, "16"],
     "08.1": [512, "512"],
     "08.2": [lambda u, v: (u[:, None] != v[None]).sum(2), lambda u, v: (u.shape[1] - u @ v.T) / 2],
     "08.3": [
@@ -254,7 +237,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (lambda o, s, b, rank, world: o[rank::world], "of another step"),
         (3, "a function is asked for"),
     ],
-    "07.5": [(lambda k: standardized(k).flatten(1), "the shape is")],
+    "07.3": [(lambda s, K: s, "some values differ")],
     "09.2": [(lambda z: z.softmax(1), "the shape is")],
     "09.5": [
         (1, "for w = 1 the halved network says 0.622 and the average is 0.616"),

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from alexnet_edu.lessons import kernels as lesson
 from alexnet_edu.show.explorer import PictureWidget
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies.engine import Runs
 from alexnet_edu.studies.networks import Network
-from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.record import Record, load
 from alexnet_edu.studies.shipped import as_network, seeded, train_with_snapshots
 from tests.studies import samples
 
@@ -32,9 +33,49 @@ def put(explorer: PictureWidget, **values: Any) -> str:
     return explorer.alt
 
 
+def test_what_the_figures_say(network: Network, columns_study: tuple[Record, Path]) -> None:
+    _, sheets = lesson.sheets(network)
+    assert sheets.startswith("8 learned kernels of 5×5 pixels")
+    _, film = lesson.film(network.snapshots, samples.IMAGES.train)
+    assert "of 8 kernels prefer one direction before training" in film
+    assert "after 12 steps (the strongest are shown). SYNTHETIC images." in film
+    assert "times as large as the weakest" in lesson.two_scales(network)[1]
+    record, _ = columns_study
+    figure, sentence = lesson.columns_part(record, guess=1)
+    assert "of 2 networks (recorded)" in sentence
+    assert any("your guess: 1" in text.get_text() for text in figure.axes[1].texts)
+
+
+def test_noise_is_no_blob() -> None:
+    noise = torch.randn(200, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    striped, blobs = lesson.stripes_and_blobs(noise)
+    assert striped.double().mean() < 0.05
+    assert blobs.double().mean() < 0.15
+    round_spot = torch.ones(1, 3, 7, 7) * torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)
+    assert lesson.stripes_and_blobs(round_spot)[1].all()
+
+
+def test_the_record_says_what_the_lesson_says() -> None:
+    record = load("specialization")
+    tests = {
+        name: specialization.pooled_test(record, name) for name in ("paper", "joint", "apart", "kernel-11")
+    }
+    assert tests["paper"].mean > tests["paper"].high  # more than chance allows
+    assert tests["joint"].low < tests["joint"].mean < tests["joint"].high
+    assert tests["paper"].clear < tests["paper"].networks / 2  # not on every run
+    ratio = {name: test.mean / test.chance for name, test in tests.items()}
+    assert abs(ratio["apart"] - ratio["paper"]) < 0.3
+    assert ratio["kernel-11"] > 1.3 * ratio["paper"]
+    every = (specialization.pooled_test(record, name) for name in record.variants)
+    assert all(test.clear < test.networks for test in every)
+    assert "colour differs 1.4 times as much as by chance" in lesson.columns_part(record)[1]
+    assert "colour, hue with columns as in the paper" in lesson.measures(record)[1]
+    assert "part early" in lesson.over_training(record)[1]
+
+
 def test_kernels_over_the_training(network: Network) -> None:
     explorer = lesson.training_explorer(network)
-    assert put(explorer).startswith("8 kernels after 3 updates; first column: colour share 0.")
+    assert put(explorer).startswith("8 kernels after 3 updates; first column: mean colour share 0.")
     for step in (0, 1, 3, 12):
         assert f"8 kernels after {step} updates" in put(explorer, step=step)
 

@@ -14,7 +14,7 @@ from alexnet_edu.lessons.dropout import dropout_explorer
 from alexnet_edu.lessons.imagenet import cost_explorer
 from alexnet_edu.lessons.initialization import clinic_explorer
 from alexnet_edu.lessons.kernels import excitation_explorer, specialization_explorer, training_explorer
-from alexnet_edu.lessons.lrn import lrn_explorer
+from alexnet_edu.lessons.lrn import Responses, lrn_explorer
 from alexnet_edu.lessons.neighbours import neighbour_explorer
 from alexnet_edu.lessons.pooling import pooling_explorer
 from alexnet_edu.lessons.relu import activation_explorer, function_explorer
@@ -60,7 +60,7 @@ def of_networks() -> dict[str, Any]:
     record = load("specialization")
     return {
         "activation": activation_explorer(images.train),
-        "lrn": lrn_explorer(images.train),
+        "lrn": lrn_explorer(Responses(images.train)),
         "color": color_explorer(photograph(), ColorPCA.fit(images.train.pixels)),
         "patch": patch_explorer(test.subset(torch.arange(12)), network.prepare.side, network.probabilities),
         "training": training_explorer(network),

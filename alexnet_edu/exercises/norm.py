@@ -6,14 +6,48 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from alexnet_edu.exercises.judge import Function, Judge, as_number, normal
-from alexnet_edu.model.layers import local_response_norm, map_response_norm
+from alexnet_edu.exercises.judge import Function, Judge, as_number, as_tensor, normal
+from alexnet_edu.model.layers import local_response_norm
 
 
-def _in_a_ring(a: Tensor) -> Tensor:
-    return a / (2 + 1e-4 * torch.stack([(a * a).roll(j, 1) for j in range(-2, 3)]).sum(0)) ** 0.75
+def _along_a_row(a: Tensor) -> Tensor:
+    """The colleague's function of exercise 02.2: the neighbours are places in a row."""
+    squares = F.pad(a**2, (2, 2))
+    total = torch.stack([squares[..., j : j + a.shape[-1]] for j in range(5)]).sum(0)
+    return a / (2 + 1e-4 * total) ** 0.75
+
+
+def _shows_the_bug(answer: Any) -> str | None:
+    a = as_tensor(answer, "a tensor (N, C, H, W) is")
+    if a.dim() != 4 or not a.numel():
+        return f"the shape is {tuple(a.shape)}, it should be (N, C, H, W)"
+    if not a.isfinite().all():
+        return "every activity should be a finite number"
+    right, wrong = local_response_norm(a), _along_a_row(a)
+    if not torch.allclose(wrong, right, rtol=0.01):
+        return None
+    if a.abs().max() < 30:
+        return "the test passes: α Σ a² is so far below k = 2 that both only multiply by 0.595"
+    return "the test passes: the five maps and the five places around each unit hold the same squares"
+
+
+def _gradient(g: Tensor, a: Tensor) -> Tensor:
+    a = a.detach().requires_grad_()
+    return torch.autograd.grad(local_response_norm(a), a, g)[0]
+
+
+def _constant_base(g: Tensor, a: Tensor) -> Tensor:
+    return g * local_response_norm(a) / a.where(a != 0, torch.ones_like(a))
+
+
+def _own_base(g: Tensor, a: Tensor) -> Tensor:
+    """As if a map stood in its own base alone."""
+    total = torch.stack([F.pad(a**2, (0, 0, 0, 0, 2, 2))[:, j : j + a.shape[1]] for j in range(5)]).sum(0)
+    d = 2 + 1e-4 * total
+    return g * d**-0.75 - 1.5e-4 * a**2 * g * d**-1.75
 
 
 def _order_of_relu(answer: Any) -> str | None:
@@ -34,20 +68,17 @@ def _order_of_relu(answer: Any) -> str | None:
 
 
 JUDGES: dict[str, Judge] = {
-    "02.1": Function(
-        local_response_norm,
-        [(100 * a.relu(),) for a in normal(2, (2, 8, 5, 6), (1, 3, 5, 5), (2, 32, 6, 5))],
+    "02.2": _shows_the_bug,
+    "02.4": _order_of_relu,
+    "02.5": Function(
+        _gradient,
+        [
+            (normal(3, shape, dtype=torch.float64)[0], 100 * normal(4, shape, dtype=torch.float64)[0].abs())
+            for shape in ((2, 8, 5, 6), (1, 3, 4, 4))
+        ],
         {
-            "that is α/n times the sum, as in the 2012 code; the paper prints α times it": (
-                lambda a: local_response_norm(a, convention="code")
-            ),
-            "the first and the last maps are no neighbours: the sum ends there": _in_a_ring,
-            "the neighbours are maps, the same place in each, not places": (
-                lambda a: map_response_norm(a, 5, k=2.0, alpha=25e-4)
-            ),
-            "n = 5 maps: two on either side of map i": lambda a: local_response_norm(a, n=3),
-            "the power β = 0.75 is missing": lambda a: local_response_norm(a, beta=1.0),
+            "the base depends on a, too": _constant_base,
+            "a stands in the bases of its neighbours as well": _own_base,
         },
     ),
-    "02.4": _order_of_relu,
 }

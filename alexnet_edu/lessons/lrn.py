@@ -1,9 +1,8 @@
-"""Lesson 02, response normalization: what it does to given activities, what it costs, its pictures."""
+"""Lesson 02, response normalization: its pictures, recorded and live, its explorer, and what it costs."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +13,16 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.image import AxesImage
-from matplotlib.ticker import FixedLocator, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import Tensor
 
 from alexnet_edu import paper
 from alexnet_edu.data.images import Images
-from alexnet_edu.model.layers import LocalResponseNorm, local_response_norm, map_response_norm
+from alexnet_edu.model.layers import local_response_norm, map_response_norm
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, slider
-from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, Style, frame, note
+from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, Style, frame, note
+from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.signals import LayerProbe, Settings
 
 
@@ -78,6 +75,10 @@ class Responses(LayerProbe):
     after STEPS steps of 32 images, on both scales of the inputs.
     """
 
+    def __init__(self, images: Images, seed: int = 0) -> None:
+        super().__init__(images, seed)
+        self.note = " SYNTHETIC images." if images.synthetic else ""
+
     def before_relu(self, scale: str = "raw", steps: int = STEPS) -> Tensor:
         """z: (N, C, H, W). scale: "raw" or "standardized"."""
         return self.first_responses(Settings("relu", LEARNING_RATES[scale], "gaussian-0.01", scale), steps)
@@ -87,103 +88,140 @@ class Responses(LayerProbe):
         return self.before_relu(scale, steps).relu()
 
 
-# --- in a network, and its cost ------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Shrinking:
-    """One normalization layer at work, over all units that are on.
-
-    rms: of its inputs; median, low, high: of b/a, and its 1% and 99% quantiles.
-    """
-
-    rms: float
-    median: float
-    low: float
-    high: float
-
-
-@torch.no_grad()
-def shrinking(features: nn.Sequential, x: Tensor) -> list[Shrinking]:
-    """What each `LocalResponseNorm` among `features` does to the batch x, in order."""
-    found = []
-    for layer in features:
-        y = layer(x)
-        if isinstance(layer, LocalResponseNorm):
-            found.append(_shrinking(x, y))
-        x = y
-    return found
-
-
-def _shrinking(a: Tensor, b: Tensor) -> Shrinking:
-    factors = (b / a)[a > 0]
-    factors = factors[:: len(factors) // 1_000_000 + 1]
-    low, median, high = factors.quantile(torch.tensor([0.01, 0.5, 0.99])).tolist()
-    return Shrinking(a.square().mean().sqrt().item(), median, low, high)
-
-
-def kept_bytes(layer: nn.Module, x: Tensor) -> float:
-    """What a layer keeps for its backward pass, in bytes for each byte of its input x."""
-    kept: dict[int, int] = {}
-    alive: list[Tensor] = []  # so that no place in memory is used twice
-
-    def keep(t: Tensor) -> Tensor:
-        alive.append(t)
-        kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t
-
-    x = x.detach().clone().requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        layer(x)
-    return sum(kept.values()) / (x.numel() * x.element_size())
-
-
-class _Traffic(TorchDispatchMode):
-    """Adds up the bytes that operations read and write; a view moves none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.moved = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        read, written = ([t for t in tree_leaves(x) if isinstance(t, Tensor)] for x in ((args, kwargs), out))
-        places = {t.untyped_storage().data_ptr() for t in read}
-        view = all(t.untyped_storage().data_ptr() in places for t in written)
-        if func._schema.is_mutable or not view:
-            self.moved += sum(t.numel() * t.element_size() for t in (*read, *written))
-        return out
-
-
-def moved_bytes(function: Callable[[Tensor], object], x: Tensor) -> float:
-    """What the steps of a function read and write, one after the other, in bytes for each byte of x.
-
-    As if nothing were kept near the processor in between.
-    """
-    with torch.no_grad(), _Traffic() as traffic:
-        function(x)
-    return traffic.moved / (x.numel() * x.element_size())
-
-
-def seconds_in_turn(functions: Mapping[str, Callable[[], object]], rounds: int = 5) -> dict[str, float]:
-    """Median seconds of a call of each; they take turns, after one call of each that is not counted."""
-    took: dict[str, list[float]] = {name: [] for name in functions}
-    for round_ in range(rounds + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if round_:
-                took[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in took.items()}
-
-
-# --- pictures ------------------------------------------------------------------------------------
+# --- the lesson's figures ------------------------------------------------------------------------
 
 BEFORE = "#B8B8B8"
-READING_STYLES = (Style(BLUE, "-"), Style(ORANGE, "--"), Style(GREEN, "-."), Style(NEUTRAL, ":"))
-MARKERS = ("o", "s", "^", "D", "v", "P")
+QUIET = paper.LRN_K**-paper.LRN_BETA  # b/a where the window is silent
+READING_STYLES = (Style(BLUE, "-"), Style(ORANGE, "--"))
+MARKERS = ("o", "s", "^")
+Band = Sequence[Sequence[float]]  # per step: a low quantile, the median, a high quantile
+
+
+def errors(record: Record) -> Drawing:
+    """Recorded test and training errors, seed by seed, without and with LRN, each at its own rate."""
+    figure, ((ax,),) = plots.panels(1, 1, height=2.7)
+    for place, what in enumerate(("test_error", "train_error")):
+        for name, shift, style in (("none", -0.13, plots.SERIES[0]), ("lrn", 0.13, plots.SERIES[1])):
+            label = {"none": "without", "lrn": "with LRN"}[name] if place == 0 else None
+            values = record.values(name, what)
+            look: dict[str, Any] = {"color": style.color, "markersize": 8, "label": label}
+            ax.plot(values, [place + shift] * len(values), style.marker, **look)
+            mean = statistics.fmean(values)
+            ax.plot(
+                [mean] * 2, [place + shift - 0.12, place + shift + 0.12], color=style.color, linewidth=2.5
+            )
+    plots.rows(ax, ["test error", "training error"])
+    frame(ax, x="error of each seed (bar: the mean)", percent="x", legend="upper center")
+    falls = {what: record.gap("lrn", "none", what) for what in ("test_error", "train_error", "gap")}
+    test, train, gap = (f"{interval.signed.replace(',', ' to')}" for interval in falls.values())
+    return figure, (
+        f"LRN changes the test error by {test} points and the training error by {train}; the gap between "
+        f"them by {gap} (95% intervals, {len(record.values('lrn'))} seeds, real CIFAR-10, recorded)."
+    )
+
+
+def inhibition(normalize: Callable[[Tensor], Tensor]) -> Drawing:
+    """One strong map among weak ones, before and after, and the slope of each map's b by every other's a.
+
+    normalize: (N, C, H, W) -> the same shape.
+    """
+    a = torch.full((11,), 20.0, dtype=torch.float64)
+    a[5] = 100.0
+
+    def across(a: Tensor) -> Tensor:
+        return normalize(a.reshape(1, -1, 1, 1)).flatten()
+
+    b = across(a)
+    slopes: Tensor = torch.autograd.functional.jacobian(across, a)  # [i, j] is ∂b_i/∂a_j
+    figure, ((left, right),) = plots.panels(1, 2, height=3.5)
+    draw_before_after(left, a, b, window=(3, 7))
+    frame(left, "shaded: the strong map is in their window", "map", "activity", legend="upper left")
+    looks: tuple[dict[str, Any], ...] = ({"color": BLUE}, {"color": ORANGE, "hatch": "///"})
+    for i, shift, look in zip((5, 6), (-0.2, 0.2), looks, strict=True):
+        label = f"on map {i} (a = {a[i]:g})"
+        right.bar(
+            np.arange(-3, 4) + shift,
+            slopes[i, i - 3 : i + 4].numpy(),
+            0.4,
+            edgecolor="white",
+            label=label,
+            **look,
+        )
+    right.axhline(0, color="black", linewidth=0.8)
+    frame(right, "what a little more of map j does to map i", "distance j − i in maps", "∂b / ∂a")
+    right.legend(loc="upper left")
+    return figure, (
+        f"A weak map beside the strong one keeps {b[6] / a[6]:.2f} of its activity, a weak map out of its "
+        f"reach {b[1] / a[1]:.2f}; beyond two maps there is no influence."
+    )
+
+
+def live(
+    factors: Mapping[str, Band], errors: Mapping[str, Sequence[float]], images: Images, guess: float | None
+) -> Drawing:
+    """b/a of a first layer while it trains, and training errors with LRN and with its constant.
+
+    factors: inputs -> for each batch the 1%, 50% and 99% quantiles of b/a. errors: network -> error (0–1)
+    of each batch. guess: the middle b/a on standardized pixels, drawn as a line.
+    """
+    figure, ((left, right),) = plots.panels(1, 2, height=3.7)
+    lowest = {}
+    for (inputs, band), style in zip(factors.items(), (plots.SERIES[2], plots.SERIES[1]), strict=True):
+        low, middle, high = np.asarray(band).T
+        left.fill_between(range(len(low)), low, high, color=style.color, alpha=0.25, linewidth=0)
+        left.plot(middle, color=style.color, linestyle=style.line, label=f"{inputs} pixels")
+        lowest[inputs] = low[-1]
+    if guess is not None:
+        left.axhline(guess, color=plots.PINK, linestyle=":", linewidth=2.5, label=f"your guess: {guess:g}")
+    left.set_ylim(0, max(0.7, 1.1 * (guess or 0)))
+    frame(left, "first layer: middle, and 98% of the units", "batches", "b / a", legend="lower left")
+    ends, window = [], 1
+    for (name, values), style in zip(errors.items(), (plots.SERIES[1], plots.SERIES[0]), strict=True):
+        window = min(50, len(values))
+        smooth = np.convolve(values, np.ones(window) / window, "valid")  # (steps - window + 1,)
+        look: dict[str, Any] = {"linewidth": 4, "alpha": 0.35} if name == "LRN" else {"linewidth": 1.2}
+        right.plot(np.arange(len(smooth)) + window, smooth, color=style.color, label=name, **look)
+        ends.append(smooth)
+    frame(right, "standardized pixels", "batches", "training error", percent="y", legend="upper right")
+    apart = 100 * np.abs(ends[0] - ends[1]).max()
+    source = " SYNTHETIC images." if images.synthetic else ""
+    return figure, (
+        f"On standardized pixels 99% of the units keep {lowest['standardized']:.3f} of a or more, and the "
+        f"constant in place of LRN trains within {apart:.1f} points of it (means of {window} batches); on "
+        f"raw pixels 1% keep less than {lowest['raw']:.2f}.{source}"
+    )
+
+
+def by_size(responses: Responses) -> Drawing:
+    """b/a against the root mean square of a window, with what a first layer has on two kinds of input."""
+    figure, ((ax,),) = plots.panels(1, 1, height=3.7)
+    rms = torch.logspace(-2, 3, 300)
+    curves = {
+        "as printed: α Σ a²": (rms, Constants().factor(rms)),
+        "2012 code: α/n Σ a²": (rms, Constants(reading="code").factor(rms)),
+    }
+    plots.lines(ax, curves, styles=READING_STYLES, markers=False)
+    shares = {}
+    for (source, words), marker in zip(reversed(SOURCES.items()), MARKERS, strict=True):
+        a = responses.activities(*source)
+        large = window_rms(a).flatten()[::7].quantile(0.999).item()
+        pair = torch.tensor([a.square().mean().sqrt().item(), large])
+        at = Constants().factor(pair)
+        look: dict[str, Any] = {"color": "black", "markersize": 8, "linestyle": "none"}
+        ax.plot(pair[:1], at[:1], marker, label=words, **look)
+        ax.plot(pair[1:], at[1:], marker, markerfacecolor="white", **look)
+        shares[source] = paper.LRN_ALPHA * paper.LRN_N * large**2 / paper.LRN_K
+    ax.set_xscale("log")
+    ax.set_ylim(0, 0.7)
+    ax.margins(x=0)
+    ax.xaxis.set_major_formatter("{x:g}")
+    x = "root mean square of the five activities (filled: of all; open: only 0.1% of the windows exceed it)"
+    frame(ax, x=x, y="b / a", grid="xy", legend="lower left")
+    raw, scaled = shares["raw", STEPS], shares["standardized", STEPS]
+    return figure, (
+        f"In the strongest windows α Σ a² comes to {raw:.1f} times k on raw pixels, and to "
+        f"{scaled:.1g} times k on standardized ones.{responses.note}"
+    )
 
 
 def draw_before_after(
@@ -221,44 +259,6 @@ def _bars(ax: Axes, heights: NDArray[np.float64], width: float, color: str, labe
     ax.add_collection(PolyCollection(list(np.stack([x, y], 2)), facecolor=color, linewidth=0, label=label))
 
 
-def draw_influence(ax: Axes, distances: ArrayLike, series: Mapping[str, ArrayLike]) -> None:
-    """∂b_i/∂a_j of two readings as bars side by side, against the distance j − i in maps."""
-    distances = np.asarray(distances)
-    looks: tuple[dict[str, Any], ...] = ({"color": BLUE}, {"color": ORANGE, "hatch": "///"})
-    for (label, values), shift, look in zip(series.items(), (-0.2, 0.2), looks, strict=False):
-        ax.bar(distances + shift, np.asarray(values), 0.4, edgecolor="white", lw=0.5, label=label, **look)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_xticks(distances)
-    ax.legend()
-
-
-def draw_factors(
-    ax: Axes,
-    rms: ArrayLike,
-    curves: Mapping[str, ArrayLike],
-    marks: Mapping[str, tuple[float, float]],
-    on: ArrayLike,
-) -> None:
-    """b/a against the root mean square of the neighbours, with marks for what networks have.
-
-    rms: (M,); curves: label -> (M,). marks: label -> (a typical rms, a large one), drawn on
-    the curve `on` (M,): filled, and open.
-    """
-    rms, on = np.asarray(rms), np.asarray(on)
-    series = {label: (rms, factors) for label, factors in curves.items()}
-    plots.lines(ax, series, styles=READING_STYLES, markers=False)
-    for (label, pair), marker in zip(marks.items(), MARKERS, strict=False):
-        at = np.interp(np.log(pair), np.log(rms), on)
-        ax.plot(pair[:1], at[:1], marker, color="black", markersize=7, label=label, zorder=3)
-        ax.plot(pair[1:], at[1:], marker, color="black", markerfacecolor="white", markersize=7, zorder=3)
-    ax.set_xscale("log")
-    ax.set_ylim(0, 1.08)
-    ax.margins(x=0)
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.grid()
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-
-
 def draw_map(ax: Axes, values: ArrayLike, limits: tuple[float, float] | None = None) -> AxesImage:
     """One map (H, W), dark where small; NaN is left white. Returns the image, for a colour bar."""
     low, high = limits if limits is not None else (None, None)
@@ -267,38 +267,113 @@ def draw_map(ax: Axes, values: ArrayLike, limits: tuple[float, float] | None = N
     return shown
 
 
-def draw_row(ax: Axes, before: ArrayLike, after: ArrayLike) -> None:
-    """One row of a map before and after: (W,) each."""
-    ax.plot(np.asarray(before), color=NEUTRAL, linestyle="--", label="before (a)")
-    ax.plot(np.asarray(after), color=BLUE, label="after (b)")
-    ax.set_ylim(bottom=0)
-    ax.margins(x=0)
-    ax.legend()
+# --- what goes deeper ----------------------------------------------------------------------------
+
+
+def _strongest(a: Tensor) -> tuple[int, int]:
+    """Of the first ten images the one with the strongest activity, and the map that has it."""
+    picture = int(a[:SHOWN].amax((1, 2, 3)).argmax())
+    return picture, int(a[picture].amax((1, 2)).argmax())
+
+
+def three_readings(responses: Responses) -> Drawing:
+    """An image, one map of a first layer, and b/a in it by the three readings of the formula."""
+    a = responses.activities()
+    picture, map_ = _strongest(a)
+    figure, (axes,) = plots.panels(1, 5, height=2.7)
+    plots.images(axes[0], responses.probed[picture], "the image")
+    figure.colorbar(draw_map(axes[1], a[picture, map_]), ax=axes[1], location="bottom")
+    axes[1].set_title(f"a of map {map_}")
+    names = {"paper": "α Σ, 5 maps", "code": "α/n Σ, 5 maps", "one map": "misread: 5×5 places"}
+    factors = {how: Constants(reading=how).normalize(a) / a for how in names}
+    smallest = {how: t[a > 0].min().item() for how, t in factors.items()}
+    for ax, (how, t) in zip(axes[2:], factors.items(), strict=True):
+        shown = draw_map(ax, t[picture, map_], (min(smallest.values()), QUIET))
+        ax.set_title(names[how])
+    figure.colorbar(shown, ax=axes[2:], location="bottom", shrink=0.6, label="b/a (white: a = 0)")
+    return figure, (
+        f"Of the same activities the formula as printed leaves {smallest['paper']:.2f} at least, the 2012 "
+        f"code {smallest['code']:.2f}, the misreading {smallest['one map']:.2f}.{responses.note}"
+    )
+
+
+def within_map(responses: Responses) -> Drawing:
+    """One map before and after the normalization within maps of run 145, and one row of it."""
+    a = responses.activities()
+    b = map_response_norm(a)
+    picture, map_ = _strongest(a)
+    row = int(a[picture, map_].amax(1).argmax())
+    figure, (axes,) = plots.panels(1, 3, height=3, width_ratios=(1, 1, 1.6))
+    for ax, words, t in zip(axes, ("before (a)", "after (b)"), (a, b), strict=False):
+        figure.colorbar(draw_map(ax, t[picture, map_]), ax=ax, location="bottom")
+        ax.axhline(row, color="white", linestyle=":", linewidth=1.2)
+        ax.set_title(f"map {map_} {words}")
+    axes[2].plot(a[picture, map_, row], color=NEUTRAL, linestyle="--", label="before (a)")
+    axes[2].plot(b[picture, map_, row], color=BLUE, label="after (b)")
+    frame(axes[2], "the dotted row", "column", "activity", legend="best")
+    on = (t[t > 0][::5] for t in (a, local_response_norm(a), b))
+    before, across, within = ((t.quantile(0.99) / t.median()).item() for t in on)
+    return figure, (
+        f"The strongest 1% of the activities are {before:.1f} times the middle one; {across:.1f} times after "
+        f"the normalization across maps, {within:.1f} times after that within maps.{responses.note}"
+    )
+
+
+def all_norms(record: Record) -> Drawing:
+    """What each normalization changes in test and training error, in points, against none."""
+    titles = {name: record.of(variant=name).runs["title"].iloc[0] for name in record.variants[1:]}
+    figure, ((ax,),) = plots.panels(1, 1, height=3.2)
+    for what, shift, style in (
+        ("test_error", -0.13, plots.SERIES[1]),
+        ("train_error", 0.13, plots.SERIES[2]),
+    ):
+        gaps = {titles[name]: record.gap(name, "none", what) for name in titles}
+        values = {title: (gap.value, gap.low or 0.0, gap.high or 0.0) for title, gap in gaps.items()}
+        plots.intervals(ax, values, shift=shift, style=style, label=plots.WORDS[what])
+    plots.level(ax, 0, axis="x")
+    frame(ax, x="points against no normalization (95% intervals; left is better)", legend="right of")
+    best = record.gap("batch", "none")
+    return figure, (
+        f"Each at its own rate: batch normalization changes the test error by {best.signed} points, LRN by "
+        f"{record.gap('lrn', 'none').signed} ({len(record.values('none'))} seeds, 8 epochs, recorded)."
+    )
+
+
+def by_rate(record: Record) -> Drawing:
+    """LRN against none at one rate for both, and at the rate that was chosen for each."""
+    gaps = {
+        f"both at ε = {rate:g}": record.at_rate(rate).gap("lrn", "none") for rate in record.shared_rates()
+    }
+    gaps["each at its own"] = record.gap("lrn", "none")
+    figure, ((ax,),) = plots.panels(1, 1, height=2.4)
+    values = {name: (gap.value, gap.low or 0.0, gap.high or 0.0) for name, gap in gaps.items()}
+    plots.intervals(ax, values, form="{:+.2f}")
+    plots.level(ax, 0, axis="x")
+    frame(ax, x="test error of LRN − test error of none, in points (95% intervals)")
+    low, high, fair = (f"{gap.value:+.2f}" for gap in gaps.values())
+    return (
+        figure,
+        f"LRN changes the test error by {low} or by {high} points at one rate, by {fair} at two (recorded).",
+    )
 
 
 # --- the explorer: the constants of §3.3 -----------------------------------------------------------
 
-READING_LABELS = {
-    "paper": "paper: α Σ over n maps",
-    "code": "2012 code, PyTorch: α/n Σ",
-    "one map": "misread: n × n places of one map",
-}
+READING_LABELS = {"paper": "as printed: α Σ", "code": "2012 code, PyTorch: α/n Σ"}
 SOURCES = {
     ("raw", STEPS): f"raw pixels, after {STEPS} steps",
     ("raw", 0): "raw pixels, before the first step",
     ("standardized", STEPS): f"standardized, after {STEPS} steps",
 }
-SHOWN = 10  # images to choose from; all of them are in the histogram
-BINS = 80
+SHOWN = 10  # images to choose from; b/a is that of all of them
 
 
-def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: int = 0) -> PictureWidget:
-    """What k, n, α, β and the reading of the formula do to the outputs of a first layer.
+def lrn_explorer(layer: Responses, **options: Any) -> PictureWidget:
+    """What k, n, α and the reading of the formula do to the outputs of a first layer.
 
-    images, seed: see `Responses`, which is made of them unless it is given. The constants start
-    at those of §3.3, image and place at the strongest activity of all.
+    The constants start at those of §3.3, image and place at the strongest activity of all. options: of
+    `explorer`.
     """
-    layer = responses or Responses(images, seed)
     for source in SOURCES:
         layer.before_relu(*source)  # now, so that every later change is drawn at once
     places = range(layer.image_size)
@@ -313,7 +388,6 @@ def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: in
         alpha: float = slider(
             "α", (0.0, 1e-5, 2e-5, 1e-4, 5e-4, 1e-3, 1e-2), paper.LRN_ALPHA, "weight of the sum"
         ),
-        beta: float = slider("β", (0.0, 0.25, 0.5, 0.75, 1.0), paper.LRN_BETA, "the power"),
         reading: str = choice("Formula", READING_LABELS, "paper", "over what the squares are summed"),
         source: tuple[str, int] = choice(
             "Activities", SOURCES, ("raw", STEPS), "which network they come from"
@@ -322,13 +396,13 @@ def lrn_explorer(images: Images, *, responses: Responses | None = None, seed: in
         row: int = slider("Row", places, r, "row of the place, from the top"),
         column: int = slider("Column", places, c, "column of the place, from the left"),
     ) -> Drawing:
-        constants = Constants(k, n, alpha, beta, reading)
-        note = " (SYNTHETIC images)" if images.synthetic else ""
+        constants = Constants(k, n, alpha, reading=reading)
+        note = " (SYNTHETIC images)" if layer.note else ""
         words = f"{_formula(constants)}; {SOURCES[source]}{note}"
         a = layer.before_relu(*source)[:SHOWN].relu()
         return _draw(words, constants, a, layer.probed, image, (row, column))
 
-    return explorer(draw, notice="computing …")
+    return explorer(draw, notice="computing …", **options)
 
 
 def _draw(
@@ -339,21 +413,17 @@ def _draw(
     values, here = factors[~factors.isnan()], factors[image, :, place[0], place[1]]
     extremes = _extremes(here)
     marks = dict(zip(extremes, "ML", strict=False))
-    figure, ((picture, profile), (lowest, histogram)) = plots.panels(2, 2, 6.2, width_ratios=[1, 2.4])
+    figure, ((picture, lowest, profile),) = plots.panels(1, 3, 3.2, width_ratios=[1, 1, 2.2])
     plots.images(picture, pixels[image], f"image {image}, the place framed")
     plots.box(picture, place[0] - 1, place[1] - 1, 3, 3)
-    window = None
-    if extremes and constants.reading != "one map":
-        half = constants.n // 2
+    draw_map(lowest, factors[image].nan_to_num(nan=torch.inf).amin(0), (0.0, constants.k**-constants.beta))
+    frame(lowest, "smallest b/a at each place", "dark: inhibited most")
+    half, window = constants.n // 2, None
+    if extremes:
         window = (max(0, extremes[0] - half), min(len(here) - 1, extremes[0] + half))
     before, after = (t[image, :, place[0], place[1]] for t in (a, b))
     draw_before_after(profile, before, after, window=window, marks=marks)
     frame(profile, "all maps at that place; M: inhibited most, L: least", "map", "activity")
-    limits = min(values.min().item(), 0.98 * values.max().item()), values.max().item()
-    draw_map(lowest, factors[image].nan_to_num(nan=torch.inf).amin(0), limits)
-    frame(lowest, "smallest b/a at each place", "dark: inhibited most")
-    _draw_histogram(histogram, values, limits, {letter: here[i].item() for i, letter in marks.items()})
-    frame(histogram, f"b/a of all units that are on, {SHOWN} images", "b / a", "units")
     plots.heading(figure, words)
     text = (
         f"{words}: b/a lies between {values.min():.3g} and {values.max():.3g}, median {values.median():.3g}"
@@ -374,30 +444,6 @@ def _extremes(factors: Tensor) -> tuple[int, ...]:
     return int(factors.nan_to_num(nan=torch.inf).argmin()), int(factors.nan_to_num(nan=-torch.inf).argmax())
 
 
-def _draw_histogram(
-    ax: Axes, values: Tensor, limits: tuple[float, float], marks: Mapping[str, float]
-) -> None:
-    """How often each factor b/a occurs, on a logarithmic axis. marks: letter -> factor."""
-    margin = 0.06 * (limits[1] - limits[0])
-    low, high = limits[0] - margin, limits[1] + margin
-    counts = torch.histc(values, BINS, low, high)
-    edges = np.linspace(low, high, BINS + 1)
-    ax.stairs(counts.clamp(min=0.5).numpy(), edges, fill=True, color=BLUE, alpha=0.6, baseline=0.5)
-    ax.set_yscale("log")
-    top = max(float(counts.max()), 1.0)
-    exponents = range(0, 1 + int(np.log10(top)), 1 + int(np.log10(top) > 4))
-    ax.yaxis.set_major_locator(FixedLocator([10.0**e for e in exponents]))
-    ax.yaxis.set_minor_locator(FixedLocator([]))
-    ax.yaxis.set_major_formatter(lambda value, _: plots.power_of_ten(round(np.log10(value))))
-    ax.xaxis.set_major_locator(MaxNLocator(6))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.set_ylim(0.5, 30 * top)  # room for the letters
-    for letter, value in marks.items():
-        ax.axvline(value, ymax=0.86, color="black", linewidth=1, linestyle=":")
-        note(ax, letter, (value, 4 * top), ha="center", va="bottom", fontsize=10)
-
-
 def _formula(c: Constants) -> str:
-    weight = {"paper": f"{c.alpha:g}", "code": f"{c.alpha:g}/{c.n}", "one map": f"{c.alpha:g}"}[c.reading]
-    over = f"{c.n}×{c.n} places" if c.reading == "one map" else f"{c.n} map{'s' * (c.n > 1)}"
-    return f"b = a / ({c.k:g} + {weight} · Σ a² over {over})^{c.beta:g}"
+    weight = f"{c.alpha:g}" if c.reading == "paper" else f"{c.alpha:g}/{c.n}"
+    return f"b = a / ({c.k:g} + {weight} · Σ a² over {c.n} map{'s' * (c.n > 1)})^{c.beta:g}"

@@ -15,9 +15,14 @@ from torch import Tensor
 from alexnet_edu.training.sgd import rescale_momentum
 
 
-def by_shifts(a: Tensor, alpha: float = 1e-4, reach: int = 2) -> Tensor:
-    padded = F.pad(a**2, (0, 0, 0, 0, reach, reach))
-    return a / (2 + alpha * sum(padded[:, j : j + a.shape[1]] for j in range(2 * reach + 1))) ** 0.75
+def lrn_backward(g: Tensor, a: Tensor) -> Tensor:
+    def window(t: Tensor) -> Tensor:
+        padded = F.pad(t, (0, 0, 0, 0, 2, 2))
+        return torch.stack([padded[:, j : j + t.shape[1]] for j in range(5)]).sum(0)
+
+    d = 2 + 1e-4 * window(a**2)
+    q = g * d**-0.75
+    return q - 1.5e-4 * a * window(q * a / d)
 
 
 def by_unfold(x: Tensor) -> Tensor:
@@ -106,11 +111,11 @@ RIGHT: dict[str, list[Any]] = {
     "01.3": [lambda g, y: torch.where(y > 0, g, torch.zeros_like(g))],
     "01.4": [4.9, 0.01 * 75**0.5 * 63 / (2.178 / 1.96)],
     "01.5": [(1 / 63, 1 / 3969), torch.tensor([0.01587, 0.000252])],
-    "02.1": [by_shifts, lambda a: F.local_response_norm(a, 5, 5e-4, 0.75, 2.0)],
-    "02.2": [0.232, 7**-0.75],
-    "02.3": [5e-4],
+    "02.1": [200, "200"],
+    "02.2": [torch.tensor([[[[0.0, 50.0]], [[0.0, 50.0]]]]), [[[[100.0]], [[100.0]]]]],
+    "02.3": [3969, 63**2],
     "02.4": [[-100.0, 50.0], (1.0, 0.0, -1.0), torch.tensor([3.0, -3.0])],
-    "02.5": [78, 77.97],
+    "02.5": [lrn_backward],
     "03.1": [56, "56"],
     "03.2": [by_unfold, lambda x: F.max_pool2d(F.max_pool2d(x, 2, 1), 2, 2)],
     "03.3": [9, torch.tensor(9)],
@@ -198,11 +203,15 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (3.0, "a pair of numbers is asked for"),
         ((1.0, "x"), "a number is asked for"),
     ],
-    "02.1": [
-        (lambda a: by_shifts(a, alpha=2e-5), "α/n times the sum"),
-        (lambda a: by_shifts(a, reach=1), "two on either side"),
+    "02.1": [(300, "too large")],
+    "02.2": [
+        (torch.ones(1, 8, 6, 6), "far below k = 2"),
+        (torch.full((1, 1, 1, 1), 100.0), "hold the same squares"),
+        (torch.ones(8, 6), "the shape is (8, 6)"),
+        (torch.full((1, 8, 6, 6), math.inf), "a finite number"),
+        ("randn", "a tensor (N, C, H, W) is asked for"),
     ],
-    "02.2": [(0.5, "too large")],
+    "02.5": [(lambda g, a: g[0], "the shape is"), (lambda g, a: a * 0, "some values differ")],
     "02.4": [
         ([1.0, 2.0], "all are positive"),
         ([-1.0, -2.0], "both orders give 0"),

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from alexnet_edu.data.images import Images
-from alexnet_edu.lessons.lrn import (
-    SHOWN,
-    Constants,
-    Responses,
-    kept_bytes,
-    lrn_explorer,
-    moved_bytes,
-    shrinking,
-)
+from alexnet_edu.lessons import lrn
+from alexnet_edu.lessons.lrn import SHOWN, Constants, Responses, lrn_explorer
 from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
-from alexnet_edu.model.layers import (
-    LocalResponseNorm,
-    MapResponseNorm,
-    local_response_norm,
-)
+from alexnet_edu.model.layers import local_response_norm
+from alexnet_edu.studies.record import load
 from alexnet_edu.studies.signals import LayerProbe
 
 
@@ -69,41 +61,57 @@ def test_responses_are_those_of_the_networks_first_layer(images: Images, respons
     assert (responses.activities("raw") != responses.activities("raw", 0)).any()
 
 
-def test_shrinking_in_a_network() -> None:
-    config = CifarNetConfig(norms=("lrn", "lrn-code", "none"))
-    net = FourLayerNet(config, torch.Generator().manual_seed(0))
-    x = 60 * torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    first, second = shrinking(net.features, x)
-    a = net.features[:3](x)
-    assert first.rms == pytest.approx(a.square().mean().sqrt().item())
-    assert 0 < first.low <= first.median <= first.high <= 2**-0.75 + 1e-6
-    assert second.rms < first.rms
-    assert second.high == pytest.approx(2**-0.75, abs=1e-3)
+# --- figures ---------------------------------------------------------------------------------
 
 
-def test_bytes_kept_for_the_backward_pass() -> None:
-    x = torch.randn(2, 6, 9, 9)
-    assert kept_bytes(LocalResponseNorm(), x) == kept_bytes(MapResponseNorm(), x) == 1.0
-    assert kept_bytes(nn.Identity(), x) == 0.0
-    assert kept_bytes(nn.ReLU(), x) == 1.0
-    assert kept_bytes(nn.LocalResponseNorm(5), x) > 2.0
+def test_neighbours_inhibit_and_maps_beyond_two_do_not() -> None:
+    figure, sentence = lrn.inhibition(local_response_norm)
+    strong, weak = ([bar.get_height() for bar in bars] for bars in figure.axes[1].containers)
+    for slopes in (strong, weak):  # of maps −3 … 3 away
+        assert slopes[0] == slopes[6] == 0
+        assert all(slope < 0 for slope in (*slopes[1:3], *slopes[4:6]))
+    assert strong[3] < 0.6 * weak[3]  # the own square takes off the more the larger a is
+    assert "0.42 of its activity" in sentence
 
 
-def test_what_the_steps_of_a_function_move() -> None:
-    x = torch.rand(2, 8, 5, 5)
-    assert moved_bytes(lambda x: x + 1, x) == 2.0
-    assert moved_bytes(lambda x: x + x, x) == 3.0
-    assert moved_bytes(lambda x: x.flatten()[::2].view(-1), x) == 0.0
-    assert moved_bytes(lambda x: x.double(), x) == 3.0
-    assert moved_bytes(lambda x: x.clone().add_(1), x) == 2.0 + 2.0
-    assert moved_bytes(nn.LocalResponseNorm(5), x) > 10
+def test_the_record_says_what_the_lesson_says() -> None:
+    record = load("norms")
+    assert max(record.values("lrn")) < min(record.values("none"))  # every seed
+    gap = record.gap("lrn", "none", "gap")
+    assert gap.low is not None
+    assert gap.high is not None
+    assert gap.low < 0 < gap.high  # training and test error fall alike
+    low, high = (record.at_rate(rate).gap("lrn", "none") for rate in record.shared_rates())
+    assert low.low is not None
+    assert low.low > 0.5  # worse at the rate that is best without it
+    assert high.value < 0
+    assert f"{gap.value:+.2f}" in lrn.errors(record)[1]
+    assert "+1.54 or by -1.25" in lrn.by_rate(record)[1]
+    assert record.gap("batch", "none").signed in lrn.all_norms(record)[1]
+
+
+def test_the_live_figure_holds_the_guess_and_the_distance(images: Images) -> None:
+    factors = {"raw": [[0.5, 0.55, 0.59], [0.3, 0.5, 0.59]], "standardized": [[0.594, 0.595, 0.595]] * 2}
+    errors = {"LRN": [0.5] * 60, "× 0.595": [0.52] * 60}
+    figure, sentence = lrn.live(factors, errors, images, 0.9)
+    assert "0.594 of a or more" in sentence
+    assert "within 2.0 points" in sentence
+    assert "less than 0.30" in sentence
+    assert "your guess: 0.9" in [line.get_label() for line in figure.axes[0].lines]
+
+
+def test_figures_of_responses_say_what_is_synthetic(images: Images, responses: Responses) -> None:
+    stand_in = Responses(replace(images, synthetic=True))
+    for draw in (lrn.by_size, lrn.three_readings, lrn.within_map):
+        assert "SYNTHETIC" not in draw(responses)[1]
+        assert "SYNTHETIC" in draw(stand_in)[1]
 
 
 # --- the explorer ----------------------------------------------------------------------------
 
 
-def test_the_explorer_says_what_the_numbers_are(images: Images, responses: Responses) -> None:
-    widget = lrn_explorer(images, responses=responses)
+def test_the_explorer_says_what_the_numbers_are(responses: Responses) -> None:
+    widget = lrn_explorer(responses)
     image, row, column = (widget.controls[name].value for name in ("image", "row", "column"))
     a = responses.activities()[:SHOWN]
     here = (local_response_norm(a) / a)[image, :, row, column]
@@ -112,10 +120,10 @@ def test_the_explorer_says_what_the_numbers_are(images: Images, responses: Respo
     assert a[image, :, row, column].max() == a.max()  # it starts at the strongest place
 
 
-def test_a_place_where_every_map_is_off(images: Images, responses: Responses) -> None:
+def test_a_place_where_every_map_is_off(responses: Responses) -> None:
     z = responses.before_relu()
     z[0, :, 5, 6] = -1.0
-    widget = lrn_explorer(images, responses=responses)
+    widget = lrn_explorer(responses)
     widget.controls["image"].value = 0
     widget.controls["row"].value, widget.controls["column"].value = 5, 6
     assert widget.error is None

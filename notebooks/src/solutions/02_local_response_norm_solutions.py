@@ -24,7 +24,7 @@ check("02.2", 100 * torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_s
 
 # %% [markdown]
 # **02.3.** Every activity of the first layer is $1/63$ of what it was, its square $1/63^2$; the same holds for the second layer, since $b/a$ is the same in the first and the biases are 0. So $\alpha$ must be $63^2$
-# times as large: about 0.4 in place of 0.0001. In the run, $b/a$ then leaves 0.595 within the first batches, as it does on raw pixels.
+# times as large: about 0.4 in place of 0.0001. In the run, $b/a$ then leaves 0.595 within a hundred batches, as it does on raw pixels.
 
 # %%
 check("02.3", 63**2)

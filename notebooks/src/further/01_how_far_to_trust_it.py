@@ -7,7 +7,7 @@
 # %%
 import torch
 
-from alexnet_edu.lessons import relu as lesson
+from alexnet_edu.lessons import trust as lesson
 from alexnet_edu.notebook import load, show
 from alexnet_edu.studies import figure1
 from alexnet_edu.studies.statistics import bootstrap_ratio

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -57,6 +56,11 @@ class Options:
         if self.output is not None and self.output.is_dir():
             raise ValueError(f"--output {str(self.output)!r} is a folder; name a file in it")
 
+    @property
+    def part(self) -> bool:
+        """Whether only some variants are asked for."""
+        return bool(self.variant or self.condition or self.activation)
+
     def images(self) -> ImageSet:
         """The images of the scale. Raises ValueError where the device cannot be used."""
         from alexnet_edu.data.cifar10 import load_cifar10
@@ -89,7 +93,10 @@ def _publish(record: Record, folder: Path, options: Options) -> Path:
     """Publishes a record, says what and where it is, and gives the place. folder: where its runs are kept."""
     from alexnet_edu.studies.record import publish
 
-    path, source = publish(record, folder, options.output), record.provenance["data"]["source"]
+    path, source = (
+        publish(record, folder, options.output, part=options.part),
+        record.provenance["data"]["source"],
+    )
     whole = "runs" in record.tables
     what = f"{len(record.runs)} runs of {len(record.variants)} variants" if whole else record.title
     say(f"{what}, on {source}: {path}")
@@ -184,10 +191,9 @@ def _specialization(options: Options) -> None:
     if not options.assemble:
         specialization.train_all(chosen, runs, workers=options.jobs, say=say)
     kernels = folder / specialization.KERNELS_FILE
-    path = _publish(specialization.assemble(tuple(every.values()), runs, kernels), folder, options)
+    path = _publish(specialization.assemble(chosen, runs, kernels), folder, options)
     if path.parent == results_dir():
-        weights_dir().mkdir(parents=True, exist_ok=True)
-        kernels = Path(shutil.move(kernels, weights_dir() / kernels.name))
+        kernels = specialization.add_kernels(kernels, weights_dir() / kernels.name, part=options.part)
     say(f"The kernels of these networks: {kernels}")
 
 

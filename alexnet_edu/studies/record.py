@@ -230,14 +230,18 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def publish(record: Record, runs_dir: Path, output: Path | None = None) -> Path:
+def publish(record: Record, runs_dir: Path, output: Path | None = None, *, part: bool = False) -> Path:
     """Writes a record to `data/results`, unless that would lose something, and gives the place.
 
-    output: a file to write to, whatever is there. Made on the stand-in, on other images than what is
-    published, or of fewer runs, a record goes to a file beside `runs_dir`, and why is printed.
+    output: a file to write to, whatever is there. part: the record is of some variants only; what is
+    published of the others, made on the same images, stays beside them. Made on the stand-in, on other
+    images than what is published, or of fewer runs, a record goes to a file beside `runs_dir`, and why
+    is printed.
     """
     name = record.experiment
     path = output or results_dir() / f"{name}.json"
+    if part and output is None and path.exists() and _same_images(there := load(name), record):
+        record = joined(there, record)
     if output is None and (reason := _reason_to_keep(path, record)):
         print(f"{path} is left as it is: {reason}.")
         path = runs_dir.with_name(
@@ -247,6 +251,30 @@ def publish(record: Record, runs_dir: Path, output: Path | None = None) -> Path:
     return path
 
 
+def joined(before: Record, record: Record) -> Record:
+    """A record, and in front of it what an earlier one holds of other variants."""
+    import pandas as pd
+
+    others = [name for name in before.variants if name not in record.variants]
+    if not others:
+        return record
+    kept = before.of(variant=others).tables
+    places, tables = {run: place for place, run in enumerate(kept["runs"].index)}, {}
+    for name, new in record.tables.items():
+        old = kept.get(name, new[:0])
+        if "run" in new:
+            old, new = old.assign(run=old["run"].map(places)), new.assign(run=new["run"] + len(places))
+        tables[name] = pd.concat([part for part in (old, new) if len(part)], ignore_index=True)
+    made, new = before.provenance, record.provenance
+    lists = {key: sorted({*made[key], *new[key]}) for key in made if isinstance(made[key], list)}
+    return replace(record, provenance={**new, **lists, "data": made["data"]}, tables={**kept, **tables})
+
+
+def _same_images(first: Record, second: Record) -> bool:
+    one, other = (made.provenance["data"].get("fingerprint") for made in (first, second))
+    return bool(one == other)
+
+
 def _reason_to_keep(published: Path, record: Record) -> str | None:
     """Why a published record should not be replaced by this one; None where it may be."""
     if record.is_synthetic:
@@ -254,8 +282,7 @@ def _reason_to_keep(published: Path, record: Record) -> str | None:
     if not published.exists():
         return None
     there = load(published.stem, published.parent)
-    images = [made.provenance["data"].get("fingerprint") for made in (there, record)]
-    if images[0] != images[1]:
+    if not _same_images(there, record):
         return "it was made on other images"
     kept, counts = (
         Counter(made.runs["variant"]) if "runs" in made.tables else Counter() for made in (there, record)

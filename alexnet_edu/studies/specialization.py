@@ -115,7 +115,7 @@ def conditions() -> dict[str, Condition]:
             "2012",
             "as in 2012",
             "LRN, raw pixels, N(0, 0.01), biases 1",
-            4,
+            8,
             rate=0.005,
             inputs="raw",
             norm=True,
@@ -284,6 +284,20 @@ def measures_table(record: Record) -> str:
         cells = (f"{test.mean / test.chance:.2f} (p {p})" for test, p in zip(tests, chances, strict=True))
         rows.append((title, *cells))
     return as_text(("times chance", *measures), rows)
+
+
+def add_kernels(made: Path, place: Path, *, part: bool) -> Path:
+    """Moves a file of kernels to its place. part: what lies there of other conditions stays beside them."""
+    kernels = load_kernels(made)
+    if part and place.exists():
+        kernels = load_kernels(place) | kernels
+    arrays = {
+        f"{name}.{seed}": k.half().numpy() for name, each in kernels.items() for seed, k in each.items()
+    }
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_tensors(place, arrays, {"format": FORMAT})
+    made.unlink()
+    return place
 
 
 def load_kernels(path: Path) -> Kernels:

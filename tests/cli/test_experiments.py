@@ -105,12 +105,14 @@ def test_kernels_are_published_with_their_record(folder: Path, capsys: Capture) 
     assert cli.main(command) == 0
     assert seeds_of(published) == {"paper": [1, 2], "joint": [1, 2]}
     assert specialization.load_kernels(kernels).keys() == {"paper", "joint"}
-    before = kernels.read_bytes()
     for path in (folder / "runs" / "specialization").glob("s-paper-*"):
         path.unlink()
     assert cli.main([*command, "--condition", "joint"]) == 0
+    assert seeds_of(published) == {"paper": [1, 2], "joint": [1, 2]}
+    assert specialization.load_kernels(kernels).keys() == {"paper", "joint"}
+    before = kernels.read_bytes()
+    assert cli.main([*command, "--assemble"]) == 0
     assert "is left as it is: it holds more, paper (2 runs)." in capsys.readouterr().out
-    assert seeds_of(published).keys() == {"paper", "joint"}
     assert kernels.read_bytes() == before
     assert seeds_of(folder / "runs" / "specialization.json") == {"joint": [1, 2]}
     own = specialization.load_kernels(folder / "runs" / "specialization" / "specialization.safetensors")

@@ -121,3 +121,19 @@ def test_publishing_never_loses_anything(
     pd.testing.assert_frame_equal(load("made", path.parent).runs if not reason else made.runs, made.runs)
     assert bool(re.search(reason or "left as it is", capsys.readouterr().out)) == bool(reason)
     assert publish(made, tmp_path / "runs", tmp_path / "own.json") == tmp_path / "own.json"
+
+
+def test_some_variants_join_those_that_are_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALEXNET_EDU_RESULTS", str(tmp_path))
+    write(record(a={0.1: [0.5, 0.4]}, b={0.1: [0.3, 0.2]}), tmp_path / "made.json")
+    made = record(c={0.2: [0.1]}, b={0.2: [0.6, 0.7, 0.8]})
+    assert publish(made, tmp_path / "runs", part=True) == tmp_path / "made.json"
+    found = load("made")
+    assert found.variants == ["a", "c", "b"]
+    assert [found.values(name) for name in found.variants] == [[0.5, 0.4], [0.1], [0.6, 0.7, 0.8]]
+    last = found.curves.groupby("run")["test_error"].last()
+    assert list(last) == list(found.runs["test_error"])
+    fewer = record(b={0.1: [0.3]})
+    assert publish(fewer, tmp_path / "runs", part=True) != tmp_path / "made.json"
+    other = record(fingerprint="g", d={0.1: [0.3]})
+    assert publish(other, tmp_path / "runs", part=True) != tmp_path / "made.json"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from alexnet_edu.files import DataError, read_json, write_json
+from alexnet_edu.files import DataError, read_json, write_json, write_tensors
 from alexnet_edu.model.architecture import CONNECTIONS
 from alexnet_edu.studies import specialization
 from alexnet_edu.studies.engine import Runs
@@ -17,6 +19,7 @@ from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.run import build
 from alexnet_edu.studies.shipped import seeded, train_with_snapshots
 from alexnet_edu.studies.specialization import (
+    add_kernels,
     assemble,
     conditions,
     in_rounds,
@@ -131,6 +134,20 @@ def test_a_network_that_diverged_is_told_and_not_compared(tmp_path: Path) -> Non
     assert list(record.rows("pooled", variant="paper", measure="colour")["epoch"]) == [0, 1, 2, 4]
     assert list(record.rows("columns", variant="paper", measure="colour")["seed"]) == [1]
     assert list(load_kernels(tmp_path / "kernels")["paper"]) == [1]
+
+
+def test_kernels_of_a_part_join_those_that_lie_there(columns_study: Study, tmp_path: Path) -> None:
+    place, made = tmp_path / "weights" / "kernels.safetensors", tmp_path / "made.safetensors"
+    for part in (False, True):
+        shutil.copy(columns_study[1], made)
+        assert add_kernels(made, place, part=part) == place
+        assert not made.exists()
+    write_tensors(made, {"joint.7": np.ones((2, 3, 4, 4), np.float16)}, {"format": specialization.FORMAT})
+    add_kernels(made, place, part=True)
+    before, after = load_kernels(columns_study[1]), load_kernels(place)
+    assert after.pop("joint").keys() == {7}
+    assert {name for name in before if name != "joint"} == set(after)
+    assert all(torch.equal(k, after[name][s]) for name in after for s, k in before[name].items())
 
 
 def test_damaged_and_missing_kernels_are_told(columns_study: Study, tmp_path: Path) -> None:

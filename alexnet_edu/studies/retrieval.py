@@ -36,14 +36,13 @@ from alexnet_edu.studies.neighbours import (
     share_found,
 )
 from alexnet_edu.studies.networks import Network
-from alexnet_edu.studies.record import Record, as_text, of_rows
+from alexnet_edu.studies.record import Record, of_rows
 from alexnet_edu.studies.study import together
 from alexnet_edu.training.predictions import top_errors
 
 EXPERIMENT, TITLE = "retrieval", "Neighbours by features, by pixels, by short binary codes"
 SOURCES = FEATURES, PIXELS = "features", "pixels"  # the variants of the record: what was searched, and coded
 KINDS = {"auto-encoder": "auto-encoder", "random": "random planes"}
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -318,31 +317,3 @@ def spread(values: Sequence[float]) -> str:
     mean = f"{fmean(values):.1%}"
     low, high = 100 * min(values), 100 * max(values)
     return mean if len(values) == 1 else f"{mean} ({low:.1f}–{high:.1f})"
-
-
-def _dimensions(record: Record, layer: str) -> int:
-    return int(record.rows("layers", layer=layer)["dimensions"].iloc[0])
-
-
-def layer_table(record: Record) -> str:
-    """Precision of exact search in each layer, and in pixels; as text."""
-    marks = {layers(record)[-2]: " (last hidden)"}
-    rows = [
-        (name + marks.get(name, ""), _dimensions(record, name), spread(precisions(record, name)))
-        for name in (PIXELS, *layers(record))
-    ]
-    return as_text(("searched in", "numbers", f"precision at {record.settings['plan']['k']}"), rows)
-
-
-def code_table(record: Record) -> str:
-    """Precision of codes against bits, and the memory of one image; as text."""
-    columns = {f"{KINDS[kind]}, {source}": (source, kind) for source in SOURCES for kind in KINDS}
-    rows: list[list[Any]] = []
-    for bits in record.settings["plan"]["bits"]:
-        cells = [spread(code_values(record, *column, bits)) for column in columns.values()]
-        rows.append([f"{bits} bits", bits // 8, *cells])
-    for layer in (layers(record)[-2], PIXELS):
-        exact = spread(precisions(record, layer))
-        cells = ["", "", exact, ""] if layer == PIXELS else [exact, "", "", ""]
-        rows.append([f"exact, {layer}", FLOAT_BYTES * _dimensions(record, layer), *cells])
-    return as_text(("one image", "bytes", *columns), rows)

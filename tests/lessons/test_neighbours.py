@@ -1,4 +1,4 @@
-"""Lesson 08: labels and a map as pictures; images, layers and files of the reader in the explorer."""
+"""Lesson 08: what its figures say; images, layers and files of the reader in the explorer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from PIL import Image
 
 from alexnet_edu.lessons import neighbours as lesson
 from alexnet_edu.show.explorer import PictureWidget
+from alexnet_edu.studies import retrieval
 from alexnet_edu.studies.neighbours import as_vectors, centers, nearest, plane
+from alexnet_edu.studies.record import load
 from tests.studies.samples import tiny_images, tiny_network
 
 # --- pictures ------------------------------------------------------------------------------
@@ -26,6 +28,45 @@ def test_the_map_keeps_clusters_together() -> None:
     middles = centers(points, labels, 4)
     assert torch.isnan(middles[3]).all()
     assert torch.equal(torch.cdist(points, middles[:3]).argmin(1), labels)
+
+
+def test_figures_count_and_say_what_is_synthetic() -> None:
+    images, record = tiny_images(), load("retrieval")
+    figure, sentence = lesson.by_layer(
+        {"conv1": 0.4, "fc2": 0.6, "fc3": 0.7},
+        [{"conv1": 0.3, "fc2": 0.2, "fc3": 0.1}],
+        0.25,
+        images.train,
+        45,
+    )
+    assert "in the last hidden layer 60% of" in sentence
+    assert "random weights 20%" in sentence
+    assert sentence.endswith("pixels 25%. SYNTHETIC images.")
+    assert "your guess: 45%" in [text.get_text() for text in figure.axes[0].texts]
+    made = {"PCA": [(0.5, 0.3)], "ITQ": [(0.6, 0.2)], "auto-encoder": [(0.5, 0.4), (0.6, 0.4)]}
+    sentence = lesson.codes(made, 0.7, 32, images.train, record)[1]
+    assert "55% by codes of 32 bits from the auto-encoder, 60% by ITQ" in sentence
+    assert lesson.kinds(["cat", "ship", "truck", "rings", "level stripes"]).tolist() == [0, 1, 1, 0, 1]
+
+
+def test_the_record_says_what_the_lesson_says() -> None:
+    record = load("retrieval")
+    hidden, lengths = retrieval.layers(record)[-2], record.settings["plan"]["bits"]
+    depths = [min(retrieval.precisions(record, name)) for name in retrieval.layers(record)[:-1]]
+    assert depths == sorted(depths)
+    (pixels,) = retrieval.precisions(record, retrieval.PIXELS)
+    features = retrieval.precisions(record, hidden)
+    assert min(features) > pixels + 0.3
+    assert min(record.of(variant="features").runs["by_angle"]) > max(features)
+    assert 0.05 < record.of(variant="features").runs["nearer_median"].mean() < 0.5  # thousands are nearer
+    for bits in lengths:
+        worst = min(retrieval.code_values(record, "features", "auto-encoder", bits))
+        assert worst > max(retrieval.code_values(record, "pixels", "auto-encoder", bits)) + 0.2
+        assert min(retrieval.lead(record, bits, "recall")) > 0
+    assert min(retrieval.code_values(record, "pixels", "auto-encoder", 256)) > pixels
+    assert min(retrieval.lead(record, 32)) > 0 > max(retrieval.lead(record, 128))
+    assert abs(sum(retrieval.lead(record, 64)) / 5) < 1  # about level
+    assert min(retrieval.code_values(record, "features", "random", 256)) > max(features)
 
 
 # --- the explorer ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import torch
 from alexnet_edu.data.augment import ColorPCA
 from alexnet_edu.data.cifar10 import load_cifar10
 from alexnet_edu.environment import weights_dir
-from alexnet_edu.lessons.augmentation import color_explorer, crop_explorer, patch_explorer
+from alexnet_edu.lessons.augmentation import color_explorer, patch_explorer
 from alexnet_edu.lessons.dropout import dropout_explorer
 from alexnet_edu.lessons.imagenet import cost_explorer
 from alexnet_edu.lessons.initialization import clinic_explorer
@@ -30,7 +30,7 @@ from alexnet_edu.studies.specialization import KERNELS_FILE, load_kernels
 
 # The names of all, in the order in which the two functions give them.
 EXPLORERS = (
-    *("architecture", "function", "pooling", "crop", "exchange", "memory", "cost", "dropout"),
+    *("architecture", "function", "pooling", "exchange", "memory", "cost", "dropout"),
     *("schedule", "clinic", "results", "activation", "lrn", "color", "patch", "training"),
     *("specialization", "excitation", "neighbours"),
 )
@@ -42,7 +42,6 @@ def of_numbers() -> dict[str, Any]:
         "architecture": architecture_explorer(),
         "function": function_explorer(),
         "pooling": pooling_explorer(),
-        "crop": crop_explorer(photograph()),
         "exchange": exchange_explorer(),
         "memory": memory_explorer(),
         "cost": cost_explorer(),

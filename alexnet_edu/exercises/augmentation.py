@@ -5,20 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from alexnet_edu.data.augment import ten_crop
 from alexnet_edu.exercises.judge import Function, Judge, normal
 
-STRENGTHS = torch.tensor([60.0, 16.0, 8.0])  # grey levels, about those of photographs
+CLASSES, PATCHES = 7, 10
 
 
-def _recolored(images: Tensor, shift: Tensor) -> Tensor:
-    return images + shift[:, :, None, None]
-
-
-def _to_recolor(seed: int, *shape: int) -> tuple[Tensor, ...]:
-    """Images, eigenvectors as columns, strengths, and one draw for each image."""
-    images, axes, alpha = normal(seed, shape, (3, 3), (shape[0], 3))
-    return 255 * images.abs(), torch.linalg.qr(axes)[0], STRENGTHS, 0.1 * alpha
+def _by_patch(logits: Tensor) -> Tensor:
+    """(10N, classes) -> (N, 10, classes)."""
+    return logits.view(-1, PATCHES, logits.shape[1])
 
 
 def _symmetric_root(c: Tensor) -> Tensor:
@@ -26,37 +20,44 @@ def _symmetric_root(c: Tensor) -> Tensor:
     return (vectors * values.sqrt()) @ vectors.T
 
 
+def _net(x: Tensor) -> Tensor:
+    """Knows left from right and up from down: (N, 3, h, w) -> (N, 3) probabilities."""
+    places = torch.arange(x[0, 0].numel()).view(x.shape[2:])
+    return (x * places.sqrt()).mean((2, 3)).softmax(1)
+
+
 JUDGES: dict[str, Judge] = {
     "04.3": Function(
-        lambda x, p, s, alpha: _recolored(x, (alpha * s) @ p.T),
-        [_to_recolor(4, 2, 3, 3, 5), _to_recolor(5, 1, 3, 1, 1)],
+        lambda logits: _by_patch(logits).softmax(2).mean(1),
+        [(2 * x,) for x in normal(3, (40, CLASSES), (PATCHES, CLASSES))],
         {
-            "the eigenvectors are the columns of P; you took the rows": (
-                lambda x, p, s, alpha: _recolored(x, (alpha * s) @ p)
+            "the patches of an image lie one after the other: that mixes images": (
+                lambda x: x.view(PATCHES, -1, x.shape[1]).softmax(2).mean(0)
             ),
-            "the strengths s are missing": lambda x, p, s, alpha: _recolored(x, alpha @ p.T),
-            "s is the strength already: it is neither squared nor rooted": (
-                lambda x, p, s, alpha: _recolored(x, (alpha * s**2) @ p.T)
+            "the paper averages the outputs of the softmax, not what goes into it": (
+                lambda x: _by_patch(x).mean(1).softmax(1)
             ),
+            "that is the program above": lambda x: x.view(PATCHES, -1, x.shape[1]).mean(0).softmax(1),
+            "the softmax is over the classes, not over the patches": lambda x: (
+                _by_patch(x).softmax(1).mean(1)
+            ),
+            "that is the sum; the average is a tenth of it": lambda x: _by_patch(x).softmax(2).sum(1),
         },
     ),
     "04.4": Function(
-        ten_crop,
-        [(torch.arange(2.0 * 3 * 7 * 9).view(2, 3, 7, 9), size) for size in (4, 7, 1)],
+        lambda net, x: (net(x) + net(x.flip(3))) / 2,
+        [(_net, x) for x in normal(4, (2, 3, 4, 5), (1, 3, 3, 3))],
         {
-            "the centre stands third, not first": lambda x, n: ten_crop(x, n)[
-                :, [2, 0, 1, 3, 4, 7, 5, 6, 8, 9]
-            ],
-            "the centre stands third, not last": lambda x, n: ten_crop(x, n)[
-                :, [0, 1, 3, 4, 2, 5, 6, 8, 9, 7]
-            ],
-            "the mirrored patches come last, not first": lambda x, n: ten_crop(x, n).roll(5, 1),
-            "the five come first, then the mirrored five; not in pairs": (
-                lambda x, n: ten_crop(x, n)[:, [0, 5, 1, 6, 2, 7, 3, 8, 4, 9]]
+            "that is upside down: width is the last dimension": lambda net, x: (net(x) + net(x.flip(2))) / 2,
+            "that turns by 180°: width is the last dimension": lambda net, x: (
+                (net(x) + net(x.flip(2, 3))) / 2
             ),
-            "left and right change places in a mirror, not top and bottom": (
-                lambda x, n: torch.cat([ten_crop(x, n)[:, :5], ten_crop(x, n)[:, :5].flip(3)], 1)
+            "average two outputs, not two images: no network is trained on ghosts": (
+                lambda net, x: net((x + x.flip(3)) / 2)
             ),
+            "that is the sum; half of it is asked for": lambda net, x: net(x) + net(x.flip(3)),
+            "the reflection alone is no better: it minds sides as well": lambda net, x: net(x.flip(3)),
+            "nothing has changed": lambda net, x: net(x),
         },
     ),
     "04.5": Function(

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from alexnet_edu.lessons import imagenet, pooling
-from alexnet_edu.lessons.augmentation import crop_explorer
 from alexnet_edu.lessons.kernels import training_explorer
 from alexnet_edu.studies import thinned
 from alexnet_edu.studies.ablations import small_alexnet
@@ -21,7 +20,6 @@ from tests.studies.samples import tiny_network
 @pytest.mark.parametrize(
     ("attempt", "quoted"),
     [
-        (lambda: crop_explorer(torch.zeros(3, 64, 64, dtype=torch.uint8), 65), "65 × 65"),
         (lambda: imagenet.report(Path("no-such-run")), "no-such-run"),
         (lambda: thinned.all_masks(21), "21"),
         (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any
 
@@ -12,23 +13,24 @@ from torch import Tensor
 from alexnet_edu.exercises.judge import Function, Judge, as_function, as_tensor, normal
 
 
-def _over_mixed_channels(x: Tensor) -> Tensor:
-    columns = F.unfold(x, 3, stride=2)
-    height, width = (x.shape[2] - 3) // 2 + 1, (x.shape[3] - 3) // 2 + 1
-    return columns.unflatten(1, (9, x.shape[1])).amax(1).unflatten(2, (height, width))
+def _mean_with_zeros(x: Tensor, z: int, s: int) -> Tensor:
+    over_h, over_w = ((z - n) % s for n in x.shape[2:])
+    return F.pad(x, (0, over_w, 0, over_h)).unfold(2, z, s).unfold(3, z, s).mean((4, 5))
 
 
-def _rounding(answer: Any) -> str | None:
-    """A function of n, z and s: whether rounding up and down give different output sides."""
+def _same_size(answer: Any) -> str | None:
+    """A function of n, z and s: whether windows of side z and z + 1 give equally many outputs."""
     function = as_function(answer)
-    for n, z, s in product(range(2, 31), range(1, 31), range(1, 6)):
-        if z > n:
+    for n, z, s in product(range(2, 31), range(1, 30), range(1, 6)):
+        if z + 1 > n:
             continue
-        got, want = function(n, z, s), (n - z) % s != 0
+        sizes = [1 + math.ceil((n - side) / s) for side in (z, z + 1)]
+        got = function(n, z, s)
         if got is None:
             return "the function returns nothing"
-        if bool(got) != want:
-            return f"for n = {n}, z = {z}, s = {s} it says {bool(got)}, but ({n} − {z})/{s} = {(n - z) / s:g}"
+        if bool(got) != (sizes[0] == sizes[1]):
+            found = f"the sizes are {sizes[0]} and {sizes[1]}"
+            return f"for n = {n}, z = {z}, s = {s} it says {bool(got)}, but {found}"
     return None
 
 
@@ -50,15 +52,24 @@ def _two_averages(answer: Any) -> str | None:
 
 JUDGES: dict[str, Judge] = {
     "03.2": Function(
-        lambda x: F.max_pool2d(x, 3, 2),
-        [(x - 1,) for x in normal(3, (2, 3, 7, 7), (1, 2, 9, 5), (2, 1, 3, 3))],
+        lambda x, z, s: F.avg_pool2d(x, z, s, ceil_mode=True),
+        [(x + 2, z, 2) for z in (3, 2) for x in normal(3, (2, 3, 8, 8), (1, 2, 9, 6))],
         {
-            "that is z = 2; the window is 3×3": lambda x: F.max_pool2d(x, 2, 2),
-            "that is the average; the maximum is asked for": lambda x: F.avg_pool2d(x, 3, 2),
-            "the values of one window lie together within each channel: the second "
-            "dimension of F.unfold is (C, 9), not (9, C)": _over_mixed_channels,
+            "windows that hang over the edge still count zeros there as pixels": _mean_with_zeros,
+            "that is the maximum; the average is asked for": lambda x, z, s: F.max_pool2d(
+                x, z, s, ceil_mode=True
+            ),
         },
     ),
-    "03.4": _rounding,
+    "03.3": Function(
+        lambda z: (2 / z) ** 0.5,
+        [(3,), (2,), (5,)],
+        {
+            "that is the square of it: take the root": lambda z: 2 / z,
+            "that is for two maps that share nothing; these share z − 1 columns": lambda z: 2**0.5,
+            "both outputs vary: one column of z comes in, and one goes": lambda z: (1 / z) ** 0.5,
+        },
+    ),
+    "03.4": _same_size,
     "03.5": _two_averages,
 }

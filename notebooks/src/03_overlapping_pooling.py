@@ -1,69 +1,43 @@
 # %% [markdown]
 # # 03 · Overlapping pooling: what does one more row in each window buy?
 #
-# **The claims** (§3.4). A pooling layer summarizes a $z \times z$ window of each map, and the windows stand $s$ pixels
-# apart. With $s = z$ they tile the map. With $s < z$ they overlap. The network uses $s = 2$ and $z = 3$ throughout.
-# Against $s = 2$, $z = 2$, with outputs of the same size, this lowers the top-1 error by 0.4 points and the top-5
-# error by 0.3. And in passing: the authors find models with overlapping pooling slightly harder to overfit.
+# **The claims** (§3.4). A pooling layer summarizes windows of $z \times z$ pixels, which stand $s$ pixels apart. Usually $s = z$. Here $s = 2$ and $z = 3$, so the windows overlap. Compared
+# with $s = 2$, $z = 2$, whose outputs have the same size, this lowers the top-1 and top-5 errors by 0.4 and 0.3 points. And networks with overlapping pooling are slightly harder to overfit.
 #
-# **What to know first.** What a convolution is, and the difference between training error and test error.
-#
-# **What you will have at the end.** The rule for the sizes, and where it bites; what overlap does to a shifted image;
-# and both claims put to the test on CIFAR-10, with four seeds for each window.
-#
-# | scale | what runs in this notebook | time |
-# |---|---|---|
-# | `quick` | both networks on 600 images of the synthetic stand-in, two epochs (this is what tests use) | seconds |
-# | `laptop` | both networks live on real CIFAR-10, 4 epochs | about 2 minutes on two cores |
-# | `gpu`, `paper` | both networks, 10 epochs | about 5 minutes on two cores |
-#
-# The scale is one word, `ALEXNET_EDU_SCALE`. The full experiment (four seeds for each window, at each of two learning rates)
-# was recorded earlier. It stands beside your own run, and it is always labelled *recorded*.
+# **The answer.** In a small network on CIFAR-10 overlap helps more than that, and it does make overfitting harder; the 0.4 points themselves need ImageNet. Overlap makes a network care less about where exactly a thing lies. It is half a step; you will
+# take the other half.
 
 # %%
 import math
 
-import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from alexnet_edu import paper
-from alexnet_edu.data.cifar10 import figure_note, load_cifar10, runs_dir
-from alexnet_edu.data.images import ImageSet
-from alexnet_edu.environment import current_scale
-from alexnet_edu.exercises.check import check, hint
-from alexnet_edu.ledger.claims import log_gain
-from alexnet_edu.ledger.table import verdict
-from alexnet_edu.lessons import pooling
+from alexnet_edu.lessons import pooling as lesson
 from alexnet_edu.model.architecture import output_side
-from alexnet_edu.studies import ablations as studies
-from alexnet_edu.studies import study
-from alexnet_edu.studies.engine import Runs
-from alexnet_edu.studies.record import load, spread, table_by_rate
-from alexnet_edu.studies.run import build
+from alexnet_edu.notebook import at_scale, check, hint, load, load_cifar10, show, verdict
 
 record = load("pooling")
-images = load_cifar10()
+show(*lesson.windows_and_errors(record))
 
 # %% [markdown]
+# Solid and dashed: the first window and the next. With $z = 2$ each pixel is seen by one window. With $z = 3$ some are seen by two or four, away from the edge by $z^2/s^2 = 9/4$ on average. (Some summaries say "s = 2 and s = 3". The stride is 2; it is
+# the window that has 3.) The network has no more weights than before. Why should it be better?
+#
+# **Know first:** what a convolution is; training error and test error. **Time:** 45 minutes, of which two of computing, and 45 minutes of exercises.
+#
 # ## 1 · Predict
 #
-# Two networks are alike to the last weight. One pools with $z = 2$, the other with $z = 3$, both with $s = 2$, and both
-# are trained alike. **How many points of test error does $z = 3$ save on CIFAR-10?** And a second question: you move
-# a test image by *one pixel*. **For what share of the images does the trained network with $z = 2$ change its mind?**
-#
-# Write your numbers down before you read on. They come back at the end.
+# Move every test image by *one pixel*. It is still the same cat. **For what share of the images does the trained network with $z = 2$ change its mind?** (If it did not care at all: 0%. If it guessed anew: 90%.)
 
 # %%
-my_points_saved = None  # for example 0.5; negative if you think that overlap hurts
-my_percent_changed = None  # for example 3
+my_percent = None  # for example 5
 
 # %% [markdown]
 # ## 2 · Derive
 #
-# First naively: one output after the other. The slice stops at the edge by itself, so a window that hangs over the edge
-# takes the maximum of what it holds.
+# First naively, one output after the other. A slice stops at the edge by itself, so a window that hangs over the edge takes the maximum of what it holds. Then for whole batches: the edge is filled with $-\infty$, which is no
+# maximum of anything.
 
 
 # %%
@@ -77,494 +51,232 @@ def max_pool_naive(x, z, s):
     return y
 
 
-# %% [markdown]
-# Then for whole batches. `unfold` gives a view of all windows along one dimension, without copying. The edge is filled
-# up with $-\infty$, which is no maximum of anything.
-
-
-# %%
 def max_pool(x, z, s):
     """x: (N, C, H, W) -> (N, C, h, w)."""
-    over_h, over_w = ((z - n) % s for n in x.shape[2:])  # by how much the last window hangs over
+    over_h, over_w = ((z - n) % s for n in x.shape[2:])  # how far the last window hangs over
     x = F.pad(x, (0, over_w, 0, over_h), value=-math.inf)
     return x.unfold(2, z, s).unfold(3, z, s).amax((4, 5))  # the windows: (N, C, h, w, z, z)
 
 
+# %% [markdown]
+# **Which sizes come out?** The code of 2012 rounds up. PyTorch rounds down unless told otherwise, and the last pixels are seen by no window.
+#
+# $$m = 1 + \left\lceil \frac{n - z}{s} \right\rceil \quad (2012), \qquad\qquad m = 1 + \left\lfloor \frac{n - z}{s} \right\rfloor \quad (\text{PyTorch's default}).$$
+#
+# For $s = 2$, rounded up, $z = 2$ gives $\lceil n/2 \rceil$ outputs and $z = 3$ gives $\lceil (n-1)/2 \rceil$: the same number where $n$ is even. On CIFAR-10 the sides are 32, 16 and 8, so the comparison is fair.
+#
+# **What does a stride do?** Pool at *every* place, $s = 1$, and then throw away every second row and column:
+
+# %%
 x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-for z in (2, 3):
-    assert torch.equal(max_pool_naive(x[1, 2], z, 2), max_pool(x, z, 2)[1, 2])
+everywhere = max_pool(x, 2, 1)
+print("z = 2: all places, thinned out:", torch.equal(everywhere[:, :, ::2, ::2], max_pool(x, 2, 2)))
+print("z = 3: z = 2, once more on top:", torch.equal(max_pool(everywhere, 2, 2), max_pool(x, 3, 2)))
 
 # %% [markdown]
-# **Who is seen how often?** Every window adds one to each input that it sees.
+# So a stride of 2 throws three of four values away. *Which* three depends on where the image happens to lie. Move it by one pixel to the side, and exactly what was kept is thrown away.
+#
+# Anyone who samples sound knows the trouble, and the cure: before you take every second value, remove whatever changes too fast for it. **Blur, then thin out.** By the second line, $z = 3$ is half of that: the maxima next to each
+# other are compared before one of them is dropped. But a maximum of maxima hardly blurs. An average does (Zhang, 2019):
 
 
 # %%
-def windows_seeing(n, z, s):
-    seen = torch.zeros(n, n, dtype=torch.int64)
-    for i in range(1 + math.ceil((n - z) / s)):
-        for j in range(1 + math.ceil((n - z) / s)):
-            seen[s * i : s * i + z, s * j : s * j + z] += 1
-    return seen
+def blur_pool(x):
+    """(N, C, n, n) -> (N, C, n/2, n/2): maxima at every place, two averages over 2×2, every second place kept."""
+    x = F.max_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 2, stride=1)
+    return F.avg_pool2d(F.avg_pool2d(x, 2, stride=1), 2, stride=2)
 
-
-for z in (2, 3):
-    print(f"z = {z}, s = 2, on 7 × 7 inputs:", *windows_seeing(7, z, 2).tolist(), sep="\n    ")
-for n in (8, 32, 128):
-    print(f"n = {n}: with z = 3 an input is seen by {windows_seeing(n, 3, 2).double().mean():.3f} windows")
 
 # %% [markdown]
-# Without overlap each input has one say. With $z = 3$ and $s = 2$ every second row and column belongs to two windows,
-# and where both meet an input is seen by four. The windows hold $z^2$ inputs each and there is one for every $s^2$
-# inputs, so away from the edge the average is
-#
-# $$\frac{z^2}{s^2} = \frac{9}{4}.$$
-#
-# **Which sizes come out?** The last window need not fit. The authors' code rounds up, and the window hangs over the
-# edge (`layer.py`, line 1164). PyTorch rounds down unless told otherwise, and the last inputs are seen by no window:
-#
-# $$m = 1 + \left\lceil \frac{n - z}{s} \right\rceil \quad (2012), \qquad\qquad
-# m = 1 + \left\lfloor \frac{n - z}{s} \right\rfloor \quad (\text{PyTorch's default}).$$
-#
-# §3.4 compares $z = 2$ and $z = 3$ at equal output size. For $s = 2$:
-#
-# | | $z = 2$ | $z = 3$ | equal for |
-# |---|---|---|---|
-# | rounded up | $\lceil n/2 \rceil$ | $\lceil (n-1)/2 \rceil$ | even $n$ |
-# | rounded down | $\lfloor n/2 \rfloor$ | $\lfloor (n-1)/2 \rfloor$ | odd $n$ |
+# **Move a row of pixels by 1, then by 2**, with $z = 2$, then with $z = 3$, then blurred. When do the old outputs come back?
 
-# %%
-rows = {"rounded up (2012)": {}, "rounded down": {}}
-for n in range(2, 61):
-    for rule, whole in (("rounded up (2012)", math.ceil), ("rounded down", math.floor)):
-        plain, overlapping = (1 + whole((n - z) / 2) for z in (2, 3))
-        rows[rule][n] = plain == overlapping
-        assert plain == overlapping + (0 if rows[rule][n] else 1)
-assert all(same == (n % 2 == 0) for n, same in rows["rounded up (2012)"].items())
-assert all(same == (n % 2 == 1) for n, same in rows["rounded down"].items())
-figure, ax = plt.subplots(figsize=(11, 2.6))
-marked = {55: "conv1", 27: "conv2", 13: "conv5", 32: "CIFAR-10", 16: "", 8: ""}
-pooling.draw_same_size(ax, rows, marked)
-figure.suptitle("Dark: z = 2 and z = 3 (s = 2) give the same size. White: z = 2 gives one more.", y=1.02)
-plt.show()
-print("side n    up: z = 2  z = 3    down: z = 2  z = 3")
-for n in (55, 27, 13, 32, 16, 8):
-    sides = [1 + whole((n - z) / 2) for whole in (math.ceil, math.floor) for z in (2, 3)]
-    print("{:6}{:13}{:7}{:15}{:7}".format(n, *sides))
+# %% tags=["nbval-ignore-output"]
+lesson.pooling_explorer(frames={"shift": (1, 2)})
 
 # %% [markdown]
-# **How to read it.** The network's sides 55, 27 and 13 are odd. Rounded down, both windows give 27, 13 and 6. Rounded
-# up, as the authors do, $z = 2$ gives one row and one column more each time: 28, 14 and 7. So with their own code the
-# comparison at equal output size does not come for free. Section 6 shows what they did about it. On CIFAR-10 the
-# sides are 32, 16 and 8, and here rounding up gives both windows the same sizes: 16, 8 and 4.
+# After 2 pixels everything comes back, one place further on. After 1 pixel, other pixels share a window, and the slope comes out with other values. $z = 3$ helps a little; the blur halves what is missed.
 #
 # ## 3 · Bridge
 #
-# These lines are PyTorch's pooling layers and the package's. From here on the package is used.
+# `max_pool` is PyTorch's layer with sizes rounded up, and the sizes are those that the package counts with.
 
 # %%
 for n in (7, 8, 13, 27):
     x = torch.randn(2, 3, n, n, generator=torch.Generator().manual_seed(n))
     for z in (2, 3):
-        assert torch.equal(max_pool(x, z, 2), F.max_pool2d(x, z, stride=2, ceil_mode=True))
-        assert torch.equal(max_pool(x, z, 2), pooling.pool(x, z, 2))
-        assert max_pool(x, z, 2).shape[-1] == output_side(n, z, 2) == pooling.output_side(n, z, 2)
-        assert torch.equal(windows_seeing(n, z, 2), pooling.coverage(n, z, 2))
-        fits = n - (n - z) % 2  # rounded down is the same as cutting off what no window reaches
-        assert torch.equal(max_pool(x[..., :fits, :fits], z, 2), F.max_pool2d(x, z, stride=2))
-sizes = {
-    z: sum(p.numel() for p in build(v.network, 32, 10, 0).parameters())
-    for z, v in zip((2, 3), studies.STUDIES["pooling"].variants, strict=True)
-}
-print(f"equal, rounded up and down; the networks have {sizes[2]:,} and {sizes[3]:,} parameters")
+        y = max_pool(x, z, 2)
+        same = torch.equal(y, F.max_pool2d(x, z, stride=2, ceil_mode=True))
+        naive = torch.equal(y[1, 2], max_pool_naive(x[1, 2], z, 2))
+        size = y.shape[-1] == output_side(n, z, 2)
+        print(f"n = {n}, z = {z}: equal to PyTorch's {same}, to the loop {naive}, size {size}")
 
 # %% [markdown]
 # ## 4 · Run
 #
-# The network is that of notebook 01, the four layers of the authors' CIFAR-10 files, but with maximum pooling
-# everywhere, as in the ImageNet network. There is no regularization and no augmentation. Inputs are raw pixels minus
-# the mean image.
-#
-# **Which learning rate?** For each window rates on the grid 1, 2, 5, 10 … were tried, three epochs each, on training images
-# that were held out, until the best had a worse one above and below. The two windows chose different rates. So each was also
-# trained at the other's: otherwise nobody could say whether the window made the difference, or the rate.
+# Three networks that differ in their pooling alone: three convolutions and a classifier, the same first weights, the same images in the same order. Then the test images move by 1 to 4 pixels.
+
 
 # %%
-for name in ("z2", "z3"):
-    searches = record.tables["searches"]
-    pairs = searches[searches["variant"] == name][["rate", "held_out_error"]].to_numpy()
-    tried = ", ".join(f"{rate:g}: {error:.1%}" for rate, error in pairs)
-    title = record.of(variant=name).runs["title"].iloc[0]
-    print(f"{title:27} chose ε = {record.rate(name):g}; held-out error by ε: {tried}")
+def logits(x, weights, pool):
+    """x: (N, 3, 32, 32) -> (N, 10). The sides: 32, 16, 8, 4."""
+    *convolutions, classifier = weights
+    for w in convolutions:
+        x = F.relu(pool(F.conv2d(x, w, padding=2)))
+    return F.linear(x.flatten(1), classifier)
 
-# %% [markdown]
-# **Your own run**: one seed for each window, a seed that the record does not have, both at the smaller of the two rates.
+
+def train(pool, images, labels, epochs, rate=0.004, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    shapes = (32, 3, 5, 5), (32, 32, 5, 5), (64, 32, 5, 5), (10, 1024)
+    weights = [torch.randn(shape, generator=random) for shape in shapes]
+    weights = [(w * (2 / w[0].numel()) ** 0.5).requires_grad_() for w in weights]
+    optimizer = torch.optim.SGD(weights, lr=rate, momentum=0.9)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(images), generator=random).split(50):
+            optimizer.zero_grad()
+            F.cross_entropy(logits(images[batch], weights, pool), labels[batch]).backward()
+            optimizer.step()
+    return weights
+
+
+@torch.no_grad()
+def predicted(images, weights, pool, shift=0):
+    """Classes of images that are moved to the right; what comes in repeats the edge."""
+    moved = F.pad(images, (shift, 0, 0, 0), mode="replicate")[:, :, :, :32]
+    return torch.cat([logits(some, weights, pool).argmax(1) for some in moved.split(500)])
+
 
 # %% tags=["nbval-ignore-output"]
-scale = current_scale()
-train, test, epochs, changes = images.train, images.test, {"quick": 2, "laptop": 4}.get(scale, 10), {}
-if scale == "quick":
-    train, test, changes = train.subset(torch.arange(600)), test.subset(torch.arange(200)), {"batch_size": 50}
-keep = None if scale == "quick" else runs_dir() / "ablations"
-rate = min(record.shared_rates())
-device = "cuda" if scale in ("gpu", "paper") and torch.cuda.is_available() else "cpu"
-runs = Runs(ImageSet(train, test), keep, device)
-live = study.live(studies.STUDIES["pooling"], {"z2": rate, "z3": rate}, runs, epochs, **changes)
-for name, run in live.items():
-    errors = {what: run.column(what)[-1] for what in ("train_error", "test_error")}
-    assert all(0 <= error <= 1 for error in errors.values())
-    print(f"{name}, ε = {rate:g}, {epochs} epochs: test error {errors['test_error']:.1%},", end=" ")
-    moved = f"; one pixel changes {run.ends['shifted']['1']:.1%} of the predictions" if run.ends else ""
-    print(f"training error {errors['train_error']:.1%}{moved}{' (synthetic images)' * train.synthetic}")
-
-# %% [markdown]
-# One seed says little: two runs that differ in nothing but the seed differ, too. **The recorded runs**: four
-# fresh seeds for each window and rate, none of them the seed that chose the rate.
-
-# %%
-by_rate = {rate: record.at_rate(rate) for rate in record.shared_rates()}
-figure, axes = plt.subplots(3, len(by_rate), figsize=(13, 6.6), sharey=True, sharex="row", squeeze=False)
-for column, (rate, same) in zip(axes.T, by_rate.items(), strict=True):
-    for ax, what in zip(column, ("test_error", "train_error", "gap"), strict=True):
-        pooling.plots.last_errors(ax, same.runs, what)
-        ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
-        ax.xaxis.set_major_locator(MaxNLocator(6))
-    column[0].set_title(f"both at ε = {rate:g}")
-figure.suptitle("After the last epoch: a mark for each seed, a bar at the mean (recorded, real CIFAR-10)")
-plt.tight_layout()
-plt.show()
-print(record.origin())
-print()
-print(table_by_rate(record, "z2"))
-print("* the rate that the search chose")
-
-# %%
-for rate, same in by_rate.items():
-    print(f"z = 3 minus z = 2 in points, both at ε = {rate:g}, with 95% intervals:")
-    for what in ("test_error", "train_error", "gap"):
-        print(f"    {pooling.WORDS[what]:28} {same.gap('z3', 'z2', what).signed}")
-print(f"each at the rate that its search chose: test error {record.gap('z3', 'z2').signed}")
-
-# %% [markdown]
-# **How to read it.** The interval knows how seeds differ, and nothing else. Where it holds 0, four seeds each cannot
-# tell the two windows apart. In the table ± is the standard deviation over the seeds. The paper's 0.4 points stand for the
-# ImageNet network with its 1,000 classes, and for one network of each kind: about 200 of the 50,000 validation images of
-# 2012. On the 10,000 test images of CIFAR-10 0.4 points would be 40 images.
-#
-# **What came out.** At both rates the test error with overlap is one to three points lower, and the interval lies far
-# from 0. That is several times the paper's 0.4. Why, this experiment does not say. One candidate: the ImageNet network has
-# other protection against overfitting (dropout, augmentation, weight decay), the small one has none. The training error is not lower with overlap. So the gain is not better fitting, it is better generalizing.
-#
-# **What the search got wrong.** It looked at three epochs of one seed, and for $z = 2$ it took the larger rate, by a
-# hair. After all ten epochs the smaller rate is the better one for $z = 2$ as well. The last line above, each window at the
-# rate of its own search, therefore makes overlap look better than it is.
-
-# %%
-for same in by_rate.values():
-    assert -3 < same.gap("z3", "z2").value < -1
-    assert same.gap("z3", "z2").high < -0.4
-    assert same.gap("z3", "z2", "train_error").high > 0
-low, high = by_rate
-assert sum(by_rate[low].values("z2")) < sum(by_rate[high].values("z2"))
-assert record.gap("z3", "z2").value < min(same.gap("z3", "z2").value for same in by_rate.values())
+cifar = load_cifar10()
+count, epochs = at_scale((300, 1), (5000, 8), (20_000, 10))
+order = torch.randperm(len(cifar.train), generator=torch.Generator().manual_seed(0))[:count]
+(images, labels), (test, test_labels) = (
+    (((part.pixels.float() - 128) / 64).contiguous(memory_format=torch.channels_last), part.labels)
+    for part in (cifar.train.subset(order), cifar.test.subset(torch.arange(0, len(cifar.test), 5)))
+)
+pools = {
+    "z = 2": lambda x: F.max_pool2d(x, 2, 2),
+    "z = 3": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+    "blurred": blur_pool,
+}
+changed = {}
+for name, pool in pools.items():
+    weights = train(pool, images, labels, epochs)
+    still = predicted(test, weights, pool)
+    changed[name] = [
+        (predicted(test, weights, pool, shift) != still).float().mean().item() for shift in lesson.SHIFTS
+    ]
+    print(f"{name:8} test error {(still != test_labels).float().mean():.1%}")
 
 # %% [markdown]
 # ## 5 · Look
 #
-# **The windows.** Move the sliders. The shade of an input says how many windows see it. The thick frame is the window
-# of the marked output; what lies outside of the black border is nothing, and the window takes what it holds. Then
-# answer: with $s = 2$, at which sides $n$ does rounding up or down make no difference for $z = 3$? What happens for
-# $z < s$? And how large must $z$ be before *every* input (but for the edge) is seen by four windows?
+# Beside your run stand the recorded ones: the full training set, 10 epochs, and images that move in all four directions. Your guess is the dotted line.
 
 # %% tags=["nbval-ignore-output"]
-pooling.pooling_explorer()
+show(*lesson.flicker(changed, record, cifar.test, my_percent))
 
 # %% [markdown]
-# **A shifted image.** A stride of 2 makes the map depend on where the image lies. Move the image by 2 pixels, and the
-# pooled map moves by 1. Move it by 1 pixel, and there is no such rule: every window holds other pixels than before. How
-# many? Of the $z$ columns of a window $z - 1$ stay: half of them with $z = 2$, two thirds with $z = 3$. For averages
-# over independent noise of variance $\sigma^2$ the change follows. $P(x)$ has the variance $\sigma^2/z^2$, the two maps
-# are correlated with $\rho = (z-1)/z$, and so
+# **One pixel, and the network changes its mind** for one image in eight or so, even when trained on all images. With overlap it does so less often, at every shift; blurred, least of all. Part of it may be that it is right more often, for confident predictions are harder to change. But compare the test errors that your run printed: they differ far less.
 #
-# $$\frac{\lVert P(x_{\text{shifted}}) - P(x) \rVert}{\lVert P(x) - \overline{P(x)} \rVert} \approx \sqrt{2(1 - \rho)} =
-# \sqrt{2/z}: \qquad 1 \text{ for } z = 2, \quad 0.82 \text{ for } z = 3.$$
+# Three layers with $s = 2$ follow a shift exactly only if it is a multiple of $2^3 = 8$ pixels. And the classifier has a weight of its own for every place. So no pooling brings this to 0.
 #
-# For real images and for maxima there is no such formula, so we measure. Both views are cut from the same image:
-# nothing is made up at the edge. $\sqrt 2 \approx 1.41$ is what two unrelated maps would have.
-
-# %% tags=["nbval-ignore-output"]
-order = torch.randperm(len(images.test), generator=torch.Generator().manual_seed(0))[:500]
-pictures = {
-    "noise": torch.randn(500, 3, 32, 32, generator=torch.Generator().manual_seed(1)),
-    "images": images.test.subset(order).pixels.float(),
-}
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
-changed = {}
-for ax, kind in zip(axes, ("max", "avg"), strict=True):
-    for what, batch in pictures.items():
-        for z in (2, 3):
-            changed.setdefault((kind, what), {})[f"z = {z}"] = pooling.shift_change(
-                batch, z, kind=kind
-            ).tolist()
-    word = {"max": "Maximum", "avg": "Average"}[kind]
-    pooling.draw_changes(ax, {what: changed[kind, what] for what in pictures}, f"{word} pooling")
-axes[1].set_ylabel("")
-note = f"\n{figure_note(images)}" if images.synthetic else ""
-figure.suptitle(
-    f"The pooled map after a shift by one pixel (s = 2, means over 500 images, 95% intervals){note}"
-)
-plt.tight_layout()
-plt.show()
-for (kind, what), group in changed.items():
-    pairs = list(zip(group["z = 2"], group["z = 3"], strict=True))
-    less = sum(b < a for a, b in pairs) / len(pairs)
-    print(f"{kind} over {what}: z = 3 changes less than z = 2 for {less:.0%} of the 500")
-    assert less > 0.6
-    assert sum(group["z = 3"]) < sum(group["z = 2"])
-for z in (2, 3):
-    values = changed["avg", "noise"][f"z = {z}"]
-    assert abs(sum(values) / len(values) - (2 / z) ** 0.5) < 0.02
-
-# %% [markdown]
-# **How to read it.** On average the pooled map of $z = 3$ changes less under the same shift, for maxima and for averages,
-# on noise and on images. For averages it does so image by image; for maxima on most images, not on all. On noise the
-# averages are where the formula puts them. On images all changes are smaller, because neighbouring pixels are alike,
-# and less is left for the overlap to save. The bars are often smaller than the marks.
-#
-# That is one layer without weights. Does it reach the *predictions* of a trained network, which could learn to make up
-# for it? For every recorded run, 2,000 test images were moved by 1 to 4 pixels in each of the four directions (what comes in
-# repeats the edge), and the changed predictions were counted.
+# **Harder to overfit?** The usual measure, test error minus training error, grows with training in *every* network. A network that learns its training images more slowly has a smaller gap at the same epoch, without being any harder to
+# overfit. So compare the test errors where the *training errors* are equal.
 
 # %%
-low, same = next(iter(by_rate.items()))
-figure, ax = plt.subplots(figsize=(8, 4.2))
-title = f"Trained networks (ε = {low:g}) and shifted test images, a mark for each seed (recorded)"
-pooling.draw_shifted(ax, same, title)
-plt.tight_layout()
-plt.show()
-for shift in (1, 2, 3, 4):
-    of_z2, of_z3 = (same.values(name, f"shifted_{shift}") for name in ("z2", "z3"))
-    shares = spread(of_z2), spread(of_z3)
-    print(f"{shift} pixels: the prediction changes for {shares[0]} with z = 2, {shares[1]} with z = 3")
-    assert max(of_z3) < min(of_z2)
+show(*lesson.equally_well_fitted(record))
 
 # %% [markdown]
-# **How to read it.** Compare the two lines with the scatter of the seeds around them. Apart from the edges, three pooling
-# layers with $s = 2$ follow a shift exactly only if it is a multiple of $2^3 = 8$ pixels: then the last maps move by whole
-# places. Even so the prediction may change, for the classifier has a weight of its own for every place.
+# Left of the line overlap is ahead. It is, all six times, though four seeds cannot always tell. After the rate falls, the network with $z = 2$ fits its training images as well or better, and still is behind in test ([both rates, epoch by
+# epoch](further/03_two_rates.ipynb)). That is what "harder to overfit" looks like.
 #
-# With overlap the network changes its mind less often at every shift: by one pixel, in about four fifths as many
-# cases. The ranges over the seeds do not overlap. Part of it may be that it is right more often, because confident
-# predictions are harder to change.
+# **So why does overlap help?** It flickers less, and that is measured. But $z = 3$ also does something else: every later unit *sees more of the image*, for its receptive field is wider. This experiment cannot tell the two apart.
 #
-# **Harder to overfit?** A network overfits when its training error goes on falling and its test error does not
-# follow. The usual measure is the gap between the two. But the gap grows with training in *every* network. A network
-# that learns its training images more slowly has a smaller gap at the same epoch, without being any harder to
-# overfit. So compare the gaps where the *training errors* are equal.
-
-# %%
-(drop,) = record.settings["drops"]
-figure, axes = plt.subplots(2, 2, figsize=(12, 8.4))
-for ax, what in zip(axes[0], ("train_error", "test_error"), strict=True):
-    words = f"{pooling.WORDS[what].capitalize()}, both at ε = {low:g}"
-    pooling.plots.learning_curves(ax, by_rate[low].curves, what, words)
-for ax, (rate, same) in zip(axes[1], by_rate.items(), strict=True):
-    pooling.draw_gap_against_training(ax, same, drop, f"The gap, both at ε = {rate:g}")
-figure.suptitle(f"ε / 10 after epoch {drop:g}, all seeds (recorded, real CIFAR-10)")
-plt.tight_layout()
-plt.show()
-
-# %% [markdown]
-# **How to read it.** Above: the mean over the seeds, and in the band around it all of them. Below: time runs from right
-# to left. An open mark is the last epoch before the rate falls, a filled one the end. Compare the two networks at the
-# *same place on the horizontal axis*. If $z = 3$ is harder to overfit, its lines lie below.
-
-# %%
-at_equal = {}
-for rate, same in by_rate.items():
-    before = pooling.up_to(same, drop)
-    deepest = pooling.lowest_common_level(before)
-    highest = before.curves.groupby("run")["train_error"].first().min()
-    print(f"both at ε = {rate:g}, before it falls: test errors where the training errors are equal")
-    for share in (0.5, 0.25, 0.0):
-        level = deepest + share * (highest - deepest)
-        at_level = pooling.cut_at(before, level)
-        at_equal[rate, share] = at_level.gap("z3", "z2")
-        errors = [spread(at_level.values(name)) for name in ("z2", "z3")]
-        print(f"    training error {level:.1%}: z = 2 {errors[0]}, z = 3 {errors[1]}", end="; ")
-        print(f"z = 3 minus z = 2: {at_equal[rate, share].signed}")
-    print("  at the end: ", end="")
-    print(
-        "; ".join(
-            f"{pooling.WORDS[w]} {same.gap('z3', 'z2', w).signed}" for w in ("train_error", "test_error")
-        )
-    )
-
-# %% [markdown]
-# The last of the three levels is the lowest training error that all runs reach before the rate falls. Between two epochs the
-# curves are taken to be straight; across the fall of the rate they are not, so nothing is compared there.
-#
-# **What came out.** Before the rate falls, the test error at equal training error is lower with overlap by one point and a
-# bit at the smaller rate, by half a point to a point at the larger one. Two of the six intervals hold 0. The rest of the
-# difference comes when the rate falls and all networks close in on their training images. At the smaller rate
-# they end with training errors that cannot be told apart, and overlap is two points ahead in test. At the larger rate
-# $z = 2$ fits its training images *better* by more than three points, and still it is more than one point behind in test.
-# That is what "harder to overfit" would look like.
-
-# %%
-assert all(d.value < 0 for d in at_equal.values())
-assert sum(d.low < 0 < d.high for d in at_equal.values()) == 2
-assert min(d.value for d in at_equal.values()) > -2
-first, second = (same.gap("z3", "z2", "train_error") for same in by_rate.values())
-assert first.low < 0 < first.high
-assert second.low > 2.5
-
-# %% [markdown]
 # ## 6 · What the 2012 code did
 #
-# **Run 147 is the network without overlap.** Its configuration is in the release, beside that of run 145, the network
-# of the paper. With $z = 2$ and sizes rounded up the first pooling gives 28, not 27. Left alone, the later maps would
-# grow, too. So the authors took padding away: 1 in place of 2 in conv2, none in place of 1 in conv5.
-
+# - **Run 147 is the network without overlap.** The paper's sides, 55, 27 and 13, are odd, so with $z = 2$ the first pooling gives 28 in place of 27. To end with maps of the same size the authors took padding away, in conv2 and conv5. So their 0.4 points
+#   are overlap *and* about 5% more multiply-adds ([count them](further/03_run_147.ipynb)). They are also one network of each kind, and 200 of 50,000 images.
+# - **Pooling comes before ReLU** in conv1 and conv5. For a maximum the order makes no difference, $\max_i f(x_i) = f(\max_i x_i)$ for an $f$ that never falls. For averages it does.
+#
+# ## 7 · Verdict
 
 # %%
-def sides(z, conv2_padding, conv5_padding):
-    """Sides of the maps: conv1, pool1, conv2, pool2 (and conv3, conv4), conv5, pool3."""
-    pool1 = pooling.output_side(55, z, 2)
-    conv2 = output_side(pool1, 5, 1, conv2_padding)
-    pool2 = pooling.output_side(conv2, z, 2)
-    conv5 = output_side(pool2, 3, 1, conv5_padding)
-    return 55, pool1, conv2, pool2, conv5, pooling.output_side(conv5, z, 2)
-
-
-runs = {"145": sides(3, 2, 1), "147": sides(2, 1, 0), "z = 2, the padding left alone": sides(2, 2, 1)}
-for name, found in runs.items():
-    conv_sides = (found[0], found[2], found[3], found[3], found[4])
-    work = sum(layer.weights * side**2 for layer, side in zip(paper.LAYERS, conv_sides, strict=False))
-    connected = (256 * found[5] ** 2 * 4096, *(layer.weights for layer in paper.LAYERS[6:]))
-    total = (work + sum(connected)) / 1e6
-    print(
-        f"{name:30} 55 → {found[1]} | {found[2]} → {found[3]} | {found[4]} → {found[5]}: {total:.1f}M multiply-adds"
-    )
-assert runs["145"][3::2] == runs["147"][3::2] == (13, 6)
-print(f"145 against 147, validation images of 2012: {log_gain('145', '147')} points lower")
+verdict(
+    ["pool-overlap", "pool-overfit"],
+    why={
+        "pool-overlap": "The gain is larger than the paper's, in a small network that has no other regularization; "
+        "the paper's figures are one ImageNet network of each kind.",
+        "pool-overfit": "At equal training error the test error is mostly lower with overlap; the plain gap mixes "
+        "overfitting with the speed of learning.",
+    },
+)
 
 # %% [markdown]
-# **How to read it.** The maps that conv3 and the classifier read have the same sizes in both runs: 13 and 6. Those in
-# between do not. In run 147 the maps of conv2 are 26×26 in place of 27×27, and those of conv5 11×11 in place of 13×13.
-# It has the same number of weights and about 5% fewer multiply-adds. So the 0.4 and 0.3 points hold for overlap
-# *together with* a little more convolution and the padding that goes with it. They are one trained network each.
-# On CIFAR-10 the sides are even and nothing of the kind is needed: there the comparison is clean.
+# ## 8 · Exercises
 #
-# **Pooling comes before ReLU** in conv1 and conv5 of the release. For maximum pooling the order makes no difference,
-# because ReLU is non-decreasing: $\max_i f(x_i) = f(\max_i x_i)$. Both orders, forward and backward:
-
-# %%
-x_map = torch.randn(4, 96, 55, 55, generator=torch.Generator().manual_seed(0), requires_grad=True)
-orders = {
-    "ReLU, then pooling": lambda t: F.max_pool2d(torch.relu(t), 3, 2),
-    "pooling, then ReLU": lambda t: torch.relu(F.max_pool2d(t, 3, 2)),
-}
-outputs = {name: f(x_map) for name, f in orders.items()}
-gradients = [torch.autograd.grad(y.square().sum(), x_map)[0] for y in outputs.values()]
-assert torch.equal(*outputs.values())
-assert torch.equal(*gradients)
-average = [torch.relu(F.avg_pool2d(x_map, 3, 2)), F.avg_pool2d(torch.relu(x_map), 3, 2)]
-assert not torch.allclose(*average)  # for averages the order matters
-print("values that pass ReLU, for one image:")
-for layer, side in (("conv1", 55), ("conv5", 13)):
-    maps = {"conv1": 96, "conv5": 256}[layer]
-    before, after = maps * side**2, maps * pooling.output_side(side, 3, 2) ** 2
-    print(f"  {layer}: {before:,} before pooling, {after:,} after it: {before / after:.1f} times fewer")
-
-# %% [markdown]
-# **What overlap costs.** No weights, and no multiplications. An output of $z = 3$ needs the largest of 9 values, that is 8
-# comparisons, where $z = 2$ needs 3. Counted over the three pooling layers at the paper's sizes, for one image:
-
-# %%
-outputs_of = {"pool1": 96 * 27**2, "pool2": 256 * 13**2, "pool3": 256 * 6**2}
-multiply_adds = sum(layer.multiply_adds for layer in paper.LAYERS)
-for z in (2, 3):
-    comparisons = sum((z**2 - 1) * count for count in outputs_of.values())
-    print(
-        f"z = {z}: {comparisons / 1e6:.2f}M comparisons, {comparisons / multiply_adds:.2%} of the multiply-adds"
-    )
-
-# %% [markdown]
-# ## 7 · Exercises
+# Replace `None` and run the cell. `hint("03.1")` helps; solutions are in `notebooks/solutions/`.
 #
-# Type your answer in place of `None` and run the cell. `hint("03.1")` gives a hint. Solutions are in
-# `notebooks/solutions/`.
-#
-# **03.1** (5 minutes, easy). A map of $112 \times 112$ is pooled with $z = 3$, $s = 2$, by the rule of 2012. How many
-# pixels has a side of the output?
+# **03.1** (10 minutes). How much wider is the receptive field? In the paper's network conv1 has a stride of 4, all later convolutions have 1, and the three poolings have 2. By how many pixels of the *image* is the field of an output of
+# the last pooling wider with $z = 3$ than with $z = 2$?
 
 # %%
 answer_1 = None
 check("03.1", answer_1)
 
 # %% [markdown]
-# **03.2** (15 minutes, medium). Write maximum pooling with $z = 3$, $s = 2$, rounded down, with the function
-# `F.unfold(x, 3, stride=2)`. It makes one column of each place of the window; the column holds that window in every
-# channel, one channel after the other: (N, C, H, W) becomes (N, C·9, L) with $L = h \cdot w$. Return (N, C, h, w).
+# **03.2** (10 minutes, a bug hunt). A colleague changes `max_pool` into average pooling. With $z = 2$ all is well; with $z = 3$ the network trains slightly worse than PyTorch's. Find the mistake and mend it. (And why would the same mistake do no harm
+# in `max_pool`, if a ReLU follows?)
+#
+# ```python
+# def avg_pool(x, z, s):
+#     over_h, over_w = ((z - n) % s for n in x.shape[2:])
+#     x = F.pad(x, (0, over_w, 0, over_h))
+#     return x.unfold(2, z, s).unfold(3, z, s).mean((4, 5))
+# ```
 
 
 # %%
-def max_pool_by_columns(x): ...
+def avg_pool(x, z, s): ...
 
 
-answer_2 = None  # max_pool_by_columns
+answer_2 = None  # avg_pool
 check("03.2", answer_2)
 
 # %% [markdown]
-# **03.3** (10 minutes, medium). $z = 5$, $s = 2$, a large map. How many windows see one input, at most?
+# **03.3** (15 minutes, on paper). An image of independent noise is pooled with *averages* over $z \times z$, and then once more after it has moved by one pixel to the side. Call the outputs $P$ and $P'$; a single output has the standard deviation $\sigma_P$. How large is
+# $\sqrt{E\,(P' - P)^2} \,/\, \sigma_P$? Write it as a function of $z$.
+
 
 # %%
-answer_3 = None
+def change(z): ...
+
+
+answer_3 = None  # change
 check("03.3", answer_3)
 
 # %% [markdown]
-# **03.4** (10 minutes, medium). Write a function of $n$, $z$ and $s$ ($z \le n$) that says whether
-# $1 + \lceil (n - z)/s \rceil$ and $1 + \lfloor (n - z)/s \rfloor$ differ.
+# **03.4** (10 minutes). When is the comparison fair? Write a function that says whether windows of side $z$ and of side $z + 1$ give outputs of the same size, rounded up as in 2012, for *any* $s$. (At least one window of side $z + 1$ fits.)
+
 
 # %%
-answer_4 = None  # lambda n, z, s: ...
+def same_size(n, z, s): ...
+
+
+answer_4 = None  # same_size
 check("03.4", answer_4)
 
 # %% [markdown]
-# **03.5** (15 minutes, harder). A maximum over 3×3 can be taken in two steps: pool with $z = 2$, $s = 1$, then with
-# $z = 2$, $s = 2$. (Try it.) With *averages* the same two steps are a convolution with stride 2. Give its 3×3 kernel.
+# **03.5** (20 minutes, hard). The two averages of `blur_pool` are together *one* convolution with stride 2. Give its 3×3 kernel. Then feed it a chessboard of $+1$ and $-1$. What comes out, and why is that just what you want before thinning out?
 
 # %%
 answer_5 = None  # a tensor (3, 3)
 check("03.5", answer_5)
 
 # %% [markdown]
-# ## 8 · Verdict
-
-# %%
-verdict(
-    ["pool-overlap", "pool-overfit"],
-    why={
-        "pool-overlap": "The small version points the same way at either rate, with a larger difference. It is a network "
-        "without any other regularization, and here the sizes are equal by themselves. The paper's figures are one "
-        "ImageNet network of each kind, and run 147 differs in its padding as well.",
-        "pool-overfit": "The small version points the same way: at equal training error the test error is mostly lower "
-        "with overlap, and z = 2 gains less in test from fitting better. The plain gap mixes overfitting with the "
-        "speed of learning.",
-    },
-)
-
-# %%
-if my_points_saved is not None:
-    saved = -by_rate[low].gap("z3", "z2").value
-    print(f"points saved: you predicted {my_points_saved:g}, measured {saved:.2f} (recorded)")
-if my_percent_changed is not None:
-    shares = [100 * share for share in by_rate[low].values("z2", "shifted_1")]
-    share = sum(shares) / len(shares)
-    print(f"changed by one pixel: you predicted {my_percent_changed:g}%, measured {share:.1f}% (recorded)")
-
-# %% [markdown]
-# **To repeat the record**: `alexnet-edu experiment pooling`. It searches both rates, trains all seeds at each, can be killed at
-# any moment, goes on when called again, and writes `data/results/pooling.json`.
+# **Change it and run again.** Leave the first of the two averages out of `blur_pool`, and pad with `(0, 1, 0, 1)`; or put in two more, and pad with `(2, 2, 2, 2)`. Where does the flicker go, and where the test error?
 #
-# **Next**: notebook 04, colour PCA, crops and reflections: more images out of the same ones.
+# **To discuss.** A colleague shows you a network whose predictions change for 0% of the images, at every shift. Its loss is 2.303. Do you congratulate? And which experiment would tell overlap from a wider field?
+#
+# **Go deeper:** [One map, one pixel](further/03_one_shifted_map.ipynb) (after 03.3) · [Run 147](further/03_run_147.ipynb) · [Two rates, epoch by epoch](further/03_two_rates.ipynb). **Repeat the record:** `alexnet-edu experiment pooling`. **Next:**
+# [04](04_color_pca_and_crops.ipynb), colour PCA and crops: more images out of the same ones.

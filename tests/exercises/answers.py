@@ -25,9 +25,9 @@ def lrn_backward(g: Tensor, a: Tensor) -> Tensor:
     return q - 1.5e-4 * a * window(q * a / d)
 
 
-def by_unfold(x: Tensor) -> Tensor:
-    columns = F.unfold(x, 3, stride=2).unflatten(1, (x.shape[1], 9))  # (N, C, 9, L)
-    return columns.amax(2).unflatten(2, ((x.shape[2] - 3) // 2 + 1, (x.shape[3] - 3) // 2 + 1))
+def sums(x: Tensor, z: int, s: int) -> Tensor:
+    over = [side for n in (x.shape[3], x.shape[2]) for side in (0, (z - n) % s)]
+    return F.pad(x, over).unfold(2, z, s).unfold(3, z, s).sum((4, 5))
 
 
 def averaged(logits: Tensor) -> Tensor:
@@ -109,10 +109,13 @@ RIGHT: dict[str, list[Any]] = {
     "02.3": [3969, 63**2],
     "02.4": [[-100.0, 50.0], (1.0, 0.0, -1.0), torch.tensor([3.0, -3.0])],
     "02.5": [lrn_backward],
-    "03.1": [56, "56"],
-    "03.2": [by_unfold, lambda x: F.max_pool2d(F.max_pool2d(x, 2, 1), 2, 2)],
-    "03.3": [9, torch.tensor(9)],
-    "03.4": [lambda n, z, s: (n - z) % s != 0, lambda n, z, s: (n - z) % s],
+    "03.1": [28, "28"],
+    "03.2": [
+        lambda x, z, s: F.avg_pool2d(x, z, s, ceil_mode=True),
+        lambda x, z, s: sums(x, z, s) / sums(torch.ones_like(x), z, s),
+    ],
+    "03.3": [lambda z: (2 / z) ** 0.5, lambda z: math.sqrt(2 * (1 - (z - 1) / z))],
+    "03.4": [lambda n, z, s: (n - z - 1) % s != 0, lambda n, z, s: (n - z - 1) % s],
     "03.5": [torch.tensor(BINOMIAL)[None, None] / 16, [[x / 16 for x in row] for row in BINOMIAL]],
     "04.1": [88.19, "88"],
     "04.2": [1.005, torch.tensor(1.01).sqrt()],
@@ -213,12 +216,9 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (3.0, "a list of numbers is asked for"),
         ([1.0, "x"], "a number is asked for"),
     ],
-    "03.2": [
-        (lambda x: F.max_pool2d(x, 3, 3), "the shape is"),
-        (lambda x: F.max_pool2d(x, 3, 2).clamp(min=0), "some values differ"),
-    ],
+    "03.2": [(lambda x, z, s: F.avg_pool2d(x, z, s), "the shape is"), (sums, "some values differ")],
     "03.4": [
-        (lambda n, z, s: n % s != 0, "for n = 2, z = 1, s = 2 it says False, but (2 − 1)/2 = 0.5"),
+        (lambda n, z, s: (n - z) % s != 0, "for n = 2, z = 1, s = 2 it says True, but the sizes are 2 and 1"),
         (lambda n, z, s: None, "returns nothing"),
         (True, "a function is asked for"),
     ],

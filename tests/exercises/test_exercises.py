@@ -120,6 +120,16 @@ def test_fields_and_rates_are_those_of_the_table_and_the_notes() -> None:
     assert "top-5" in check("11.1", (centre.top5 - ten.top5) * paper.TEST_IMAGES).text
 
 
+def test_a_larger_window_widens_the_field_by_the_strides_before_it() -> None:
+    fields = {}
+    for z in (2, 3):
+        fields[z], apart = 1, 1
+        for size, stride in ((11, 4), (z, 2), (5, 1), (z, 2), (3, 1), (3, 1), (3, 1), (z, 2)):
+            fields[z], apart = fields[z] + (size - 1) * apart, apart * stride
+    assert check("03.1", fields[3] - fields[2])
+    assert f"From {fields[2]} to {fields[3]} pixels" in EXERCISES["03.1"].praise
+
+
 def test_the_half_life_of_a_weight_is_what_the_rule_gives() -> None:
     weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
     optimizer, steps = PaperSGD([weight], lr=0.01), 0

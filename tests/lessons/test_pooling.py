@@ -1,4 +1,4 @@
-"""Notebook 03's parts: sizes and windows, the change under a shift, curves cut, the widget."""
+"""Notebook 03's parts: the change under a shift, a row that moves, curves cut at equal errors."""
 
 from __future__ import annotations
 
@@ -7,58 +7,18 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-import torch.nn.functional as F
 
 from alexnet_edu.lessons.pooling import (
-    coverage,
+    SHIFTS,
+    at_each_rate,
     cut_at,
     lowest_common_level,
-    output_side,
-    pool,
+    missed,
+    pool_row,
     shift_change,
     up_to,
 )
-from alexnet_edu.studies.record import Record
-
-
-@pytest.mark.parametrize("up", [True, False])
-def test_sizes_are_those_of_torch(up: bool) -> None:
-    for n in range(1, 20):
-        for z in range(1, n + 1):
-            for s in range(1, 6):
-                want = F.max_pool2d(torch.zeros(1, 1, n, n), z, s, ceil_mode=up).shape[-1]
-                assert output_side(n, z, s, up=up) == want, (n, z, s)
-
-
-def test_a_window_larger_than_the_grid_fits_only_when_sizes_are_rounded_up() -> None:
-    assert (output_side(4, 5, 2), output_side(4, 5, 2, up=False), output_side(4, 9, 2)) == (1, 0, 0)
-    x = torch.arange(16.0).reshape(4, 4)
-    assert pool(x, 5, 2).tolist() == [[15.0]]
-    assert pool(x, 5, 2, "avg").item() == pytest.approx(7.5)
-    assert pool(x, 5, 2, up=False).shape == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("z", "s", "up"), [(2, 2, True), (3, 2, True), (3, 2, False), (2, 3, True), (6, 1, True)]
-)
-def test_coverage_counts_the_windows_of_each_input(z: int, s: int, up: bool) -> None:
-    for n in (6, 7, 11):
-        x = torch.zeros(1, 1, n, n, requires_grad=True)
-        side = output_side(n, z, s, up=up)
-        padded = F.pad(x, (0, 20, 0, 20))[..., : s * (side - 1) + z, : s * (side - 1) + z]
-        padded.unfold(2, z, s).unfold(3, z, s).sum().backward()  # every window adds one to what it sees
-        assert x.grad is not None
-        assert torch.equal(x.grad[0, 0].long(), coverage(n, z, s, up=up))
-
-
-def test_a_pooled_map_takes_what_its_windows_hold() -> None:
-    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    for kind, take in (("max", torch.amax), ("avg", torch.mean)):
-        got = pool(x, 3, 2, kind)
-        for i in range(4):
-            for j in range(4):
-                window = x[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
-                torch.testing.assert_close(got[:, :, i, j], take(window, (2, 3)))
+from alexnet_edu.studies.record import Record, load
 
 
 def test_shift_changes_of_noise_are_what_the_arithmetic_gives() -> None:
@@ -67,6 +27,27 @@ def test_shift_changes_of_noise_are_what_the_arithmetic_gives() -> None:
         assert shift_change(noise, z, kind="avg").mean().item() == pytest.approx((2 / z) ** 0.5, abs=0.02)
     assert shift_change(noise, 3).mean() < shift_change(noise, 2).mean() < 2**0.5
     assert shift_change(torch.ones(2, 3, 9, 9), 2).tolist() == [0.0, 0.0]  # nothing moves
+
+
+def test_a_row_moved_by_the_stride_gives_the_old_outputs_and_blur_the_nearest_ones() -> None:
+    scene = torch.randint(256, (40,), generator=torch.Generator().manual_seed(0)).float()
+    off = {}
+    for how in ("max", "avg", "blur"):
+        before, *after = (pool_row(scene[4 - shift : 36 - shift], 2, 2, how).numpy() for shift in range(4))
+        assert len(before) == 16
+        assert after[1][2:-1].tolist() == before[1:-2].tolist()
+        off[how] = [missed(before, moved, shift / 2) for shift, moved in enumerate(after, 1)]
+        assert off[how][1] == 0
+    assert off["blur"][0] < min(off["avg"][0], off["max"][0])
+    assert pool_row(scene[:5], 3, 2, "max").tolist() == [scene[:3].max(), scene[2:5].max()]
+
+
+def test_with_overlap_predictions_change_less_at_every_shift_and_rate() -> None:
+    for same in at_each_rate(load("pooling")).values():
+        for shift in SHIFTS:
+            of_z2, of_z3 = (same.values(name, f"shifted_{shift}") for name in ("z2", "z3"))
+            assert max(of_z3) < min(of_z2)
+        assert same.gap("z3", "z2").value < 0
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.lessons import imagenet, pooling
+from alexnet_edu.lessons import imagenet
 from alexnet_edu.lessons.kernels import training_explorer
 from alexnet_edu.studies import thinned
 from alexnet_edu.studies.ablations import small_alexnet
@@ -24,7 +24,6 @@ from tests.studies.samples import tiny_network
         (lambda: thinned.all_masks(21), "21"),
         (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),
         (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc5"), "training"),
-        (lambda: pooling.output_side(8, 0, 2), "z=0"),
         (lambda: training_explorer(replace(tiny_network(), snapshots={})), "'tiny'"),
     ],
 )

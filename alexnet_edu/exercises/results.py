@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from alexnet_edu.exercises.judge import Function, Judge, as_tensor
-from alexnet_edu.training.predictions import CONTEST_LABELS, top_errors
+from alexnet_edu.exercises.judge import Function, Judge, as_function, as_tensor
+from alexnet_edu.training.predictions import top_errors
 
 GENERATOR = torch.Generator().manual_seed(11)
 STEPS = torch.randint(1, 5, (40, 6), generator=GENERATOR).double()  # so few values that many tie
@@ -35,8 +35,26 @@ def _shared_error(p: Tensor, labels: Tensor) -> Tensor:
     return top_errors(p, labels, 1).mean()
 
 
-def _five_labels(p: Tensor) -> Tensor:
-    return p.argsort(dim=1, descending=True, stable=True)[:, :CONTEST_LABELS] + 1
+def _everything_learns(answer: Any) -> str | None:
+    """A function that gives a network a new classifier, and an optimizer that moves all of its weights."""
+    begin = as_function(answer)
+    first = nn.Linear(4, 3)
+    net, before = nn.Sequential(first, nn.ReLU(), nn.Linear(3, 10)), first.weight.detach().clone()
+    optimizer = begin(net, 5, 0.01)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return "the function must return the optimizer"
+    last = net[-1]
+    if not isinstance(last, nn.Linear) or last.weight.shape != (5, 3):
+        return f"the classifier must read 3 units and give 5 classes, got {last}"
+    if not torch.equal(first.weight, before):
+        return "the other layers must keep what they have learned"
+    moved = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+    if any(id(weight) not in moved for weight in last.parameters()):
+        return "the new classifier is not among the optimizer's parameters: it never moves"
+    if any(id(weight) not in moved for weight in net.parameters()):
+        return "some of the other layers do not learn: fine-tuning moves them, too"
+    rates = {group["lr"] for group in optimizer.param_groups}
+    return None if rates == {0.01} else f"the rate must be 0.01, got {', '.join(f'{r:g}' for r in rates)}"
 
 
 JUDGES: dict[str, Judge] = {
@@ -59,28 +77,21 @@ JUDGES: dict[str, Judge] = {
         },
     ),
     "11.3": _two_wrong,
-    "11.4": Function(
-        _five_labels,
-        [(SMOOTH,), (torch.eye(5),)],
-        {
-            "the contest counts classes from 1": lambda p: _five_labels(p) - 1,
-            "those are the least probable ones": lambda p: _five_labels(-p),
-            "the most probable one comes first": lambda p: _five_labels(p).flip(1),
-            "the order is that of the probabilities": lambda p: _five_labels(p).sort(1).values,
-        },
-    ),
+    "11.4": _everything_learns,
     "11.5": Function(
-        lambda m, rho: rho + (1 - rho) / m,
+        lambda b1, b2, c: (b2 - c) / (b1 + b2 - 2 * c),
         [
-            (torch.tensor(m), torch.tensor(rho))
-            for m, rho in ((5.0, 0.6), (1.0, 0.3), (10.0, 0.0), (7.0, 1.0), (2.0, 0.5))
+            tuple(torch.tensor(value) for value in case)
+            for case in ((1.0, 1.0, 0.6), (0.5, 0.3, 0.2), (2.0, 1.0, 0.0), (0.4, 0.2, 0.25), (0.2, 0.9, 0.1))
         ],
         {
-            "that is for networks that have nothing in common, ρ = 0": lambda m, r: 1 / m,
-            "of M² pairs M are a network with itself: (1 − ρ)/M": lambda m, r: r + (1 - r) / m**2,
-            "divide the sum's variance by M², not the reverse": lambda m, r: (1 + (m - 1) * r) * m,
-            "that is the standard deviation": lambda m, r: (r + (1 - r) / m).sqrt(),
-            "that is M times too much: a mean, not a sum": lambda m, r: 1 + (m - 1) * r,
+            "that is the weight of the second": lambda a, b, c: (a - c) / (a + b - 2 * c),
+            "that is for mistakes that have nothing in common, C = 0": lambda a, b, c: b / (a + b),
+            "the better one gets the larger weight": lambda a, b, c: a / (a + b),
+            "w and 1 − w are multiplied in the middle term, which stands there twice": (
+                lambda a, b, c: (2 * b - c) / (2 * a + 2 * b - 2 * c)
+            ),
+            "equal weights are best for equals only": lambda a, b, c: torch.tensor(0.5),
         },
     ),
 }

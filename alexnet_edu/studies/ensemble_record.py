@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from alexnet_edu import paper
-from alexnet_edu.studies.record import Record, as_text, spread
+from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.statistics import Interval, paired
 
 EXPERIMENT = "results"
@@ -29,9 +29,9 @@ PUBLISHED = {  # on the validation images
 KINDS = {
     "plain": "from scratch",
     "sixth": "from scratch, sixth convolution",
-    "long": "the same, as long as pre-training and fine-tuning",
-    "starred": "sixth convolution, pre-trained (*)",
-    "starred-long": "pre-trained, and fine-tuned as long",
+    "long": "the same, as long in all",
+    "starred": "pre-trained (*)",
+    "starred-long": "pre-trained, fine-tuned as long",
 }
 
 
@@ -110,50 +110,6 @@ def gaps(record: Record, name: str, baseline: str, view: str = "ten") -> list[In
     return [_of_images(*pair) for pair in zip(rows["difference"], rows["standard_error"], strict=True)]
 
 
-def shortfalls(record: Record) -> list[float]:
-    """For each problem by how much the seven gain less than the five and one pre-trained gain together.
-
-    Points; 0 where the two gains add up.
-    """
-    parts = [[gap.value for gap in gaps(record, n, "plain")] for n in ("seven", "five", "starred")]
-    return [seven - five - star for seven, five, star in zip(*parts, strict=True)]
-
-
 def intervals(several: Sequence[Interval]) -> str:
     """Several differences with their intervals: "-2.10 [-3.00, -1.20]; -1.90 [-2.80, -1.00]"."""
     return "; ".join(gap.signed for gap in several)
-
-
-# --- as text ------------------------------------------------------------------------------------
-
-
-def table(record: Record) -> str:
-    """The four rows: the error in each problem, and what is gained over one network; as text."""
-    rows, heads = [], [f"problem {number}" for number in _problems(record)]
-    for row, name in zip(ROWS, (None, "five", "starred", "seven"), strict=True):
-        gain = "" if name is None else intervals(gaps(record, name, "plain"))
-        rows.append((row, *(f"{error:.2%}" for error in row_errors(record, row)), gain))
-    return as_text(("averaged", *heads, "against 1 CNN, points"), rows)
-
-
-def kinds_table(record: Record) -> str:
-    """Single networks by how they were trained, and how long training took; as text."""
-    rows, heads = [], [f"problem {number}" for number in _problems(record)]
-    for kind, words in KINDS.items():
-        runs = record.of(variant=kind).runs
-        rates = ", ".join(f"{rate:g}" for rate in sorted(runs["rate"].unique()))
-        errors = (f"{error:.2%}" for error in kind_errors(record, kind))
-        seconds = statistics.fmean(_seconds(record, kind))
-        rows.append((words, rates, *errors, spread(runs["train_error"]), f"{seconds:.0f}"))
-    return as_text(("one network", "ε", *heads, "training error", "seconds"), rows)
-
-
-def _seconds(record: Record, kind: str) -> list[float]:
-    """Processor seconds of each network of a kind; with those of the pre-trained one that it starts from."""
-    seconds = []
-    for problem in _problems(record):
-        runs = record.of(problem=problem)
-        own = list(runs.of(variant=kind).runs["cpu_seconds"])
-        before = list(runs.of(variant="source").runs["cpu_seconds"]) if kind.startswith("starred") else None
-        seconds += own if before is None else [a + b for a, b in zip(own, before, strict=False)]
-    return seconds

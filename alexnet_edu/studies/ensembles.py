@@ -219,34 +219,13 @@ def train(plan: Plan, runs: Runs, *, workers: int | None = None, say: Callable[[
     studies.together(work, workers, stop)
 
 
-def live(
-    plan: Plan, rates: Mapping[str, float], runs: Runs, *, workers: int = 2
-) -> tuple[Record, dict[str, Result]]:
-    """Trains the plan now, with a progress bar: its record, and the results by the names of the runs.
-
-    rates: kind -> rate; nothing is searched.
-    """
-    asked = {run.name: run for run in all_runs(plan, rates, runs.images)}
-
-    def thousands(run: Run) -> float:
-        return len(run.sample.split(runs.images.train)[0]) / 1000
-
-    results = studies.run_now(asked, runs, workers=workers, unit="thousand images", size=thousands)
-    if any(result.curve.status == "interrupted" for result in results.values()):
-        raise KeyboardInterrupt
-    return assemble(plan, runs, rates), results
-
-
 # --- the record ---------------------------------------------------------------------------------
 
 
-def assemble(plan: Plan, runs: Runs, rates: Mapping[str, float] | None = None) -> Record:
-    """The record of what is kept in `runs`. Raises NotTrained, with the name, where a network is missing.
-
-    rates: as for `live`; None takes those that the search found best.
-    """
-    searched = {} if rates else {kind: search(plan, kind, runs, runs.kept) for kind in SEARCHED}
-    rates = rates or {kind: tried[0][0] for kind, tried in searched.items()}
+def assemble(plan: Plan, runs: Runs) -> Record:
+    """The record of what is kept in `runs`. Raises NotTrained, with the name, where a network is missing."""
+    searched = {kind: search(plan, kind, runs, runs.kept) for kind in SEARCHED}
+    rates = {kind: tried[0][0] for kind, tried in searched.items()}
     test, classes = runs.images.test, runs.images.train.classes
     asked = {0: {"member": member_runs(plan)}}
     asked |= {n: problem_runs(plan, n, rates, runs.images) for n in range(1, plan.problems + 1)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from alexnet_edu.training.sgd import rescale_momentum
 
@@ -93,6 +93,22 @@ def shared_error(p: Tensor, labels: Tensor) -> float:
     return wrong / len(labels)
 
 
+def begin(net: nn.Sequential, classes: int, rate: float) -> torch.optim.Optimizer:
+    net[-1] = nn.Linear(net[-1].in_features, classes)  # type: ignore[arg-type]
+    return torch.optim.SGD(net.parameters(), rate)
+
+
+def begin_too_early(net: nn.Sequential, classes: int, rate: float) -> torch.optim.Optimizer:
+    optimizer = torch.optim.SGD(net.parameters(), rate)
+    begin(net, classes, rate)
+    return optimizer
+
+
+def frozen(net: nn.Sequential, classes: int, rate: float) -> torch.optim.Optimizer:
+    begin(net, classes, rate)
+    return torch.optim.SGD(net[-1].parameters(), rate)
+
+
 BINOMIAL = [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
 RIGHT: dict[str, list[Any]] = {
     "00.1": [math.log(1000), 6.91],
@@ -164,14 +180,11 @@ RIGHT: dict[str, list[Any]] = {
     "10.6": [lambda weight: torch.tensor(2 / weight[0].numel()).sqrt()],
     "10.7": [10_000, "1e4"],
     "10.8": [0.0395, 0.04],
-    "11.1": [2328, "2328"],
+    "11.1": [37.45, "37.45", 40.7 - 2.6 / 0.8],
     "11.2": [shared_error],
     "11.3": [[[0.45, 0.5, 0.05], [0.45, 0.05, 0.5]], torch.tensor([[0.48, 0.5, 0.02], [0.4, 0.0, 0.6]])],
-    "11.4": [
-        lambda p: p.argsort(dim=1, descending=True, stable=True)[:, :5] + 1,
-        lambda p: p.sort(dim=1, descending=True, stable=True).indices[:, :5] + 1.0,
-    ],
-    "11.5": [lambda m, rho: (m + m * (m - 1) * rho) / m**2],
+    "11.4": [begin],
+    "11.5": [lambda b1, b2, c: 1 / (1 + (b1 - c) / (b2 - c + 1e-12))],
 }
 WRONG: dict[str, list[tuple[Any, str]]] = {
     "00.4": [
@@ -254,5 +267,12 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ([0.4, 0.5, 0.1], "the shape must be"),
         ("two", "two rows of three numbers"),
     ],
-    "11.4": [(lambda p: p.topk(1).indices + 1, "the shape is")],
+    "11.4": [
+        (begin_too_early, "it never moves"),
+        (lambda net, classes, rate: begin(net, classes, 0.1), "the rate must be 0.01"),
+        (lambda net, classes, rate: begin(net, classes + 5, rate), "the classifier must read 3 units"),
+        (lambda net, classes, rate: None, "must return the optimizer"),
+        (frozen, "some of the other layers do not learn"),
+        ("fine", "a function is asked for"),
+    ],
 }

@@ -23,7 +23,7 @@ from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
 from torchvision.datasets.utils import download_url  # type: ignore[import-untyped]
 
 from alexnet_edu.data.folders import CIFAR10_CLASSES, CIFAR10_COUNTS, import_images
-from alexnet_edu.data.images import Images, ImageSet, PackInfo, load_pack, pack_info, save_pack
+from alexnet_edu.data.images import ImageSet, PackInfo, load_pack, pack_info, save_pack
 from alexnet_edu.data.official import read_official
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.environment import ROOT, check_scale, current_scale, in_checkout
@@ -36,7 +36,6 @@ HOME = Path.home() / ".alexnet-edu"
 CIFAR10_NAME = "cifar10"
 TIMEOUT_SECONDS = 20  # without a word from the server
 STAND_IN = {"quick": (2_000, 500), "other": (10_000, 2_000)}  # train, test
-FIGURE_NOTE = "synthetic stand-in, not CIFAR-10"
 
 _failed_download: str | None = None  # why; so that one session waits for a dead network once
 
@@ -122,11 +121,6 @@ def load_images(name: str) -> ImageSet:
             "`alexnet-edu data import PATH` makes one."
         )
     return load_pack(path)
-
-
-def figure_note(images: ImageSet | Images) -> str:
-    """What the title of every figure made from `images` must say; empty for real images."""
-    return FIGURE_NOTE if images.synthetic else ""
 
 
 def _may_download() -> bool:

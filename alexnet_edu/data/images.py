@@ -52,6 +52,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def caveat(self) -> str:
+        """What the sentence of every figure made from these images must end in; "" for real ones."""
+        return " SYNTHETIC images." if self.synthetic else ""
+
     def subset(self, index: Tensor) -> Images:
         """The images at `index`, (M,) int64, in that order; or those where it is true, (N,) bool."""
         return Images(self.pixels[index], self.labels[index], self.classes, self.source, self.synthetic)
@@ -78,6 +83,10 @@ class ImageSet:
     @property
     def source(self) -> str:
         return self.train.source
+
+    @property
+    def caveat(self) -> str:
+        return self.train.caveat
 
 
 @dataclass(frozen=True)

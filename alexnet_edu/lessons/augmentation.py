@@ -44,10 +44,9 @@ def versions(images: Images, colors: ColorPCA) -> Drawing:
             plots.images(ax, version[0], words if ax_row is rows[0] else "")
     for ax, words in ((rows[-1][1], "in the paper →"), (rows[-1][1 + IN_PAPER], "not in the paper →")):
         ax.set_xlabel(words, loc="left")
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"Each row shows one thing, to us; to a network these are {len(SHOWN) * 8} different inputs with "
-        f"{len(SHOWN)} labels.{source}"
+        f"{len(SHOWN)} labels.{images.caveat}"
     )
 
 
@@ -125,10 +124,9 @@ def gaps(errors: Errors, images: Images) -> Drawing:
     ax.set_xlim(-0.04, 1.15 * max(map(max, errors.values())))
     (train, test), *others = errors.values()
     best = min(error for _, error in others)
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"With nothing, {train:.0%} of {len(images):,} training images are wrong in the end, and {test:.0%} "
-        f"of the test images; with more versions of each, {best:.0%} of the test images.{source}"
+        f"of the test images; with more versions of each, {best:.0%} of the test images.{images.caveat}"
     )
 
 
@@ -166,10 +164,10 @@ def invariance(answers: Answers, images: Images) -> Drawing:
     figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(answers))
     plain, cropped, *_ = answers
     ends = [f"{shares[way, kind][1][-1]:.0%}" for kind in ("shift", "mirror") for way in (plain, cropped)]
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"Moved by {max(answers[plain]['shift']):g} pixels, {ends[0]} of the answers change if the network "
-        f"was trained with {plain}, {ends[1]} with {cropped}; mirrored, {ends[2]} and {ends[3]}.{source}"
+        f"was trained with {plain}, {ends[1]} with {cropped}; mirrored, {ends[2]} and {ends[3]}."
+        f"{images.caveat}"
     )
 
 
@@ -218,8 +216,8 @@ def color_cloud(images: Images, colors: ColorPCA) -> Drawing:
         frame(ax, x=f"{CHANNELS[a]}, grey levels", y=f"{CHANNELS[b]}, grey levels", legend="upper left")
         ax.set(xlim=(0, 255), ylim=(0, 255), aspect="equal")
     share = colors.eigenvalues[0] / colors.eigenvalues.sum()
-    source = " SYNTHETIC images." if images.synthetic else ""
-    return figure, f"{share:.0%} of the variance of all colours lies along p1, from dark to light.{source}"
+    words = f"{share:.0%} of the variance of all colours lies along p1, from dark to light."
+    return figure, words + images.caveat
 
 
 def crops_in_a_batch(counts: Mapping[int, Sequence[int]]) -> Drawing:

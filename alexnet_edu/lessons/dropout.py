@@ -145,11 +145,10 @@ def live_curves(curves: Mapping[str, Sequence[Sequence[float]]], images: Images)
     for ax, words in zip(axes, ("training error", "test error"), strict=True):
         frame(ax, words, "epochs", percent="y", grid="y")
     axes[0].legend(loc="lower left")
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         "Test error minus training error in the end: "
         + ", ".join(f"{gap:.0f} points {label}" for label, gap in gaps.items())
-        + f".{source}"
+        + f".{images.caveat}"
     )
 
 
@@ -226,10 +225,9 @@ def nearness(
     frame(ax, x="masks drawn", y="KL from the mean of all 65,536 networks (nats)", legend="upper right")
     enough = next((c for c, far in zip(counts, drawn["drawn"], strict=True) if far <= whole), None)
     words = f"about {enough}" if enough else f"more than {counts[-1]}"
-    source = " SYNTHETIC images." if images.synthetic else ""
     return (
         figure,
-        f"One pass through the halved network is worth the mean of {words} thinned networks.{source}",
+        f"One pass through the halved network is worth the mean of {words} thinned networks.{images.caveat}",
     )
 
 
@@ -243,10 +241,9 @@ def single_units(
     draw_errors_with_masks(right, kept, 0.9, "Many units off at once")
     means = {label: float(np.mean(np.asarray(values))) for label, values in change.items()}
     first, second = means.items()
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"One unit moves the logits by {first[1]:.1%} of their spread {first[0]}, by {second[1]:.1%} "
-        f"{second[0]}.{source}"
+        f"{second[0]}.{images.caveat}"
     )
 
 

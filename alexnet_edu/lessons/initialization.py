@@ -89,10 +89,9 @@ def patient(losses: Mapping[str, Sequence[float]], images: Images) -> Drawing:
     plots.level(ax, CHANCE, line="--")
     ax.set_ylim(0, None)
     ends = [values[-1] for values in losses.values()]
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"Ten images by heart: with {next(iter(losses))} the loss ends at {ends[0]:.2f}, with the one change "
-        f"at {ends[-1]:.2f} (chance is {CHANCE:.2f}).{source}"
+        f"at {ends[-1]:.2f} (chance is {CHANCE:.2f}).{images.caveat}"
     )
 
 

@@ -100,10 +100,9 @@ def film(snapshots: Mapping[int, Tensor], images: Images) -> Drawing:
     words = [f"{step:,} steps: {striped} striped" for step, striped in counts.items()]
     ax.set_yticks([0.5 + side * (row + 0.5) for row in range(len(words))], words)
     ax.tick_params(axis="y", length=0)
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"From noise to stripes: {counts[first]} of {len(snapshots[first])} kernels prefer one direction "
-        f"before training, {counts[last]} after {last:,} steps (the strongest are shown).{source}"
+        f"before training, {counts[last]} after {last:,} steps (the strongest are shown).{images.caveat}"
     )
 
 

@@ -77,7 +77,7 @@ class Responses(LayerProbe):
 
     def __init__(self, images: Images, seed: int = 0) -> None:
         super().__init__(images, seed)
-        self.note = " SYNTHETIC images." if images.synthetic else ""
+        self.caveat = images.caveat
 
     def before_relu(self, scale: str = "raw", steps: int = STEPS) -> Tensor:
         """z: (N, C, H, W). scale: "raw" or "standardized"."""
@@ -184,11 +184,10 @@ def live(
         ends.append(smooth)
     frame(right, "standardized pixels", "batches", "training error", percent="y", legend="upper right")
     apart = 100 * np.abs(ends[0] - ends[1]).max()
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"On standardized pixels 99% of the units keep {lowest['standardized']:.3f} of a or more, and the "
         f"constant in place of LRN trains within {apart:.1f} points of it (means of {window} batches); on "
-        f"raw pixels 1% keep less than {lowest['raw']:.2f}.{source}"
+        f"raw pixels 1% keep less than {lowest['raw']:.2f}.{images.caveat}"
     )
 
 
@@ -220,7 +219,7 @@ def by_size(responses: Responses) -> Drawing:
     raw, scaled = shares["raw", STEPS], shares["standardized", STEPS]
     return figure, (
         f"In the strongest windows α Σ a² comes to {raw:.1f} times k on raw pixels, and to "
-        f"{scaled:.1g} times k on standardized ones.{responses.note}"
+        f"{scaled:.1g} times k on standardized ones.{responses.caveat}"
     )
 
 
@@ -293,7 +292,7 @@ def three_readings(responses: Responses) -> Drawing:
     figure.colorbar(shown, ax=axes[2:], location="bottom", shrink=0.6, label="b/a (white: a = 0)")
     return figure, (
         f"Of the same activities the formula as printed leaves {smallest['paper']:.2f} at least, the 2012 "
-        f"code {smallest['code']:.2f}, the misreading {smallest['one map']:.2f}.{responses.note}"
+        f"code {smallest['code']:.2f}, the misreading {smallest['one map']:.2f}.{responses.caveat}"
     )
 
 
@@ -315,7 +314,7 @@ def within_map(responses: Responses) -> Drawing:
     before, across, within = ((t.quantile(0.99) / t.median()).item() for t in on)
     return figure, (
         f"The strongest 1% of the activities are {before:.1f} times the middle one; {across:.1f} times after "
-        f"the normalization across maps, {within:.1f} times after that within maps.{responses.note}"
+        f"the normalization across maps, {within:.1f} times after that within maps.{responses.caveat}"
     )
 
 
@@ -397,7 +396,7 @@ def lrn_explorer(layer: Responses, **options: Any) -> PictureWidget:
         column: int = slider("Column", places, c, "column of the place, from the left"),
     ) -> Drawing:
         constants = Constants(k, n, alpha, reading=reading)
-        note = " (SYNTHETIC images)" if layer.note else ""
+        note = " (SYNTHETIC images)" if layer.caveat else ""
         words = f"{_formula(constants)}; {SOURCES[source]}{note}"
         a = layer.before_relu(*source)[:SHOWN].relu()
         return _draw(words, constants, a, layer.probed, image, (row, column))

@@ -123,7 +123,7 @@ def five_labels(
     )
     return figure, (
         f"Labels are mostly of the right kind: {mistakes}and {same[1]:.0%} of the second guesses "
-        f"({chance[1]:.0%}).{_source(test)}"
+        f"({chance[1]:.0%}).{test.caveat}"
     )
 
 
@@ -156,7 +156,7 @@ def by_layer(
     return figure, (
         f"It is learning: in the last hidden layer {trained[names[-2]]:.0%} of the neighbours have the right "
         f"class, with random weights {fmean(before):.0%} ({min(before):.0%} to {max(before):.0%}), and in "
-        f"pixels {pixels:.0%}.{_source(images)}"
+        f"pixels {pixels:.0%}.{images.caveat}"
     )
 
 
@@ -186,7 +186,7 @@ def codes(
     return figure, (
         f"The right class: {exact:.0%} of the neighbours by exact search, {learned:.0%} by codes of {bits} "
         f"bits from the auto-encoder, {right[best]:.0%} by {best}, which needs no gradient."
-        f"{_source(images)}"
+        f"{images.caveat}"
     )
 
 
@@ -260,7 +260,7 @@ def twins(test: Images, train: Images, pairs: Tensor, share: float) -> Drawing:
     plots.images(ax, both, columns=16)
     return figure, (
         f"{share:.1%} of the test images have the same nearest training image by features and by pixels; "
-        f"some pairs, the test image on the left.{_source(train)}"
+        f"some pairs, the test image on the left.{train.caveat}"
     )
 
 
@@ -283,15 +283,11 @@ def space(maps: Mapping[str, Tensor], test: Images) -> Drawing:
     figure.legend(*handles, loc="outside lower center", ncols=5, markerscale=1.8, fontsize=8)
     return figure, (
         f"Share of test images whose nearest point on the map has their class: {', '.join(right)}."
-        f"{_source(test)}"
+        f"{test.caveat}"
     )
 
 
 # --- parts of them -----------------------------------------------------------------------------
-
-
-def _source(images: Images) -> str:
-    return " SYNTHETIC images." * images.synthetic
 
 
 def _image(

@@ -141,11 +141,11 @@ def changed_maps(images: Images, count: int = 500) -> Drawing:
         frame(ax, f"pooling takes {word}", grid="y", legend="upper right")
         ax.set_ylim(0, 1.3)
     axes[0].set_ylabel("change of the pooled map /\nits own variation")
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         "Moved by one pixel, a map of maxima over images changes by "
         f"{means['max', 'images', 2]:.0%} of its variation with z = 2, "
-        f"by {means['max', 'images', 3]:.0%} with z = 3 (s = 2, {count} images, 95% intervals).{source}"
+        f"by {means['max', 'images', 3]:.0%} with z = 3 (s = 2, {count} images, 95% intervals)."
+        f"{images.caveat}"
     )
 
 

@@ -82,10 +82,9 @@ def live_curves(errors: Mapping[tuple[str, str], Sequence[float]], images: Image
         ax.legend(loc="upper right")
     gaps = [100 * (ends[c, "tanh"] - ends[c, "relu"]) for c in titles]
     on_raw, on_scaled = (f"{abs(gap):.0f} points {'above' if gap > 0 else 'below'}" for gap in gaps)
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"After {len(values)} batches the error of tanh is {on_raw} that of ReLU on raw pixels, "
-        f"{on_scaled} it on standardized ones.{source}"
+        f"{on_scaled} it on standardized ones.{images.caveat}"
     )
 
 
@@ -161,10 +160,9 @@ def first_layer(images: Images) -> Drawing:
             frame(ax, title, y="" if steps else "share of values")
     for ax in rows[-1]:
         ax.set_xlabel(f"input z of tanh (beyond ±{limit:g}: in the last bar)")
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"The first tanh layer: {flat['raw', 0]:.0%} saturated before training on raw pixels, "
-        f"{flat['standardized', 0]:.0%} on standardized ones.{source}"
+        f"{flat['standardized', 0]:.0%} on standardized ones.{images.caveat}"
     )
 
 
@@ -220,8 +218,7 @@ def first_losses(images: Images, record: Record) -> Drawing:
     ax.set_xlim(1, 4 * max(losses.values()))
     frame(ax, x="loss before the first step (2.3: guessing)")
     worst = max(losses, key=lambda name: losses[name])
-    source = " SYNTHETIC images." if images.synthetic else ""
-    return figure, f"Raw pixels: the loss of {worst}, starts at {losses[worst]:.0f}.{source}"
+    return figure, f"Raw pixels: the loss of {worst}, starts at {losses[worst]:.0f}.{images.caveat}"
 
 
 def four_activations(record: Record) -> Drawing:

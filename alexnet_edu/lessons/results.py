@@ -114,10 +114,6 @@ def limits(record: Record) -> str:
     )
 
 
-def _source(images: Images) -> str:
-    return " SYNTHETIC images." if images.synthetic else ""
-
-
 def patch_by_patch(patches: Tensor, labels: Tensor, images: Images) -> Drawing:
     """Each patch alone, and the average of the first k patches; patches: (M, 10, N, C) of M networks."""
     alone = [[error(network[i, None], labels) for network in patches] for i in ONE_BY_ONE]
@@ -136,7 +132,7 @@ def patch_by_patch(patches: Tensor, labels: Tensor, images: Images) -> Drawing:
     better = sum(b < a for a, b in zip(first[0], first[-1], strict=True))
     return figure, (
         f"Ten patches lower the error from {before:.1%} to {after:.1%}, for {better} of {len(patches)} "
-        f"networks, although the corners alone have {fmean(map(fmean, alone[2:])):.1%}.{_source(images)}"
+        f"networks, although the corners alone have {fmean(map(fmean, alone[2:])):.1%}.{images.caveat}"
     )
 
 
@@ -171,7 +167,7 @@ def curve_of_two(
     (m, curve, measured), (many, curve_r, recorded_r) = words
     return figure, (
         f"Through one and two networks the curve leads to {curve:.1%} for {m}; measured {measured:.1%}. "
-        f"(Recorded, {many} networks: {curve_r:.1%} and {recorded_r:.1%}.){_source(images)}"
+        f"(Recorded, {many} networks: {curve_r:.1%} and {recorded_r:.1%}.){images.caveat}"
     )
 
 
@@ -202,7 +198,7 @@ def table_two(plain: Tensor, starred: Tensor, labels: Tensor, record: Record, im
     one, many, star, every = (fmean(values) for values in live.values())
     return figure, (
         f"{one:.1%} alone, {many:.1%} averaged, {star:.1%} pre-trained, {every:.1%} all together. "
-        f"Recorded: {', '.join(f'{fmean(values):.1%}' for values in recorded.values())}.{_source(images)}"
+        f"Recorded: {', '.join(f'{fmean(values):.1%}' for values in recorded.values())}.{images.caveat}"
     )
 
 

@@ -62,10 +62,9 @@ def noise(sizes: Sequence[int], ratios: Sequence[float], images: Images) -> Draw
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
     frame(ax, "", "images in a batch, B", "length of the noise / of the gradient", legend="upper right")
     at = dict(zip(sizes, ratios, strict=True))[paper.BATCH_SIZE]
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"With B = {paper.BATCH_SIZE} the noise is {at:.1f} times as long as the gradient; it falls as 1/√B."
-        f"{source}"
+        f"{images.caveat}"
     )
 
 
@@ -80,10 +79,9 @@ def cliff(errors: Mapping[str, Sequence[float]], fork: int, images: Images) -> D
     ax.axvline(fork, color=NEUTRAL, linestyle=":")
     frame(ax, x="batches of 128", y="training error", percent="y", legend="upper right")
     first, second = ends.items()
-    source = " SYNTHETIC images." if images.synthetic else ""
     return figure, (
         f"The same network from batch {fork} on: {first[0]}, {first[1]:.0%} training error; "
-        f"{second[0]}, {second[1]:.0%}.{source}"
+        f"{second[0]}, {second[1]:.0%}.{images.caveat}"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from alexnet_edu.environment import joint_provenance
 from alexnet_edu.studies.engine import NotTrained, Result, Runs
@@ -27,7 +26,6 @@ from alexnet_edu.training.loop import TrainConfig
 
 CROPS = ("crop", "flip")
 SEARCH_SEED = 0  # the seed that chose the rate is not one of the seeds that are reported
-LIVE_SEED = 2012  # none of the recorded runs has it: a live run is always a new one
 LEARNED_NOTHING = 0.85  # a training error above this is chance: it says nothing of other rates
 RATE_STEPS = (1.0, 2.0, 5.0)
 Train = Callable[[Run], Result]  # trains a run, or reads what is kept of it
@@ -279,67 +277,6 @@ def train(
 
     chosen = [study.variant(name) for name in variants] or study.variants
     together([partial(work, variant) for variant in chosen], workers, stop)
-
-
-def live(
-    study: Study,
-    rates: Mapping[str, float],
-    runs: Runs,
-    epochs: float | Mapping[str, float],
-    *,
-    workers: int = 2,
-    progress: bool = True,
-    **changes: Any,
-) -> dict[str, Result]:
-    """Trains one network per variant now, side by side, with a progress bar: variant -> result.
-
-    rates: variant -> learning rate. epochs: for all, or variant -> epochs. changes: other values for
-    `TrainConfig`. In a study whose rate falls, it falls to a tenth at three quarters of the epochs.
-    Interrupting keeps what was measured, and returns it; the same call goes on from there.
-    """
-    length = {name: epochs[name] if isinstance(epochs, Mapping) else epochs for name in rates}
-    asked = {}
-    for name, rate in rates.items():
-        drops = (math.floor(0.75 * length[name]) or 0.75 * length[name],) if study.drops else ()
-        settings = {"drops": drops, **dict(study.variant(name).changes), **changes}
-        asked[name] = study.run(study.variant(name), rate, LIVE_SEED, epochs=length[name], **settings)
-    return run_now(asked, runs, workers=workers, progress=progress)
-
-
-def run_now(
-    asked: Mapping[str, Run],
-    runs: Runs,
-    *,
-    workers: int = 2,
-    progress: bool = True,
-    unit: str = "epochs",
-    size: Callable[[Run], float] = lambda _: 1.0,
-) -> dict[str, Result]:
-    """Trains these runs side by side, with one progress bar: name -> result.
-
-    unit, size: what the bar counts, and how many of it an epoch of a run has. Interrupting returns what was
-    measured; where a run has measured nothing yet, KeyboardInterrupt goes on.
-    """
-    stop, results, done = threading.Event(), dict[str, Result](), dict[str, float]()
-    sizes = {run.name: size(run) for run in asked.values()}
-    total = sum(run.epochs * sizes[run.name] for run in asked.values())
-    shape = "{l_bar}{bar}| {n:.0f} of {total:.0f} " + unit + " [{elapsed}]"
-    with tqdm(total=total, bar_format=shape, disable=not progress) as bar:
-
-        def tell(run: Run, curve: loop.Run) -> None:
-            done[run.name] = curve.points[-1].epoch * sizes[run.name]
-            # A last step may pass the epochs asked for; tqdm would warn, with its lock held.
-            bar.update(max(0.0, min(sum(done.values()), total) - bar.n))
-
-        def work(name: str) -> None:
-            results[name] = runs.train(asked[name], tell=tell, stop=stop.is_set)
-
-        try:
-            together([partial(work, name) for name in asked], workers, stop)
-        except KeyboardInterrupt:
-            if not all(name in results and results[name].curve.points for name in asked):
-                raise
-    return {name: results[name] for name in asked}
 
 
 # --- the record ---------------------------------------------------------------------------------

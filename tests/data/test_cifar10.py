@@ -104,14 +104,14 @@ def test_quick_is_the_same_with_and_without_real_data(capsys: pytest.CaptureFixt
     assert without.train.fingerprint() == data.load_cifar10().train.fingerprint()
     images = data.load_cifar10("laptop")
     assert images.train.pixels.unique().tolist() == [7]
-    assert (data.figure_note(images), data.figure_note(without)) == ("", data.FIGURE_NOTE)
+    assert (images.caveat, without.caveat) == ("", " SYNTHETIC images.")
     assert capsys.readouterr() == ("", "")
 
 
 def test_the_stand_in_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
     images = data.load_cifar10("laptop")
     assert images.synthetic
-    assert data.figure_note(images.train) == data.FIGURE_NOTE
+    assert images.train.caveat == " SYNTHETIC images."
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert "`alexnet-edu data cifar10`" in err

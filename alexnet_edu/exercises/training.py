@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,18 +17,22 @@ CURVES = (
     [0.9, 0.8, 0.7],
     [0.6, 0.5, 0.55, 0.52, 0.51, 0.53, 0.5, 0.49],
     [0.9],
+    [0.70, 0.69, 0.68, 0.67, 0.66, 0.65, 0.64, 0.63],
 )
+MARGINS = (0.0, 0.015, 0.035)  # no multiple of a step of CURVES: rounding decides nothing
 
 
-def _falls(errors: Tensor, patience: Tensor | int, most: int = 3) -> int:
-    return len(PlateauSchedule(int(patience), most=most).falls(errors.tolist()))
+def _falls(errors: Tensor, patience: Tensor | int, margin: Tensor | float, most: int = 3) -> int:
+    rule = PlateauSchedule(int(patience), margin=float(margin), most=most)
+    return len(rule.falls(errors.tolist()))
 
 
-def _compared_with_the_last(errors: Tensor, patience: Tensor) -> int:
-    """The error before takes the place of the best one."""
-    falls = waited = 0
-    for before, now in pairwise([math.inf, *errors.tolist()]):
-        waited = 0 if now < before else waited + 1
+def _best_moves(errors: Tensor, patience: Tensor, margin: Tensor) -> int:
+    """The best error is lowered by every small gain, too, so that a slow descent never counts."""
+    falls, waited, best = 0, 0, math.inf
+    for error in errors.tolist():
+        waited = 0 if error < best - float(margin) else waited + 1
+        best = min(best, error)
         if waited == int(patience) and falls < 3:
             falls, waited = falls + 1, 0
     return falls
@@ -65,12 +68,18 @@ def _fault_of_step(shares: list[list[int]], wanted: list[int]) -> str | None:
 JUDGES: dict[str, Judge] = {
     "06.3": Function(
         _falls,
-        [(torch.tensor(curve), torch.tensor(patience)) for curve in CURVES for patience in (1, 2, 3)],
+        [
+            (torch.tensor(c), torch.tensor(p), torch.tensor(m))
+            for c in CURVES
+            for p in (1, 2, 3)
+            for m in MARGINS
+        ],
         {
-            "compare with the best error so far, not with the one before": _compared_with_the_last,
-            "the rate falls three times at most": lambda e, patience: _falls(e, patience, most=10**6),
+            "the margin makes no difference": lambda e, patience, margin: _falls(e, patience, 0.0),
+            "small gains add up: the best error stays until the margin is passed": _best_moves,
+            "the rate falls three times at most": lambda e, patience, m: _falls(e, patience, m, most=10**6),
             "the rate falls at the measurement that makes the patience full, not one later": (
-                lambda e, patience: _falls(e, patience + 1)
+                lambda e, patience, margin: _falls(e, patience + 1, margin)
             ),
         },
     ),

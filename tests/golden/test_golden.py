@@ -106,7 +106,7 @@ def shown(**explorers: Any) -> Found:
 def explorers() -> Found:
     """Those that show arithmetic and recorded values, and the dashboard of a training."""
     from alexnet_edu.imagenet.log import METRICS
-    from alexnet_edu.lessons.imagenet import dashboard
+    from alexnet_edu.lessons.runbook import dashboard
 
     judged: dict[str, Any] = {"top1": 0.75, "top5": 0.25, "loss": 2.1, "images": 12, "patches": 1}
     step = {"top1": 0.9, "top5": 0.5, "loss": 2.2, "rate": 0.01, "images_per_s": 30.0, "waited": 0.1}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_edu.lessons import imagenet
+from alexnet_edu.lessons import runbook
 from alexnet_edu.lessons.kernels import training_explorer
 from alexnet_edu.studies import thinned
 from alexnet_edu.studies.ablations import small_alexnet
@@ -20,7 +20,7 @@ from tests.studies.samples import tiny_network
 @pytest.mark.parametrize(
     ("attempt", "quoted"),
     [
-        (lambda: imagenet.report(Path("no-such-run")), "no-such-run"),
+        (lambda: runbook.report(Path("no-such-run")), "no-such-run"),
         (lambda: thinned.all_masks(21), "21"),
         (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc9"), "'fc9'"),
         (lambda: thinned.read_head(build(small_alexnet(), 24, 10, 0), torch.zeros(0), "fc5"), "training"),

@@ -18,31 +18,36 @@ print(f"{updates:,}")
 check("06.1", updates)
 
 # %% [markdown]
-# **06.2.** Done, over what could have been done. An image costs 3 times its $2 \cdot 724{,}406{,}816$ operations forwards, less the gradient of the pixels, which
-# conv1 need not compute ($2 \cdot 105{,}415{,}200$).
+# **06.2.** Judging is ten forward passes an image, $2 \cdot 724{,}406{,}816$ operations each. Training is one forward pass and two backwards, less
+# the gradient of the pixels, which conv1 need not compute ($2 \cdot 105{,}415{,}200$). The 90 epochs are in both.
 
 # %%
-per_image = 3 * 2 * 724_406_816 - 2 * 105_415_200
-share = 90 * 1_281_167 * per_image / (2 * 1.581e12 * 5.5 * 86_400)
-print(f"{share:.3f}")
+forwards = 2 * 724_406_816
+share = 10 * 50_000 * forwards / (1_281_167 * (3 * forwards - 2 * 105_415_200))
+print(f"{share:.4f}")
 check("06.2", share)
 
 # %% [markdown]
-# **06.3.** The best error so far, how long it has stood, and how often the rate fell. After a fall the best error stays.
+# **06.3.** An error that is lower by less than the margin does not become the best one. So small gains add up until they count. With a margin of two points hardly a
+# set of 500 images makes the rate fall by noise alone. But then a true gain of half a point in an epoch needs four epochs to be seen, so the patience has to grow, too. There
+# is no way around more images.
 
 
 # %%
-def times_fallen(errors, patience):
+def times_fallen(errors, patience, margin):
     best, waited, falls = math.inf, 0, 0
     for error in errors.tolist():
-        best, waited = (error, 0) if error < best else (best, waited + 1)
+        best, waited = (error, 0) if error < best - margin else (best, waited + 1)
         if waited == patience and falls < 3:
             falls, waited = falls + 1, 0
     return falls
 
 
-errors = torch.tensor([0.9, 0.8, 0.8, 0.8, 0.7, 0.71, 0.72])
-assert times_fallen(errors, 2) == len(PlateauSchedule(2).falls(errors.tolist())) == 2
+errors = torch.tensor([0.9, 0.8, 0.795, 0.79, 0.785, 0.77, 0.765])
+print(
+    [times_fallen(errors, 2, margin) for margin in (0, 0.01)],
+    PlateauSchedule(2, margin=0.01).falls(errors.tolist()),
+)
 check("06.3", times_fallen)
 
 # %% [markdown]
@@ -65,3 +70,8 @@ c, M = 4, 86_400
 T = math.sqrt(2 * c * M)
 print(f"every {T:.0f} s; lost {c / T + T / (2 * M):.2%} of the time")
 check("06.5", T)
+
+# %% [markdown]
+# **The sick patient.** Without its velocities the network stands still for a moment: momentum has to build up again, which takes some ten steps. The weights are others
+# from the first step on. But in a run of ours the errors after the next seven epochs were never more than 0.7 points from those of the healthy training, now above, now below. Nobody would notice in a
+# curve. That is why resuming is tested on bits.

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,7 @@ from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies import record as studies
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.statistics import Interval, p_text
+from alexnet_edu.two_gpus.traffic import COLUMNS, HALF
 
 
 @dataclass(frozen=True)
@@ -247,9 +248,10 @@ def _saturate(record: Record) -> Figures | None:
 
 @reader("two-gpu-time")
 def _two_gpu_time(record: Record) -> Figures:
-    seconds = record.tables["seconds"].groupby("what", sort=False)["seconds"].median()
-    texts = [f"{name} {median:.2f} s" for name, median in seconds.items()]
-    return {"batch": record.settings["batch"], "seconds": ", ".join(texts)}
+    seconds = {name: list(part) for name, part in record.tables["seconds"].groupby("what")["seconds"]}
+    ratios = [two / half for two, half in zip(seconds[COLUMNS], seconds[HALF], strict=True)]  # a round each
+    about = {"batch": record.settings["batch"], "rounds": len(ratios), "ratio": median(ratios)}
+    return about | {"verdict": judged(max(ratios) < 1, median(ratios) < 1)}
 
 
 @reader("pca-formula")

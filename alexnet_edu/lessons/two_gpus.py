@@ -162,7 +162,7 @@ def seconds_by_form(record: Record) -> Drawing:
     plots.strip(ax, forms, form="{:.2f} s")
     ax.set_xlim(0, 1.2 * max(map(max, forms.values())))
     frame(ax, x=f"seconds per step of {record.settings['batch']} images")
-    alone, threads, processes = (statistics.fmean(seconds) for seconds in forms.values())
+    _, alone, threads, processes = (statistics.fmean(seconds) for seconds in forms.values())
     return figure, (
         f"On two cores, two processes are {alone / processes:.1f} times as fast as one core, and two threads "
         f"{alone / threads:.1f} times (means, recorded)."

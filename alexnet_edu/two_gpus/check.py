@@ -32,7 +32,7 @@ from alexnet_edu.model.architecture import narrow, one_of, variant
 from alexnet_edu.training import checkpoint as checkpoints
 from alexnet_edu.training.sgd import PaperSGD
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
-from alexnet_edu.two_gpus.traffic import FLOAT, sent_each_way
+from alexnet_edu.two_gpus.traffic import COLUMNS, FLOAT, HALF, sent_each_way
 from alexnet_edu.two_gpus.two_processes import OneColumnAlexNet, joined, swap
 
 WAIT_S = 300.0  # longer than any trial; a rank that has not ended by then is ended
@@ -48,7 +48,8 @@ class Case:
     dtype: "float32", "float64", or "bfloat16", where the weights are float32. batch: images. steps: those
     that are timed. divisor: 1 for the paper's network, more for one that is so many times narrower.
     updates: steps of a training whose weights are compared. device: "cpu", or "cuda", a GPU for each
-    rank. folder: where a checkpoint is kept, and what NCCL says; none without it.
+    rank. folder: where a checkpoint is kept, and what NCCL says; none without it. table: a name that
+    `model.architecture.variant` knows.
     """
 
     dtype: str = "float32"
@@ -58,6 +59,7 @@ class Case:
     updates: int = 0
     device: str = "cpu"
     folder: str = ""
+    table: str = "paper"
 
     @property
     def here(self) -> torch.device:
@@ -70,7 +72,7 @@ class Case:
         return torch.float64 if self.dtype == "float64" else torch.float32
 
     def grouped(self) -> AlexNet:
-        table = narrow(variant("paper"), self.divisor)
+        table = narrow(variant(self.table), self.divisor)
         model = AlexNet(table, generator=torch.Generator().manual_seed(0))
         return model.to(self.here, self.weights).eval()
 
@@ -308,15 +310,16 @@ def _ended(process: BaseProcess, answer: Connection) -> dict[str, Any]:
 
 # --- the record ---------------------------------------------------------------------------------
 
-TIMED = {  # how the network of the paper is timed: (processes, threads each)
-    "one process, one thread": (1, 1),
-    "one process, two threads": (1, 2),
-    "two processes, one thread each": (2, 1),
+TIMED = {  # what is timed: the network, processes, threads each
+    HALF: ("one_gpu", 1, 1),
+    "one process, one thread": ("paper", 1, 1),
+    "one process, two threads": ("paper", 1, 2),
+    COLUMNS: ("paper", 2, 1),
 }
 
 
 def record(batch: int = 32, steps: int = 3, rounds: int = 3) -> dict[str, Any]:
-    """Equality, bytes and seconds per step of the paper's network; a few minutes on two cores.
+    """Equality, bytes and seconds per step of the paper's network, and seconds of the half network.
 
     The settings take turns, one start of each a round; a step of two processes takes as long
     as that of the slower rank. The parts of a `studies.record.Record`, with the tables as rows: "equality",
@@ -332,8 +335,8 @@ def record(batch: int = 32, steps: int = 3, rounds: int = 3) -> dict[str, Any]:
         worst = {what: max(rank[what] for rank in compared) for what in ("logits", "gradients")}
         equality.append(about | worst)
         sent += [about | {"message": name, "bytes": size} for name, size in compared[0]["sent"].items()]
-    for _, (name, (processes, threads)) in itertools.product(range(rounds), TIMED.items()):
-        timed = _all_well(run("time", Case(batch=batch, steps=steps), processes, threads))
+    for _, (name, (table, processes, threads)) in itertools.product(range(rounds), TIMED.items()):
+        timed = _all_well(run("time", Case(batch=batch, steps=steps, table=table), processes, threads))
         slower = max(statistics.median(rank["steps"]) for rank in timed)
         seconds.append({"what": name, "seconds": slower})
     data = {"source": "random images", "synthetic": False}

@@ -140,6 +140,11 @@ def of_study(claim: Claim, record: Record) -> Figures | None:
         figures["each"] = _words(claim, figures, "each")
     if "lower" in rule:
         figures["verdict"] = lower([record.gap(*rule["lower"])])
+    if "differ" in rule:
+        others = [name for name in rule["variants"] if name != rule["differ"]]
+        gaps = [record.gap(name, rule["differ"]) for name in others]
+        clear = [gap.low is not None and gap.high is not None and gap.low * gap.high > 0 for gap in gaps]
+        figures["verdict"] = judged(all(clear), any(clear))
     if "paired" in rule:
         if not rates:
             return None

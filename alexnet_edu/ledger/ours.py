@@ -348,11 +348,11 @@ def _kernels(record: Record) -> Figures:
 def _specialization(record: Record) -> Figures:
     figures: Figures = {}
     pooled = record.rows("pooled", measure="colour").groupby("variant").last()
-    for name in ("apart", "joint", "paper"):
+    for key, name in {"apart": "apart", "joint": "joint", "paper": "paper", "start_2012": "2012"}.items():
         test = pooled.loc[name]
         p = p_text(test["p"], record.settings["permutations"])
         times = f"{test['mean'] / test['chance']:.1f} times chance (p {p})"
-        figures[name] = f"clear in {test['clear']} of {test['networks']}, {times}"
+        figures[key] = f"clear in {test['clear']} of {test['networks']}, {times}"
     columns = pooled.loc["paper"]
     return figures | {"verdict": judged(columns["clear"] == columns["networks"], columns["p"] < 0.05)}
 

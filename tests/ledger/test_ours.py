@@ -15,8 +15,10 @@ from alexnet_edu.ledger import ours as module
 from alexnet_edu.ledger.claims import CLAIMS, HOLDS, NOT_HERE, PARTLY, claim_named
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.ledger.ours import READERS, lower, of_study, ours
+from alexnet_edu.studies import record as studies
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.statistics import Interval
+from alexnet_edu.two_gpus.traffic import COLUMNS, HALF
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "results"
 RECORDED = {claim.id: claim.ours["record"] for claim in CLAIMS if "record" in claim.ours}
@@ -230,3 +232,22 @@ def test_inputs_that_relu_needs_not(raw: tuple[float, float], words: str, verdic
     others = {"standardized_relu": (5.0, 6.0), "_2012_tanh": (33.0,), "standardized_tanh": (9.0,)}
     figures = READERS["relu-saturate"](reaching(_2012_relu=raw, **others))
     assert figures == {"relu": [words, "5.5"], "tanh": ["33.0", "9.0"], "verdict": verdict}
+
+
+@pytest.mark.parametrize(
+    ("columns", "verdict"),
+    [([0.9, 0.8, 0.95], HOLDS), ([0.9, 0.8, 1.1], PARTLY), ([0.9, 1.2, 1.1], NOT_HERE)],
+)
+def test_two_columns_must_take_less_time_in_every_round(columns: list[float], verdict: str) -> None:
+    seconds = {"what": [HALF] * 3 + [COLUMNS] * 3, "seconds": [1.0] * 3 + columns}
+    record = Record("two-columns", "", {"batch": 4}, {}, {"seconds": pd.DataFrame(seconds)})
+    assert READERS["two-gpu-time"](record)["verdict"] == verdict  # type: ignore[index]
+
+
+def test_patterns_that_nobody_can_tell_apart_need_not_be_chosen() -> None:
+    claim = claim_named("connectivity")
+    for scale, verdict in ((1.0, NOT_HERE), (0.0, HOLDS)):
+        record = studies.load("exchange")
+        conv3 = record.runs["variant"] == "conv3"
+        record.runs.loc[conv3, "test_error"] *= scale
+        assert of_study(claim, record)["verdict"] == verdict  # type: ignore[index]

@@ -25,7 +25,8 @@ NOTEBOOKS = {
     "07": "kernels",
     "08": "neighbours",
     "09": "dropout",
-    "10": "SGD and initialization",
+    "10": "initialization",
+    "10b": "the update rule",
     "11": "results: ten patches, ensembles, pre-training",
 }
 NEEDS_IMAGENET = "Needs the ImageNet training images."

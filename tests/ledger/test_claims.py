@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from alexnet_edu.ledger.claims import (
     claim_named,
     log_gain,
 )
+
+LESSONS = Path(__file__).resolve().parents[2] / "notebooks" / "src"
 
 
 def numbers(text: str) -> list[float]:
@@ -58,6 +61,12 @@ def test_entries_are_well_formed(claim: Claim) -> None:
     assert claim.how.endswith(".")
     assert claim.paper
     assert claim.log
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if c.check], ids=lambda claim: claim.id)
+def test_its_lesson_gives_the_verdict(claim: Claim) -> None:
+    (lesson,) = LESSONS.glob(f"{claim.notebook}_*.py")
+    assert f'"{claim.id}"' in lesson.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)

@@ -219,6 +219,7 @@ def press_the_buttons_of_a_dashboard(page: Any) -> None:
         deadline = time.monotonic() + RUN_LIMIT
         while (found := matched.search(picture.get_attribute("alt"))) is None:
             assert time.monotonic() < deadline, picture.get_attribute("alt")
+            assert "finished" not in picture.get_attribute("alt")  # it must last longer than the clicks take
             page.wait_for_timeout(200)
         return int(found[1].replace(",", ""))
 

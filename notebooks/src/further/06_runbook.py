@@ -71,7 +71,8 @@ if runs.status(folder).state == "none":
 # newest checkpoint that is whole.
 
 # %% tags=["nbval-ignore-output"]
-lesson.dashboard(folder, lambda: runs.start(prepared, folder, **settings), note="" if IMAGENET else note)
+longer = settings if IMAGENET else settings | {"epochs": at_scale(2_000, 200)}
+lesson.dashboard(folder, lambda: runs.start(prepared, folder, **longer), note="" if IMAGENET else note)
 
 # %% [markdown]
 # The next cell presses the buttons for you, unless it is ImageNet: start, some steps, stop, resume, end.

@@ -167,9 +167,10 @@ def schedule_2012() -> Drawing:
         note(ax, f"epoch {drop:g}", (drop, 0.03), ha="center", color=NEUTRAL)
     frame(ax, "", "epoch", "learning rate ε", grid="y", legend="lower left")
     ax.set_ylim(top=0.06)
-    to_days = 5.5 / log.stop
+    whole = sum(paper.TRAINING_DAYS) / 2
+    to_days = whole / log.stop
     days = ax.secondary_xaxis("top", (lambda x: np.multiply(x, to_days), lambda x: np.divide(x, to_days)))
-    days.set_xlabel("days, if 5.5 in all")
+    days.set_xlabel(f"days, if {whole:g} in all")
     frozen = next(e for e, rate in zip(epochs, rates, strict=True) if rate.conv1 == 0)
     return figure, (
         f"Run 145, as its notes say: the rate falls {len(log.drops)} times in {log.stop:g} epochs, conv1 is "

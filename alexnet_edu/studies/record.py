@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections import Counter
@@ -234,14 +235,16 @@ def publish(record: Record, runs_dir: Path, output: Path | None = None, *, part:
     """Writes a record to `data/results`, unless that would lose something, and gives the place.
 
     output: a file to write to, whatever is there. part: the record is of some variants only; what is
-    published of the others, made on the same images, stays beside them. Made on the stand-in, on other
-    images than what is published, or of fewer runs, a record goes to a file beside `runs_dir`, and why
-    is printed.
+    published of the others, made on the same images with the same settings, stays beside them. Made on
+    the stand-in, on other images than what is published, or of fewer runs, a record goes to a file
+    beside `runs_dir`, and why is printed.
     """
     name = record.experiment
     path = output or results_dir() / f"{name}.json"
-    if part and output is None and path.exists() and _same_images(there := load(name), record):
-        record = joined(there, record)
+    if part and output is None and path.exists():
+        there = load(name)
+        if _same_images(there, record) and json.dumps(there.settings) == json.dumps(record.settings):
+            record = joined(there, record)
     if output is None and (reason := _reason_to_keep(path, record)):
         print(f"{path} is left as it is: {reason}.")
         path = runs_dir.with_name(

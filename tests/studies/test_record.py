@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,5 @@ def test_some_variants_join_those_that_are_published(tmp_path: Path, monkeypatch
     assert publish(fewer, tmp_path / "runs", part=True) != tmp_path / "made.json"
     other = record(fingerprint="g", d={0.1: [0.3]})
     assert publish(other, tmp_path / "runs", part=True) != tmp_path / "made.json"
+    longer = replace(record(d={0.1: [0.3]}), settings={"epochs": 99})
+    assert publish(longer, tmp_path / "runs", part=True) != tmp_path / "made.json"

@@ -59,7 +59,8 @@ small = at_scale(
     {"narrow": 16, "batch_size": 16, "epochs": 20, "log_every": 1, "workers": 1},
     {"narrow": 8, "batch_size": 32, "epochs": 10, "log_every": 10},
 )
-settings = how if IMAGENET else how | small | {"rehearsal_steps": 0}
+small = how | small | {"rehearsal_steps": 0}
+settings = how if IMAGENET else small
 folder = runs_dir() / "imagenet" if IMAGENET else place / "first"
 if runs.status(folder).state == "none":
     print(runs.rehearse(prepared, folder, steps=4, **settings))
@@ -75,22 +76,20 @@ longer = settings if IMAGENET else settings | {"epochs": at_scale(2_000, 200)}
 lesson.dashboard(folder, lambda: runs.start(prepared, folder, **longer), note="" if IMAGENET else note)
 
 # %% [markdown]
-# The next cell presses the buttons for you, unless it is ImageNet: start, some steps, stop, resume, end.
+# The next cell presses the buttons for you, on the small set: start, some steps, stop, resume, end.
 
 # %% tags=["nbval-ignore-output"]
-if not IMAGENET:
-    trial = place / "trial"
-    if runs.status(trial).state == "none":
-        runs.start(place / "prepared", trial, **settings)
-    if runs.wait(trial, lambda now: now.step >= at_scale(3, 80), seconds=600).running:
-        runs.stop(trial)
-    if runs.status(trial).state in ("stopped", "died"):
-        runs.resume(trial)
-    print(runs.wait(trial, seconds=3600).text())
+trial = place / "trial"
+if runs.status(trial).state == "none":
+    runs.start(place / "prepared", trial, **small)
+if runs.wait(trial, lambda now: now.step >= at_scale(3, 80), seconds=600).running:
+    runs.stop(trial)
+if runs.status(trial).state in ("stopped", "died"):
+    runs.resume(trial)
+print(runs.wait(trial, seconds=3600).text())
 
 # %% tags=["nbval-ignore-output"]
-finished = folder if IMAGENET else trial
-lesson.dashboard(finished, note="" if IMAGENET else note)
+lesson.dashboard(trial, note=note)
 
 # %% [markdown]
 # **How to read it.** Light blue is the error on the batches just before they were learned from, with dropout and random crops; dark blue is the whole network on the middle patch of
@@ -155,10 +154,11 @@ show(
 #
 # ## 5 · The result
 #
-# The paper, the notes of 2012, and the run in the folder:
+# The paper, the notes of 2012, and the run in the folder (the trial, as long as yours has not ended):
 
 # %% tags=["nbval-ignore-output"]
-lesson.report(finished, "" if IMAGENET else note)
+ended = runs.status(folder).state == "finished"
+lesson.report(folder if ended else trial, "" if IMAGENET and ended else note)
 
 # %% [markdown]
 # **In a terminal**, on a machine with two GPUs:

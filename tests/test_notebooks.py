@@ -173,6 +173,7 @@ def fail(cell: NotebookNode) -> None:
         (lambda n: n.cells[1].metadata.update(execution={"a": "2012"}), r"cell 1 .* \['execution'\]"),
         (lambda n: n.cells[1].metadata.update(tags=["nbval-ignore"]), "nbval-ignore.*nbval does not know"),
         (lambda n: n.cells[1].outputs[0].update(text=f"{tool.ROOT}/notebooks: x"), "names a path"),
+        (lambda n: n.cells[1].update(source="print(torch.rand(2))"), r"hangs on torch\.rand without a seed"),
     ],
 )
 def test_check_finds(pair: tool.Pair, damage: Callable[[NotebookNode], object], message: str) -> None:

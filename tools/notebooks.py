@@ -16,6 +16,7 @@ whose id does not fit was edited in JupyterLab: `sync` then stops instead of los
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import hashlib
 import multiprocessing
@@ -332,6 +333,7 @@ def problems(pair: Pair) -> list[str]:
         *_metadata_problems(notebook),
         *_execution_problems(notebook),
         *_output_problems(notebook, needs_picture="/" not in pair.name),
+        *_draw_problems(notebook),
     ]
     return [f"{pair.name}: {line}" for line in found]
 
@@ -390,6 +392,27 @@ def _output_problems(notebook: NotebookNode, *, needs_picture: bool) -> Iterator
         text = str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", ""))
         if trace := [m for m in machine if m in text]:
             yield f"an output names a path of the machine ({trace[0]}): {text[:80]!r}"
+
+
+def _draw_problems(notebook: NotebookNode) -> Iterator[str]:
+    """A fresh kernel draws other numbers each time: what nbval compares may not hang on them."""
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", ()))
+        if cell.cell_type != "code" or "nbval-ignore-output" in tags or not cell.get("outputs"):
+            continue
+        calls = [
+            node for node in ast.walk(ast.parse(_without_magics(cell.source))) if isinstance(node, ast.Call)
+        ]
+        if any(ast.unparse(call.func) == "torch.manual_seed" for call in calls):
+            continue
+        for call in calls:
+            drawn = re.fullmatch(r"torch\.(rand\w*|bernoulli|multinomial|normal)", ast.unparse(call.func))
+            if drawn and "generator" not in {keyword.arg for keyword in call.keywords}:
+                yield f"In [{cell.execution_count}] prints what hangs on {drawn[0]} without a seed"
+
+
+def _without_magics(source: str) -> str:
+    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.splitlines())
 
 
 # --- command line ---------------------------------------------------------------------

@@ -84,7 +84,8 @@ print("it is the arithmetic mean, too:         ", torch.allclose(arithmetic, hal
 # ## 3 · Bridge
 
 # %%
-layer, x = Dropout(0.5), torch.rand(1000, 50) + 1
+torch.manual_seed(0)
+layer, x = Dropout(0.5), torch.rand(1000, 1000) + 1
 y = layer(x)
 print(f"training: {(y > 0).float().mean():.2f} are kept, as they are: {torch.equal(y[y > 0], x[y > 0])}")
 print("test: equal to p·h:", torch.equal(layer.eval()(x), dropout(x, training=False)))

@@ -1,12 +1,11 @@
 # %% [markdown]
 # # 00 · Start here: the network that started it, in twenty lines
 #
-# **The claims** (abstract, §1, §3.5). In 2012 Alex Krizhevsky, Ilya Sutskever and Geoffrey Hinton trained a network of eight layers to name
-# what is in a photograph. It reads 224×224 pixels and has 60 million parameters and 650,000 neurons, and none of its convolutions holds more than
-# 1% of the parameters.
+# **The claims** (abstract, §3.5). In 2012 Alex Krizhevsky, Ilya Sutskever and Geoffrey Hinton trained a network of eight layers to name
+# what is in a photograph. It reads 224×224 pixels and has 60 million parameters and 650,000 neurons.
 #
-# **The answer.** You will build it in twenty lines, send a photograph through it, and count: 60 million is right. Two of the five convolutions
-# break the 1%, and one number in the paper looks like a slip.
+# **The answer.** You will build it in twenty lines, send a photograph through it, and count. 60 million is right, and one number in the paper
+# looks like a slip.
 
 # %% tags=["nbval-ignore-output"]
 import torch
@@ -21,18 +20,18 @@ from alexnet_edu.show.photograph import photograph
 show(*lesson.top_five())
 
 # %% [markdown]
-# Each image has the five labels that a network finds most probable below it; the right one is orange. This is a tiny relative of the
-# paper's network, trained on 50,000 small images of ten classes. It ships with these lessons, so it works offline. The portrait is of Grace Hopper, a
+# Below each image are the five labels that a network finds most probable. A longer bar is more probable, and orange is right. This network is a tiny
+# relative of the paper's, trained on 50,000 small images of ten classes. It ships with these lessons, so it works offline. The portrait is of Grace Hopper, a
 # pioneer of programming. The network has no word for a person. (Lesson 08 comes back to that.)
 #
-# The real one knew 1000 words. It won the ImageNet contest of 2012 with 15.3% top-5 errors: in 15.3% of the photographs the right
-# word was not among its five. The runner-up made 26.2%.
+# The real one knew 1000 words. An average of seven such networks won the ImageNet contest of 2012 with a *top-5 error* of 15.3%: for 15.3% of the
+# photographs the right word was not among the first five. The runner-up had 26.2%.
 #
-# **Know first:** a little Python. **Time:** 30 minutes, of which seconds of computing, and 40 minutes of exercises.
+# **Know first:** a little Python. **Time:** 30 minutes (the computing takes seconds), and 40 minutes of exercises.
 #
 # ## 1 · Predict
 #
-# Five layers of the network are convolutions, three are fully connected. The convolutions made it famous. **Which share of the 60 million
+# Five layers of the network are convolutions, three are fully connected. The convolutions made it famous. **What share of the 60 million
 # parameters do the five convolutions hold?** Write down a guess, and why.
 
 # %%
@@ -42,11 +41,11 @@ my_share = None  # for example 0.5
 # ## 2 · Build
 #
 # A *convolution* slides small windows of weights, its kernels, over the image; each kernel makes a map of where it found what it looks for.
-# *ReLU* replaces negative numbers by 0. *Pooling* keeps the largest number of each 3×3 window. A *fully connected* layer weighs every number of the layer
-# below.
+# *ReLU* replaces negative numbers by 0. *Pooling* keeps the largest number of each 3×3 window. In a *fully connected* layer every unit weighs
+# all the numbers of the layer below.
 #
-# Two GPUs held one half of each layer, its two **columns**. In conv2, conv4 and conv5 a kernel sees only the maps of its own column: that is
-# `groups=2`. conv3 and the fully connected layers read both. Two steps need a few lines of their own, normalization (lesson 02) and dropout as it was in 2012
+# Each of two GPUs held half of the kernels: one **column** of the network. In conv2, conv4 and conv5 a kernel sees only the maps of its own column: that is
+# `groups=2`. conv3 and the fully connected layers read both. Two steps need a few lines of their own: normalization (lesson 02), and dropout as it was in 2012
 # (lesson 09).
 
 
@@ -75,7 +74,7 @@ net.fc7 = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), Dropout())
 net.fc8 = nn.Sequential(nn.Linear(4096, 1000))
 
 # %% [markdown]
-# The last layer has 1000 outputs, one for each class, and no ReLU: a softmax makes probabilities of them. (Some summaries say 4096 and ReLU.)
+# The last layer has 1000 outputs, one for each class, and no ReLU: a softmax turns them into probabilities. (Some summaries say 4096 and a ReLU.)
 #
 # ## 3 · Bridge
 #
@@ -93,7 +92,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## 4 · Run
 #
-# One photograph through the network, layer by layer. The numbers are (images, maps, height, width).
+# One photograph through the network, layer by layer. The numbers are (images, maps, height, width), after pooling where there is pooling.
 
 # %%
 x = image
@@ -103,15 +102,15 @@ with torch.no_grad():
         print(name, tuple(x.shape))
 
 # %% [markdown]
-# The maps get smaller and there are more of them: less *where*, more *what*. At the end there are 1000 numbers. They mean nothing yet, since the
+# The maps get smaller, and up to conv4 there are more of them: less *where*, more *what*. At the end there are 1000 numbers. They mean nothing yet, since the
 # weights are random. Training them took five to six days on two GPUs (lesson 06).
 #
 # Now count. A kernel has one weight for each pixel of its window in each map that it sees, and one bias. It is used once at each place of its
-# output. So a convolution of $K$ kernels of side $s$ that see $C$ maps, with an output of side $n$, has
+# output. So a convolution of $K$ kernels of side $s$ that see $C$ maps, with an output of side $n$ (before pooling: 55 in conv1, 27 in conv2), has
 #
 # $$\text{parameters} = K (s^2 C + 1), \qquad \text{neurons} = K n^2, \qquad \text{multiply-adds} = K s^2 C \cdot n^2 .$$
 #
-# A fully connected layer is the same with $s = n = 1$.
+# A fully connected layer is the same with $s = n = 1$: $K$ units that see $C$ numbers each.
 
 # %%
 sides = {"conv1": 55, "conv2": 27, "conv3": 13, "conv4": 13, "conv5": 13, "fc6": 1, "fc7": 1, "fc8": 1}
@@ -132,23 +131,23 @@ show(*lesson.where_they_are(counts, my_share))
 
 # %% [markdown]
 # A weight of a convolution works hard: it is used again at every place of the map. A weight of fc6 is used once. So the parameters are in the
-# fully connected layers, and the work is in the convolutions. That is why dropout guards fc6 and fc7 (lesson 09), and why the two GPUs exchange
-# maps so rarely (lesson 05).
+# fully connected layers, and the work is in the convolutions. fc6 and fc7 have the most to overfit with, and that is where dropout is (lesson 09).
+# And the two GPUs, which split the layers, send each other maps. That is less to send than 60 million gradients at every step (lesson 05).
 #
-# And the 1%?
+# §1 adds one more claim: no convolution holds more than 1% of the parameters.
 
 # %%
 show(*lesson.against_one_percent(counts))
 
 # %% [markdown]
-# Now look at the columns. **Choose another network.** "The paper's kernels in one column" lets every kernel see everything. How much does conv2 gain, how
-# much does the whole network, and why is that so little?
+# Now look at the columns. **Choose another network.** "The paper's kernels in one column" lets every kernel see all maps. How many parameters does conv2 gain?
+# How many does the whole network, and why so few?
 
 # %% tags=["nbval-ignore-output"]
 architecture_explorer(frames={"layer": ("conv2", "conv3")})
 
 # %% [markdown]
-# Two rows are two columns. Straight lines read their own column, crossing lines read both.
+# The two rows are the two columns. Straight arrows stay in a column, crossing arrows lead to the other one. (*Units* are neurons.)
 #
 # ## 6 · What the 2012 code did
 #
@@ -168,9 +167,9 @@ show(*lesson.last_windows())
 #
 # **Not to be confused:**
 # - `torchvision.models.alexnet` is a later network, of 2014: other kernels, no normalization, no columns (exercise 00.2).
-# - ImageNet has 15 million images in 22,000 categories. The network was trained on the contest's share of it, 1.2 million in 1000. (Two of the seven in the
-#   winning average had seen more before, lesson 11.)
-# - It won in 2012. It did not win in 2010: the paper measures it on the test images of *that* contest, too, because their labels are public.
+# - ImageNet has over 15 million images in about 22,000 categories. The network was trained on the contest's share of it, 1.2 million in 1000. (Two of the
+#   seven in the winning average had seen more before: lesson 11.)
+# - It won in 2012. It was not in the contest of 2010: the paper also measures it on the test images of *that* contest because their labels are public.
 #
 # ## 7 · Verdict
 
@@ -187,7 +186,7 @@ verdict(
 )
 
 # %% [markdown]
-# Every lesson ends with such a table: what the **paper** says, what the authors' **2012 log** says, and what came out **here**. `!alexnet-edu claims` in
+# Every lesson has such a table: what the **paper** says, what the authors' **2012 log** says, and what came out **here**. `!alexnet-edu claims` in
 # a cell shows them all.
 #
 # **How the lessons work.** [01](01_relu_vs_tanh.ipynb) ReLU · [02](02_local_response_norm.ipynb) normalization · [03](03_overlapping_pooling.ipynb)
@@ -214,7 +213,7 @@ check("00.1", answer_1)
 
 # %% [markdown]
 # **00.2** (10 minutes, change it and count again). torchvision's `alexnet` has no columns, no normalization, and kernels 64–192–384–256–256 in place of
-# 96–256–384–384–256; the rest is as here. Change `net` and count again. How many parameters does it have? (More or fewer than the paper's? Did you
+# 96–256–384–384–256; the rest is as here. Change `net` and count again. How many parameters does it have? (More than the paper's, or fewer? Did you
 # expect that?)
 
 # %%
@@ -223,7 +222,7 @@ check("00.2", answer_2)
 
 # %% [markdown]
 # **00.3** (10 minutes, a sick patient). A student leaves the line `net.pad = …` out. The network stops at fc6 with an error about shapes. They make fc6 fit
-# what arrives, and it runs. How many parameters has their network *lost*? (Go through the sides of the maps, layer by layer. PyTorch rounds down in
+# what arrives, and it runs. How many parameters has their network *lost*? (Work out the sides of the maps, layer by layer. PyTorch rounds down in
 # pooling, too.)
 
 # %%
@@ -240,6 +239,6 @@ check("00.4", answer_4)
 
 # %% [markdown]
 # **To discuss.** 60 million parameters, 1.2 million photographs. A student says: "It can simply learn the photographs by heart." What would you measure to find
-# out? (Lessons 04 and 09 measure it.)
+# out whether it does? (Lessons 04 and 09 measure it.)
 #
 # **Go deeper:** [224 or 227?](further/00_224_or_227.ipynb). **Next:** [01](01_relu_vs_tanh.ipynb), ReLU against tanh.

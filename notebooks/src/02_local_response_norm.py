@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 02 · Local response normalization: what do neighbouring maps do to each other?
 #
-# **The claim** (§3.3). After ReLU, each activity is divided by a power of the summed squares of its neighbours: the same
-# place in the adjacent kernel maps. On ImageNet this lowers the errors by 1.4 points (top-1) and 1.2 points (top-5); a four-layer
-# network on CIFAR-10 goes from 13% to 11%.
+# **The claim** (§3.3). *Local response normalization* (LRN) divides each activity, after ReLU, by a number that grows with its neighbours: the
+# activities at the same place in the adjacent kernel maps. On ImageNet this lowers the errors by 1.4 points (top-1) and 1.2 points (top-5); on CIFAR-10 it
+# takes a four-layer network from 13% test error to 11%.
 #
 # **The answer.** In a small network it helps a little, in training as much as in testing. And if you copy its constants into a
 # network of today, it does something so simple that you can predict it to three digits.
@@ -21,23 +21,23 @@ record = load("norms")
 show(*lesson.errors(record))
 
 # %% [markdown]
-# The four-layer network of lesson 01, trained for eight epochs on raw pixels, without and with *local response normalization*
-# (LRN) after the first and the second pooling. Each has its own learning rate, chosen on images that were held out.
+# The four-layer network of lesson 01, trained for eight epochs on raw pixels, without and with LRN
+# after the first and the second pooling. Each has its own learning rate, chosen on images that were held out.
 #
 # **Know first:** what a convolution, ReLU and a gradient are. **Time:** 45 minutes, of which two or three of computing, and 45
 # minutes of exercises.
 #
 # ## 1 · Predict
 #
-# Here is the formula. At one place, $N$ kernel maps have the activities $a^0, \dots, a^{N-1}$. The normalized activity of map
+# At one place, $N$ kernel maps have the activities $a^0, \dots, a^{N-1}$. The normalized activity of map
 # $i$ is
 #
 # $$b^i = \frac{a^i}{\Bigl(k + \alpha \sum_{j = \max(0,\, i - n/2)}^{\min(N-1,\, i + n/2)} (a^j)^2\Bigr)^{\beta}},
 # \qquad k = 2,\quad n = 5,\quad \alpha = 10^{-4},\quad \beta = 0.75 .$$
 #
 # In 2012 the pixels were 0–255 minus the mean. Today you would *standardize* them: divide by their standard deviation, so that they are
-# about 1 in size. **Put the formula, with its constants, into a network on standardized pixels and train. In the middle of all units
-# that are on, what is $b/a$?**
+# about 1 in size. **Put the formula, with its constants, into a network on standardized pixels and train. Of all units that
+# are on, take the median: what is its $b/a$?**
 
 # %%
 my_ratio = None  # for example 0.9
@@ -69,26 +69,26 @@ def lrn(a):
 
 
 # %% [markdown]
-# What does it do? Take eleven maps at one place. All have the activity 20, but map 5 has 100.
+# What does it do? Take eleven maps at one place. All have the activity 20, except map 5, which has 100.
 
 # %%
 show(*lesson.inhibition(lrn))
 
 # %% [markdown]
 # On the left, all the weak maps went in equal. Those with the strong map in their window come out smaller. On the right, every
-# neighbour's influence is negative, and it ends sharply two maps away.
+# neighbour's influence is negative, and beyond two maps it is zero.
 #
 # The paper calls it a form of *lateral inhibition*, after what nerve cells do: an active one holds its neighbours down. (In the eye, it is
 # the textbook explanation of the grey spots in the Hermann grid, though not an undisputed one.) There the neighbours are
 # *places*; here they are *features* that compete at one place. Which maps are neighbours is arbitrary, and fixed before training begins. What
 # they become under this competition is learned.
 #
-# **Two regimes.** If the five activities of a window have the root mean square $r$, the base is $k + \alpha n r^2$, and
+# **Two regimes.** If the five activities of a window have the root mean square $r$, the base of the power is $k + \alpha n r^2$, and
 #
 # $$\frac{b}{a} = (2 + 5 \cdot 10^{-4}\, r^2)^{-0.75} .$$
 #
 # For small $r$ nothing but $k$ is left, and $b/a = 2^{-0.75} = 0.595$, whatever the neighbours do. The second term equals $k$ at
-# $r = \sqrt{2 / (5 \cdot 10^{-4})} \approx 63$. That is just the standard deviation of a raw pixel.
+# $r = \sqrt{2 / (5 \cdot 10^{-4})} \approx 63$, which happens to be the standard deviation of a raw pixel.
 #
 # ## 3 · Bridge
 #
@@ -106,7 +106,7 @@ for other in (naive, local_response_norm(a)[1, :, 2, 3], pytorch[1, :, 2, 3]):
 #
 # The network and the training of lesson 01, with a place for a normalization. On raw pixels it gets LRN. On standardized pixels it gets
 # LRN once, and once the bare constant: $b = 0.595\, a$. All three start from the same weights and see the same batches. The learning rate on raw
-# pixels is the one that the recorded search chose; the other was tried by hand.
+# pixels is the one that the recorded search chose; the other was chosen by hand.
 
 
 # %%
@@ -160,7 +160,8 @@ show(*lesson.live(ratios, {"LRN": with_lrn, "× 0.595": with_constant}, images, 
 #
 # ## 5 · Look
 #
-# Why? Here is the formula as a curve, and on it the first layer's activities, after a hundred steps and before the first.
+# Why? Here is the formula as a curve (dashed: the $\alpha/n$ of the 2012 code, section 7). On it are a first layer's activities after a hundred steps,
+# on raw pixels also before the first.
 
 # %% tags=["nbval-ignore-output"]
 responses = lesson.Responses(images)
@@ -177,9 +178,9 @@ show(*lesson.by_size(responses))
 lesson.lrn_explorer(responses, frames={"source": (("raw", 100), ("standardized", 100))})
 
 # %% [markdown]
-# (With 15, the maps up to seven away have the strong one in their window. It loses less than they do, because most of its sum is its own square.)
+# (With 15, all maps up to seven away have the strong one in their window. It loses less than those that it newly reaches, because most of its own sum is its own square.)
 #
-# ## 6 · Does it help to generalize?
+# ## 6 · Does it help the network to generalize?
 #
 # ReLU does not saturate, so it does not *need* normalization. Why should it help at all? Two answers are possible. As a **regularizer**, it
 # would keep the network from fitting its training images too well: test error falls, training error does not. As a help to **learning**, it
@@ -188,8 +189,8 @@ lesson.lrn_explorer(responses, frames={"source": (("raw", 100), ("standardized",
 #
 # How sure is that? Three seeds, and the interval of the test error just reaches 0. A longer training of a larger network may well show something else.
 #
-# *Batch normalization* replaced LRN in 2015. It subtracts the mean of each map over the batch and divides by the standard
-# deviation: whatever the scale of the inputs, the outputs have the same. That is what LRN cannot do, as you have seen. In the same small network batch
+# *Batch normalization* (2015) has taken LRN's place. It subtracts the mean of each map over the batch and divides by the standard
+# deviation: whatever the scale of the inputs, the scale of the outputs is the same. LRN cannot do that. In the same small network batch
 # normalization gains more than LRN ([what the records say](further/02_what_was_recorded.ipynb)), and it is cheaper ([what it costs](further/02_what_it_costs.ipynb)).
 #
 # ## 7 · What the 2012 code did
@@ -198,7 +199,7 @@ lesson.lrn_explorer(responses, frames={"source": (("raw", 100), ("standardized",
 # - **Layer 1 normalizes before ReLU**, layer 2 after it, as in the paper.
 # - **Layer 2 has a second normalization**, within each map: over 5×5 *places* (the paper does not mention it). People who ask whether that
 #   would not be more natural are in good company.
-# - **The window ends at the border of a column**: maps on different GPUs are no neighbours.
+# - **The window ends at the border of a column**: maps on different GPUs are not neighbours.
 # - **The log**: run 148, without any normalization, against run 145 gives the gain in print. But run 167 normalizes layer 1 alone, with
 #   another schedule, and is no worse than 145.
 #
@@ -244,14 +245,14 @@ check("02.2", answer_2)
 # %% [markdown]
 # **02.3** (10 minutes, change it and run again). All pixels are divided by 63; weights and biases start as before, the biases at 0. By what factor
 # must $\alpha$ be multiplied so that every $b/a$ is what it was on raw pixels, before the first step? Then run section 4's `train` with
-# `lambda a: local_response_norm(a, alpha=1e-4 * answer_3)` on `standardized`. Does $b/a$ still stay at 0.595?
+# `lambda a: local_response_norm(a, alpha=1e-4 * answer_3)` on `standardized`, at the rate 0.05. Does $b/a$ still stay at 0.595?
 
 # %%
 answer_3 = None
 check("02.3", answer_3)
 
 # %% [markdown]
-# **02.4** (5 minutes). Does it matter that layer 1 normalizes before ReLU? Find responses $z$ of neighbouring maps at one place for which
+# **02.4** (5 minutes). Does it matter that layer 1 of the 2012 code normalizes before ReLU? Find responses $z$ of neighbouring maps at one place for which
 # the two orders give different results, by the formula in print.
 
 # %%
@@ -272,8 +273,8 @@ answer_5 = None  # lrn_backward
 check("02.5", answer_5)
 
 # %% [markdown]
-# **To discuss.** Someone trains with and without LRN at one learning rate and reports what LRN gains. LRN multiplies by 0.595, twice. What have they
-# measured? (The records hold the answer for two rates.)
+# **To discuss.** Someone trains with and without LRN at one learning rate and reports what LRN gains. Two layers of LRN multiply even quiet activities by 0.595 each.
+# What have they measured? (The table in section 8 gives the result at two rates.)
 #
 # **Go deeper:** [Other readings of the formula](further/02_other_readings.ipynb) (over places, within a map, before ReLU, two columns) ·
 # [What was recorded](further/02_what_was_recorded.ipynb) (five variants; which rate; 13% to 11%) · [What it costs](further/02_what_it_costs.ipynb).

@@ -4,8 +4,8 @@
 # **The claims** (§3.4). A pooling layer summarizes windows of $z \times z$ pixels, which stand $s$ pixels apart. Usually $s = z$. Here $s = 2$ and $z = 3$, so the windows overlap. Compared
 # with $s = 2$, $z = 2$, whose outputs have the same size, this lowers the top-1 and top-5 errors by 0.4 and 0.3 points. And networks with overlapping pooling are slightly harder to overfit.
 #
-# **The answer.** In a small network on CIFAR-10 overlap helps more than that, and it does make overfitting harder; the 0.4 points themselves need ImageNet. Overlap makes a network care less about where exactly a thing lies. It is half a step; you will
-# take the other half.
+# **The answer.** In a small network on CIFAR-10 overlap helps more than that, and it does make overfitting harder; the 0.4 points themselves need ImageNet. Overlap makes a network care less about where exactly a thing lies. It is half of a
+# remedy, and you will add the other half.
 
 # %%
 import math
@@ -21,8 +21,8 @@ record = load("pooling")
 show(*lesson.windows_and_errors(record))
 
 # %% [markdown]
-# Solid and dashed: the first window and the next. With $z = 2$ each pixel is seen by one window. With $z = 3$ some are seen by two or four, away from the edge by $z^2/s^2 = 9/4$ on average. (Some summaries say "s = 2 and s = 3". The stride is 2; it is
-# the window that has 3.) The network has no more weights than before. Why should it be better?
+# Solid and dashed: the first window and the next. With $z = 2$ each pixel is seen by one window. With $z = 3$ some are seen by two or four; away from the edge the average is $z^2/s^2 = 9/4$. (Some summaries say "s = 2 and s = 3". The stride is 2; it is
+# the window that is 3 wide.) On the right both networks have the same learning rate. The second has no more weights than the first. Why should it be better?
 #
 # **Know first:** what a convolution is; training error and test error. **Time:** 45 minutes, of which two of computing, and 45 minutes of exercises.
 #
@@ -36,8 +36,8 @@ my_percent = None  # for example 5
 # %% [markdown]
 # ## 2 · Derive
 #
-# First naively, one output after the other. A slice stops at the edge by itself, so a window that hangs over the edge takes the maximum of what it holds. Then for whole batches: the edge is filled with $-\infty$, which is no
-# maximum of anything.
+# First naively, one output after the other. A slice stops at the edge by itself, so a window that hangs over the edge takes the maximum of what it holds. Then for whole batches: beyond the edge we put $-\infty$, which is never
+# the largest.
 
 
 # %%
@@ -74,7 +74,7 @@ print("z = 2: all places, thinned out:", torch.equal(everywhere[:, :, ::2, ::2],
 print("z = 3: z = 2, once more on top:", torch.equal(max_pool(everywhere, 2, 2), max_pool(x, 3, 2)))
 
 # %% [markdown]
-# So a stride of 2 throws three of four values away. *Which* three depends on where the image happens to lie. Move it by one pixel to the side, and exactly what was kept is thrown away.
+# So a stride of 2 throws three of four values away. *Which* three depends on where the image happens to lie. Move it by one pixel to the side, and exactly what was kept before is now thrown away.
 #
 # Anyone who samples sound knows the trouble, and the cure: before you take every second value, remove whatever changes too fast for it. **Blur, then thin out.** By the second line, $z = 3$ is half of that: the maxima next to each
 # other are compared before one of them is dropped. But a maximum of maxima hardly blurs. An average does (Zhang, 2019):
@@ -94,7 +94,7 @@ def blur_pool(x):
 lesson.pooling_explorer(frames={"shift": (1, 2)})
 
 # %% [markdown]
-# After 2 pixels everything comes back, one place further on. After 1 pixel, other pixels share a window, and the slope comes out with other values. $z = 3$ helps a little; the blur halves what is missed.
+# After 2 pixels everything comes back, one place further on. After 1 pixel, other pixels share a window, and the slope comes out with other values. $z = 3$ helps a little; the blur more than halves the difference.
 #
 # ## 3 · Bridge
 #
@@ -113,7 +113,7 @@ for n in (7, 8, 13, 27):
 # %% [markdown]
 # ## 4 · Run
 #
-# Three networks that differ in their pooling alone: three convolutions and a classifier, the same first weights, the same images in the same order. Then the test images move by 1 to 4 pixels.
+# Three networks that differ in their pooling alone: three convolutions and a classifier, the same starting weights, the same images in the same order. Then the test images move by 1 to 4 pixels.
 
 
 # %%
@@ -171,13 +171,13 @@ for name, pool in pools.items():
 # %% [markdown]
 # ## 5 · Look
 #
-# Beside your run stand the recorded ones: the full training set, 10 epochs, and images that move in all four directions. Your guess is the dotted line.
+# Beside your run stand the recorded ones: the full training set, 10 epochs, and images that move in all four directions. If you wrote down a guess, it is the dotted line.
 
 # %% tags=["nbval-ignore-output"]
 show(*lesson.flicker(changed, record, cifar.test, my_percent))
 
 # %% [markdown]
-# **One pixel, and the network changes its mind** for one image in eight or so, even when trained on all images. With overlap it does so less often, at every shift; blurred, least of all. Part of it may be that it is right more often, for confident predictions are harder to change. But compare the test errors that your run printed: they differ far less.
+# **One pixel, and the network changes its mind** for one image in eight or so, even when trained on all images. With overlap its predictions *flicker* less, at every shift; blurred, least of all. Part of the reason may be that these networks are right more often, and confident predictions are harder to change. But compare the test errors that your run printed: they differ far less.
 #
 # Three layers with $s = 2$ follow a shift exactly only if it is a multiple of $2^3 = 8$ pixels. And the classifier has a weight of its own for every place. So no pooling brings this to 0.
 #
@@ -188,10 +188,10 @@ show(*lesson.flicker(changed, record, cifar.test, my_percent))
 show(*lesson.equally_well_fitted(record))
 
 # %% [markdown]
-# Left of the line overlap is ahead. It is, all six times, though four seeds cannot always tell. After the rate falls, the network with $z = 2$ fits its training images as well or better, and still is behind in test ([both rates, epoch by
+# The rows are three moments of the training, at two learning rates each; left of the line overlap is ahead. It is ahead all six times, though four seeds are not always enough to be sure. After the rate falls, the network with $z = 2$ fits its training images as well or better, and is still behind on the test images ([both rates, epoch by
 # epoch](further/03_two_rates.ipynb)). That is what "harder to overfit" looks like.
 #
-# **So why does overlap help?** It flickers less, and that is measured. But $z = 3$ also does something else: every later unit *sees more of the image*, for its receptive field is wider. This experiment cannot tell the two apart.
+# **So why does overlap help?** Its predictions flicker less: that is measured. But $z = 3$ also does something else: every later unit *sees more of the image*, because its receptive field is wider. This experiment cannot tell the two apart.
 #
 # ## 6 · What the 2012 code did
 #
@@ -200,6 +200,8 @@ show(*lesson.equally_well_fitted(record))
 # - **Pooling comes before ReLU** in conv1 and conv5. For a maximum the order makes no difference, $\max_i f(x_i) = f(\max_i x_i)$ for an $f$ that never falls. For averages it does.
 #
 # ## 7 · Verdict
+#
+# In "ours", the first pair has each window at the rate that a short search chose for it. The other two pairs have both at one rate, as in the figures above.
 
 # %%
 verdict(
@@ -225,7 +227,7 @@ answer_1 = None
 check("03.1", answer_1)
 
 # %% [markdown]
-# **03.2** (10 minutes, a bug hunt). A colleague changes `max_pool` into average pooling. With $z = 2$ all is well; with $z = 3$ the network trains slightly worse than PyTorch's. Find the mistake and mend it. (And why would the same mistake do no harm
+# **03.2** (10 minutes, a bug hunt). A colleague changes `max_pool` into average pooling. With $z = 2$ all is well; with $z = 3$ the network trains slightly worse than PyTorch's. Find the mistake and correct it. (And why would the same mistake do no harm
 # in `max_pool`, if a ReLU follows?)
 #
 # ```python
@@ -276,7 +278,7 @@ check("03.5", answer_5)
 # %% [markdown]
 # **Change it and run again.** Leave the first of the two averages out of `blur_pool`, and pad with `(0, 1, 0, 1)`; or put in two more, and pad with `(2, 2, 2, 2)`. Where does the flicker go, and where the test error?
 #
-# **To discuss.** A colleague shows you a network whose predictions change for 0% of the images, at every shift. Its loss is 2.303. Do you congratulate? And which experiment would tell overlap from a wider field?
+# **To discuss.** A colleague shows you a network whose predictions change for 0% of the images, at every shift. Its loss is 2.303. Do you congratulate them? And which experiment would tell overlap from a wider field?
 #
 # **Go deeper:** [One map, one pixel](further/03_one_shifted_map.ipynb) (after 03.3) · [Run 147](further/03_run_147.ipynb) · [Two rates, epoch by epoch](further/03_two_rates.ipynb). **Repeat the record:** `alexnet-edu experiment pooling`. **Next:**
 # [04](04_color_pca_and_crops.ipynb), colour PCA and crops: more images out of the same ones.

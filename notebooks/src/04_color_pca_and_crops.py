@@ -4,7 +4,7 @@
 # **The claims** (§4.1). The network has 60 million parameters and 1.2 million images. Random crops of 224×224 pixels from images of 256×256, mirrored half of the time, multiply the images by 2048; without them the network *overfits
 # substantially*. Shifting the colours of each image along the principal components of all pixels' colours lowers the top-1 error by *over 1%*. And neither costs any time.
 #
-# **The answer.** Both hold in a small version, by about eight points and by one. But a training that is stopped early shows neither. And 2048 is 2178, of which the network sees no more than 90.
+# **The answer.** Both gains appear in a small version, but a training that is stopped early shows neither. And 2048 should be 2178, of which the network sees no more than 90.
 
 # %%
 import torch
@@ -30,7 +30,7 @@ show(*lesson.versions(images.test, colors))
 #
 # ## 1 · Predict
 #
-# A small AlexNet with 65 parameters for each of its images (the paper's has 50) trains on 10,000 images of CIFAR-10. After 60 epochs not one of them is wrong, and 43% of the test images are. Now it sees random crops of 24×24 out of 32×32 pixels, mirrored half of the time: 162
+# A small AlexNet with 65 parameters for each of its images (the paper's has 50) trains on 10,000 images of CIFAR-10. After 60 epochs it gets every one of them right, and 43% of the test images wrong. Now it sees random crops of 24×24 out of 32×32 pixels, mirrored half of the time: 162
 # versions of each image, most of them nearly alike. **What is its test error after 60 epochs?** Are 162 versions of 10,000 images worth as much as 20,000 images? As 1.6 million?
 
 # %%
@@ -72,7 +72,7 @@ print(len({crop_one(portrait, *draw, 224).contiguous().numpy().tobytes() for dra
 # **Colours.** Take all pixels of all training images as points $(r, g, b)$. Their covariance matrix $C$ has orthogonal eigenvectors $\mathbf p_1, \mathbf p_2, \mathbf p_3$; the eigenvalues $\lambda_1 \ge \lambda_2 \ge \lambda_3$ are the variances along them. To each image the
 # paper adds
 #
-# $$[\mathbf p_1\ \mathbf p_2\ \mathbf p_3]\,[\alpha_1 \lambda_1,\ \alpha_2 \lambda_2,\ \alpha_3 \lambda_3]^\top, \qquad \alpha_i \sim \mathcal N(0,\ 0.1).$$
+# $$[\mathbf p_1\ \mathbf p_2\ \mathbf p_3]\,[\alpha_1 \lambda_1,\ \alpha_2 \lambda_2,\ \alpha_3 \lambda_3]^\top, \qquad \alpha_i \sim \mathcal N(0,\ 0.1^2).$$
 #
 # Three numbers, the *same for all pixels* of the image: its edges stay as they are, and only the light changes. There is one $\alpha$ for each *component*, not for each channel and not for each pixel, and it is drawn once each time the image is used.
 
@@ -94,7 +94,7 @@ def shift(images, alphas, P, strengths):
 #
 # $$P\, \mathrm{diag}(0.1^2 \lambda_i)\, P^\top = 0.1^2\, C,$$
 #
-# those of the pixels themselves, ten times smaller, in any unit. (So they do not depend on the arbitrary signs of the eigenvectors.) The package takes $\sqrt{\lambda_i}$ as well.
+# that of the pixels themselves with standard deviations ten times smaller, whatever the unit. (So they do not depend on the arbitrary signs of the eigenvectors.) The package takes $\sqrt{\lambda_i}$ as well.
 #
 # ## 3 · Bridge
 #
@@ -119,7 +119,7 @@ lesson.color_explorer(portrait, colors, frames={"kind": augment.STRENGTHS})
 # %% [markdown]
 # ## 4 · Run
 #
-# With 2,000 images the network overfits within a minute. Three ways to train it, from the same weights. Every error is measured on the middle 24×24 pixels, for training images too. This takes two or three minutes on two cores.
+# With 2,000 images the network overfits within a minute. Here are three ways to train it, from the same starting weights. Every error is measured on the middle 24×24 pixels, for training images too. This takes two or three minutes on two cores.
 
 # %%
 WAYS = {"nothing": (), "crops, reflections": ("crop", "flip")}
@@ -173,9 +173,9 @@ for way in WAYS:
 show(*lesson.gaps(errors, few))
 
 # %% [markdown]
-# Without augmentation the network knows its images by heart. With it, the training error stays high, and the test error is lower. (Colours may help or hurt here: with one seed and 2,000 images a point cannot be seen.)
+# Without augmentation the network knows its images by heart. With it, the training error stays high, and the test error is lower. (Colours may help or hurt here: one seed and 2,000 images cannot show a difference of one point.)
 #
-# **What has it learned?** Not to mind. Measure it: move the test images, mirror them, shift their colours. How many are wrong now, and how many *answers change*?
+# **What has it learned?** To mind less. Measure it: move the test images, mirror them, shift their colours. How many are wrong now, and how many *answers change*?
 
 # %% tags=["nbval-ignore-output"]
 x, far = test.pixels, (0, 0.1, 0.2, 0.4, 0.6)
@@ -191,26 +191,26 @@ found = {
 show(*lesson.invariance(found, test))
 
 # %% [markdown]
-# - **Moved:** the errors climb slowly. But without crops nearly half of the answers change within four pixels; with crops, far fewer.
-# - **Mirrored:** the error hardly moves, whatever the training was. A mirrored photograph is a photograph, and just as hard. But without reflections every second answer or so changes. The error alone would have hidden that.
+# - **Moved:** the errors climb slowly. But without crops nearly half of the answers change within four pixels; with crops, less than a third.
+# - **Mirrored:** the error hardly moves, whatever the training was. A mirrored photograph is a photograph, and just as hard. But without reflections about half of the answers change. The error alone would have hidden that.
 # - **Colours:** at 0.1, the strength of the paper, few answers change, whatever the training was. So there is little to gain. Against stronger shifts, training with colours helps a little.
 #
 # ## 5 · Look
 #
-# The full comparison, recorded: 10,000 images and 60 epochs, each at the same rate of 0.005, which falls to a tenth after 50. The open marks come from a second record, which stopped after 24 epochs (its rate fell after 20) and compared more ways. If you wrote down a guess, it is the dotted line.
+# The full comparison, recorded: 10,000 images and 60 epochs, all at the same rate, 0.005, which falls to a tenth after 50 epochs. The open marks come from a second record, which stopped after 24 epochs (its rate fell after 20) and compared more ways. If you wrote down a guess, it is the dotted line.
 
 # %%
 show(*lesson.errors_by_epoch(load("augmentation-long"), load("augmentation"), my_error))
 
 # %% [markdown]
-# The two records seem to disagree, and both are right. Crops and reflections are *behind* for the first ten epochs or so, because no image comes twice; where the rate falls after 20 epochs, most of the gain has not happened yet. Our headline is the longer one: there, the network without
-# augmentation has nothing left to learn. (The networks with it have: their gain may still grow.)
+# The two records seem to disagree, and both are right. Crops and reflections are *behind* for the first ten epochs or so, because hardly any version comes twice; if the rate falls after 20 epochs, most of the gain is still to come. Our headline is the longer one: there, the network without
+# augmentation has nothing left to learn. (Those with it do: their gain may still grow.)
 #
-# Colours on top of crops and reflections save a point in the long record, in each of three seeds. Alone, in the short one, they do nothing. ([What rotation, scaling, noise and upside-down images do](further/04_other_changes.ipynb).)
+# Colours on top of crops and reflections save about a point in the long record, in each of three seeds. Alone, in the short one, they do nothing. ([What rotation, scaling, noise and upside-down images do](further/04_other_changes.ipynb).)
 #
 # ## 6 · What the 2012 code did
 #
-# - **One crop for 32 images.** The ImageNet code draws one place and direction for 32 images in a row, so a batch of 128 has at most four crops. [Does that hurt?](further/04_one_crop_for_32_images.ipynb)
+# - **One crop for 32 images.** The ImageNet code draws one place and direction for 32 images in a row, so a batch of 128 has at most four different crops. [Does that hurt?](further/04_one_crop_for_32_images.ipynb)
 # - **Divided by 1.1.** While the colours are shifted, each training image is divided by 1.1 as well; test images are not. A comment gives the reason: the scale of training images should stay near that of test images. (Does 1.1 do that? Exercise 04.2.)
 # - **The colours were switched off** near epoch 67 of about 90, before the last fall of the rate. The paper does not say so.
 # - **Ten patches at test time.** The paper averages the softmax outputs on the four corners, the middle, and their reflections. That is *test-time augmentation*, before it had the name, and §4.1 describes it. [What it gains](further/04_ten_patches.ipynb).
@@ -254,7 +254,7 @@ answer_2 = None
 check("04.2", answer_2)
 
 # %% [markdown]
-# **04.3** (10 minutes, a bug hunt). `patches` holds the ten patches of each of $N$ images, image after image: (10N, 3, 224, 224). Tried on one image, this gives sensible probabilities, and on a test set it is hardly better than guessing. And even on one image they are not the paper's. Find both mistakes, and
+# **04.3** (10 minutes, a bug hunt). `patches` holds the ten patches of each of $N$ images, image after image: (10N, 3, 224, 224). On one image the code below gives sensible probabilities; on a test set it is hardly better than guessing. And even on one image they are not the paper's. Find both mistakes, and
 # write a function of the logits, (10N, classes), that returns what the paper averages, (N, classes).
 #
 # ```python
@@ -273,7 +273,7 @@ check("04.3", answer_3)
 
 # %% [markdown]
 # **04.4** (10 minutes, change it and run again). Reflections need no training: make a network that *cannot* tell an image from its mirror image. Write a function of any network `net` and of `x` (N, 3, h, w) that averages two outputs and is the same for `x` and for its reflection. Then try it
-# on `nets["nothing"]`: how many answers change now, and what becomes of the error?
+# on `nets["nothing"]`: how many answers change now when the images are mirrored, and what becomes of the error?
 
 
 # %%

@@ -5,8 +5,8 @@
 # kernels each. They communicate only in certain layers. Compared with a network of half as many kernels on one GPU, this lowers the top-1 and top-5
 # errors by 1.7 and 1.2 points, and even takes slightly less time.
 #
-# **The answer.** The network is 4% too large for the card, and each of two GPUs really has less to do than the one with the half network: you will
-# count it and time it. The 1.7 points need ImageNet.
+# **The answer.** The network is 4% too large for the card. And each of the two GPUs really has less to do than the one with the half network: you
+# will count it and time it. The 1.7 points need ImageNet.
 
 # %%
 import time
@@ -25,15 +25,18 @@ show(*lesson.split())
 
 # %% [markdown]
 # Black arrows lead from one GPU to the other. So conv3 and the fully connected layers read both columns; conv2, conv4 and conv5 read only their own. (Some
-# summaries say that 3, 4 and 5 are split. It is 2, 4 and 5.) Most of the memory is not weights. To compute gradients, training must keep the outputs of every step of
-# every layer, for all 128 images. With 120 images the whole network would have fitted; the "too large" is true, and narrow.
+# summaries say that 3, 4 and 5 are split. It is 2, 4 and 5.)
 #
-# **Know first:** lesson 00, how parameters and multiply-adds are counted. **Time:** 45 minutes, of which one of computing, and 45 minutes of exercises.
+# Most of the memory is not weights. To compute gradients, training must keep the outputs of every step of every layer, for all 128 images. (The other parts of the bars: [further](further/05_three_gigabytes.ipynb).) By this
+# estimate 120 images would have fitted. So "too large" is true, but only just.
+#
+# **Know first:** lesson 00, how parameters and multiply-adds are counted. **Time:** 45 minutes, one of them computing, and 50 minutes of exercises.
 #
 # ## 1 · Predict
 #
-# One GPU trains the network with half of the kernels; call the time of its step 1. **Now two GPUs train the whole network, and every layer of each reads
-# both columns, as an ordinary network would. How long does their step take?** Ignore the copying. Which layers change, and how much of the work are they?
+# One GPU trains the half network: half of the kernels in every convolution but the last; the last one and the fully connected layers are whole. Say one step takes the
+# time 1. **Now two GPUs train the whole network, and every layer reads both columns, as in an ordinary network. How long does a step take?** Ignore the copying.
+# Which layers read more than in the paper, and how much of the work is theirs?
 
 # %%
 my_time = None  # for example 1.2
@@ -41,8 +44,8 @@ my_time = None  # for example 1.2
 # %% [markdown]
 # ## 2 · Derive
 #
-# **A column is a group.** Let a kernel read only the maps of its own half, and a layer falls into two layers that know nothing of each other. PyTorch calls
-# that a *grouped convolution*:
+# **A column is a group.** Let each kernel read only the maps of its own half, and a layer splits into two layers that know nothing about each other. PyTorch calls
+# this a *grouped convolution*:
 
 
 # %%
@@ -73,9 +76,9 @@ print("columns that talk = an ordinary one:", torch.allclose(two_columns(x, both
 #
 # $$4 \cdot N \cdot \tfrac{C}{2} \cdot n^2 \ \text{bytes}$$
 #
-# in float32; and on the way back, as many of gradients.
+# in float32, and on the way back just as many bytes of gradients.
 #
-# **The forward pass, exchanges by hand.** A layer of one column knows nothing of the other. Whatever crosses goes through `exchange`, and is counted.
+# **The forward pass, exchanges by hand.** A layer of one column knows nothing about the other. Whatever crosses goes through `exchange`, and is counted.
 
 # %%
 STRIDES, PADDING = {"conv1": 4}, {"conv2": 2, "conv3": 1, "conv4": 1, "conv5": 1}
@@ -116,7 +119,7 @@ def forward(columns, images):
 # %% [markdown]
 # ## 3 · Bridge
 #
-# Take the package's network, which is one network with groups, and cut its weights into two halves. Is it the same network? And did as many bytes cross as the formula says?
+# Cut the weights of the package's network, which is one network with groups, into two halves. Is it the same network? And did as many bytes cross as the formula says?
 
 # %%
 whole = AlexNet("paper", generator=torch.Generator().manual_seed(0)).eval()
@@ -130,24 +133,24 @@ print(
 )
 
 # %% [markdown]
-# (Gradients are equal, too, and so are two real processes: [further](further/05_two_processes.ipynb).) Now the bytes of a whole step, forward and back. Why talk at
+# (The gradients are equal, too, and [two real processes](further/05_two_processes.ipynb) give the same.) Now the bytes of a whole step, forward and back. Why talk at
 # conv3, and not at conv2?
 
 # %%
 show(*lesson.sent_by_layer())
 
 # %% [markdown]
-# At conv3 the maps have just been pooled to 13×13. At conv2 there are fewer of them, but each is more than four times as large. And 30 MB is little: at 6 GB/s a
-# GPU of 2012 needs 5 ms for it, about 1% of a step by our estimate. (The sum includes 1 MB for the classifier, which lay on GPU 0 alone.)
+# At conv3 the maps have just been pooled to 13×13. At conv2 there are fewer of them, but each is more than four times as large; at conv4 and
+# conv5 there are half as many again. And 30 MB is little: at the 6 GB/s that we assume for 2012 it takes 5 ms, about 1% of a step by our estimate. (The sum includes 1 MB for the classifier, which lay on GPU 0 alone.)
 #
-# So the traffic would have allowed more. What talking *everywhere* costs is something else: a kernel that reads twice as many maps has twice the
-# weights, and twice the work.
+# So the traffic would have allowed more. What talking *everywhere* costs is something else: a kernel that reads twice as many maps needs twice as many
+# weights and does twice the work.
 #
 # ## 4 · Run
 #
-# The claim about time, measured. Three networks at full width take training steps: the half network on one device; the paper's two columns; two columns that always
-# read both. Here a device is one thread. The two columns take turns on it, so each is busy for half of the time. We count processor seconds, which do not mind what else your
-# computer does.
+# Now the claim about time. Three networks at full width take a few training steps: the half network on one device; the paper's two columns; two columns that always
+# read both. Here a device is one thread. The two columns take turns on it, so each gets half of the time. We count processor seconds, which hardly depend on what else
+# your computer is doing.
 
 
 # %%
@@ -178,12 +181,12 @@ torch.set_num_threads(threads)
 show(*lesson.step_times(seconds, my_time))
 
 # %% [markdown]
-# **A column has less to do than the half network**, although it is half of a network that is twice as wide. The reason is in a footnote: the half network keeps its
+# **A column has less to do than the half network**, although it is half of a network that is twice as wide. The reason stands in a footnote: the half network keeps its
 # *last* convolution and its fully connected layers whole. In multiply-adds of the convolutions the two are equal to the last digit: what a column pays for reading both halves
 # at conv3, the half network pays for its larger conv5. What remains is fc6 and fc7, of which a column computes half.
 #
-# Columns that always read both do twice the work in conv2, conv4 and conv5, and lose the race. The measured ratios are smaller than those of the multiply-adds. That is probably because
-# normalization, pooling and moving weights take time and hardly multiply.
+# Columns that always read both do twice the work in conv2, conv4 and conv5, and lose the race. The measured ratios are smaller than those of the multiply-adds, probably because
+# updating the weights takes time, too, and a column has only about half as many weights as the half network.
 #
 # ## 5 · Look
 #
@@ -194,10 +197,11 @@ show(*lesson.step_times(seconds, my_time))
 show(*lesson.patterns_at_one_rate(record))
 
 # %% [markdown]
-# With three seeds and four epochs this network cannot tell the patterns apart, not even from columns that never talk. On ImageNet the authors could: of all patterns that their log judges, conv3 is best, and no talking at all (run 150)
-# costs 1.16 and 1.12 points. The half network is behind, as in the paper, but its seeds scatter widely. (The rates matter more than the patterns: [how a short search invents three points](further/05_one_rate_for_all.ipynb).)
+# With three seeds and four epochs this experiment cannot tell the patterns apart, not even from columns that do not talk before the classifier. On ImageNet the authors could: of all
+# patterns that their log judges, conv3 is best, and no talking before the classifier (run 150) costs 1.16 and 1.12 points. The half
+# network is behind, as in the paper, but its seeds scatter widely. (The learning rates matter more than the patterns: [how a short search invents three points](further/05_one_rate_for_all.ipynb).)
 #
-# Now take the paper's own network. **Untick everything: what do two networks that never talk save, and what do they lose? Then tick everything.** What grows most: the
+# Now take the paper's own network. **Untick everything: what do columns that meet only at the classifier save, and what could they lose? Then tick everything.** What grows most: the
 # parameters, the work, or the share of copying?
 
 # %% tags=["nbval-ignore-output"]
@@ -206,14 +210,14 @@ lesson.exchange_explorer(frames={"conv4": (False, True)})
 # %% [markdown]
 # ## 6 · What the 2012 code did
 #
-# - **Copies went directly** from GPU to GPU where the hardware could: one can read the other's memory, without the host's. Otherwise they went through the host.
+# - **Copies went directly** from GPU to GPU where the hardware allowed it: one GPU reads the other's memory. Otherwise they went through the host's.
 # - **Normalization stays in its column.** §3.3 speaks of adjacent kernel maps; in the code the window ends at the border of the GPU, so four of the 96 maps of conv1 have fewer
 #   neighbours.
-# - **Many patterns were tried**: no talking at conv3, with wider layers instead (run 127), talking at conv4 instead (132) or at both (133). All are called worse than their baselines, which talk at conv3. That is the
-#   cross-validation of §3.2; only run 150 has numbers.
+# - **Many patterns were tried**: no talking at conv3, with wider layers instead (run 127), talking at conv4 instead (132) or at both (133). The notes call all of them worse than their baselines, which talk at conv3.
+#   This is what §3.2 calls a problem for cross-validation; only run 150 has numbers.
 #
-# **Would more talking be better today?** Links are faster, so traffic forbids little. But a network that fits on one device is not split like this any more, and larger ones are split otherwise. What
-# stayed is the grouped convolution, as a cheap layer.
+# **Would more talking be better today?** Links are faster, so traffic would rarely forbid it. But a network that fits on one device is no longer split like this, and larger ones are split in other ways. What
+# has stayed is the grouped convolution, as a cheap layer.
 #
 # ## 7 · Verdict
 
@@ -235,16 +239,16 @@ verdict(
 #
 # Replace `None` and run the cell. `hint("05.1")` helps; solutions are in `notebooks/solutions/`.
 #
-# **05.1** (5 minutes). Four GPUs with a quarter of every layer each, and at conv3 each reads all maps. How many bytes do the four send for conv3 in all, forward,
-# with 128 images? (conv3 reads 256 maps of 13×13.)
+# **05.1** (5 minutes). Four GPUs hold a quarter of every layer each, and at conv3 each of them reads all maps. How many bytes do the four send for conv3 in total, on the way
+# forward, with 128 images? (conv3 reads 256 maps of 13×13.)
 
 # %%
 answer_1 = None
 check("05.1", answer_1)
 
 # %% [markdown]
-# **05.2** (10 minutes, a bug hunt). Two processes, a column each. This exchange gives the right outputs; the network trains, and not as it should. Find the mistake. Then write a function of the
-# gradients that came back through the kernels of column a and through those of column b, $(N, C, h, w)$ each, that returns the gradient of all $C$ maps.
+# **05.2** (10 minutes, a bug hunt). Two processes, a column each. This exchange gives the right outputs; the network trains, but not as it should. Find the mistake. Then write a function that
+# returns the gradient of all $C$ maps. It gets the gradients that came back through the kernels of column a and through those of column b, $(N, C, h, w)$ each.
 #
 # ```python
 # class Exchange(torch.autograd.Function):  # in the process of column a
@@ -279,7 +283,7 @@ answer_3 = None  # ungroup
 check("05.3", answer_3)
 
 # %% [markdown]
-# **05.4** (10 minutes). Data parallelism sends all gradients once a step, whatever the batch; columns send in proportion to it. At which batch size does a GPU send as much either
+# **05.4** (10 minutes). Data parallelism sends all gradients once a step, whatever the batch; columns send in proportion to it. At what batch size does a GPU send as much either
 # way? (Section 3 has the numbers at 128.)
 
 # %%
@@ -287,16 +291,16 @@ answer_4 = None
 check("05.4", answer_4)
 
 # %% [markdown]
-# **05.5** (15 minutes, hard). Suppose the half network had halved its last convolution as well: 128 kernels in conv5. How many times the multiply-adds of *that* network has the busier column of the paper's? Then
-# put it into section 4 and time it: `dataclasses.replace` changes a layer of `variant("one_gpu")`, from `alexnet_edu.model.architecture`. What becomes of the claim?
+# **05.5** (15 minutes, hard). Suppose the half network had halved its last convolution as well: 128 kernels in conv5. Divide the multiply-adds of the paper's busier column by those of *that*
+# network: what is the ratio? Then time it as in section 4: `dataclasses.replace` changes a layer of `variant("one_gpu")`, from `alexnet_edu.model.architecture`, and `AlexNet` builds the network. What becomes
+# of the claim?
 
 # %%
 answer_5 = None
 check("05.5", answer_5)
 
 # %% [markdown]
-# **To discuss.** You have two GPUs that are ten times as fast, and the same link between them. Which of the two would you choose today, columns or data parallelism, and what else would you need to
-# know?
+# **To discuss.** You have two GPUs that are ten times as fast, and the same link between them. Which would you choose today, columns or data parallelism, and what else would you need to know?
 #
 # **Go deeper:** [What fills three gigabytes?](further/05_three_gigabytes.ipynb) · [Two processes, and one of them dies](further/05_two_processes.ipynb) · [How a short search invents three
 # points](further/05_one_rate_for_all.ipynb). **Repeat the record:** `alexnet-edu experiment exchange`. **Next:** [06](06_imagenet_training.ipynb), five to six days of training.

@@ -5,8 +5,8 @@
 # three times in all. About 90 epochs over 1.2 million images take five to six days on two GTX 580. One network then has an error of 40.7% / 18.2%
 # (top-1 / top-5) on the validation images of 2012.
 #
-# **The answer.** The errors need ImageNet. The rest can be checked on a laptop: the days are what a third of those GPUs' peak comes to. The rule
-# for the rate is sound only with enough validation images. And a training of days survives being killed, bit by bit, if it saves four things.
+# **The answer.** The errors need ImageNet. The rest can be checked on a laptop. Five to six days are what the arithmetic gives at a third of those GPUs' peak.
+# The rule for the rate is sound only with enough validation images. And a long training can be killed and resumed without a single bit changing, if it saves four things.
 
 # %%
 import math
@@ -29,9 +29,9 @@ from alexnet_edu.training.sgd import PaperSGD
 show(*lesson.schedule_2012())
 
 # %% [markdown]
-# This is the training behind "1 CNN" in Table 2. The paper's rule shows in three falls, made by hand after looking at a curve.
+# This is the training behind "1 CNN" in Table 2. The paper's rule shows as three falls, each made by hand after a look at a curve.
 #
-# **Know first:** [00](00_start_here.ipynb), how multiply-adds are counted. **Time:** 45 minutes, of which three of computing, and 40 minutes of
+# **Know first:** [00](00_start_here.ipynb), how multiply-adds are counted. **Time:** 45 minutes, three of them computing, and 50 minutes of
 # exercises. To train the real network, go to the [runbook](further/06_runbook.ipynb).
 #
 # ## 1 · Predict
@@ -46,7 +46,7 @@ my_sets = None  # 0 to 20
 # %% [markdown]
 # ## 2 · Derive
 #
-# **What does it cost?** A neuron of a convolution multiplies and adds once for each of its weights. Backwards a layer computes twice: the gradient of its
+# **What does it cost?** A neuron of a convolution multiplies and adds once for each of its weights. On the way back a layer computes twice as much: the gradient of its
 # weights, and the gradient of its inputs for the layer below. Nobody needs the gradient of the pixels, so conv1 computes only the first.
 
 # %%
@@ -63,10 +63,10 @@ for days in (5, 6):
     )
 
 # %% [markdown]
-# A third of the peak is a good figure for kernels written by hand, and a good figure today.
+# A third of the peak is a good figure for kernels written by hand. It would be a good figure today.
 #
 # **Which images, when?** In each epoch every image is used once, in a new order. Let the order depend on the seed and the epoch alone. Then
-# step $s$ has the same images, whoever asks and whatever was killed before.
+# step $s$ always has the same images, whoever asks and whatever was killed before.
 
 
 # %%
@@ -106,8 +106,8 @@ print("the same rate: ", all(rate_after(errors[:n]) == rule.rates(n, errors[:n])
 # %% [markdown]
 # ## 4 · Run
 #
-# A small AlexNet with dropout on 6,000 images of CIFAR-10, at a constant rate. The network, its velocities, the step and the record of
-# errors are all there is to know, so they go into a file. Even dropout is drawn from the seed and the step.
+# A small AlexNet with dropout learns 6,000 images of CIFAR-10, at a constant rate; test images serve as validation images. The weights, the velocities, the
+# step and the record of errors are all there is to know, so they go into a file. Even dropout depends only on the seed and the step.
 
 # %%
 images, batch_size = load_cifar10(), 128
@@ -160,10 +160,10 @@ for size in at_scale((25, 50, 100), (250, 500, 1_000, 2_000, 5_000)):
 show(*lesson.false_falls(errors, sets, fell, images, my_sets))
 
 # %% [markdown]
-# An error of 0.6, measured on 500 images, is uncertain by $\sqrt{0.6 \cdot 0.4 / 500}$, over two points: more than an epoch brings here. With the contest's
+# An error of 0.6, measured on 500 images, has a standard deviation of $\sqrt{0.6 \cdot 0.4 / 500}$, over two points: more than an epoch brings here. With the contest's
 # 50,000 images it is a fifth of a point. So copy the rule, and copy the number of images with it.
 #
-# **Does it survive?** The same training again, killed after five epochs. Everything in memory is gone; only the file goes on.
+# **Does it survive?** The same training again, killed after five epochs. Everything in memory is gone; only the file is left.
 
 # %% tags=["nbval-ignore-output"]
 train(killed_at, folder / "killed.pt")
@@ -172,30 +172,32 @@ same = all(torch.equal(a, b) for a, b in zip(network.parameters(), again.paramet
 show(*lesson.resumed(errors, resumed, killed_at, same, images))
 
 # %% [markdown]
-# Not "about the same": the same bits. That is worth having, for then a difference means a bug. `alexnet-edu train` is held to it by a test, with one process or
-# two. (A GPU adds up in an order that is not fixed, so there it holds only to rounding.)
+# Not "about the same": the same bits. That is worth having, because then any difference means a bug. A test holds `alexnet-edu train` to it, with one process and with
+# two. (On a GPU sums may be added in an order that is not fixed. There even a single step agrees only up to rounding.)
 #
 # ## 5 · Look
 #
-# **Move the controls.** How long would your machine take? What if the images do not come as fast as the GPU wants them? One core of a server
-# decodes about 1,600 photographs a second, prepared as in the runbook; the GPUs of 2012 wanted 250 in all.
+# **Move the controls.** How long would your machine take? What if the images arrive more slowly than the GPU could use them? One core of a server
+# decodes about 1,600 photographs a second, prepared as in the runbook; the two GPUs of 2012 needed about 250 between them.
 
 # %%
 lesson.cost_explorer(frames={"feed": (math.inf, 2000)})
 
 # %% [markdown]
-# The peaks are those of data sheets, and the share is your assumption: a small network with short layers rarely reaches it on a large GPU. Measure before you
+# The peaks are those of data sheets, and the share is your assumption: so small a network rarely reaches a third of the peak of a large GPU. Measure before you
 # believe a bar.
 #
 # ## 6 · What the 2012 code did
 #
-# - **One rate for all layers?** Not to the end: around epoch 67 conv1 went down to a tenth, and at 72 it was frozen. Biases kept 0.02 from first to last. The
-#   colour noise of §4.1 was switched off around epoch 67. The paper mentions none of it.
+# - **One rate for all layers?** Not quite. In run 145 the biases kept 0.02 from first to last; around epoch 67 the rate of conv1 fell to a tenth, and at 72 conv1 was frozen. The
+#   colour noise of §4.1 was switched off around epoch 67. The paper mentions none of this.
 # - **One process, one thread for each GPU**, with messages between them. Our two columns are two processes.
-# - **One crop for 32 images.** A place and a reflection were drawn for 32 images in a row, so a batch of 128 had four. (`--shared-crops 32` does that.)
-# - **Reading beside computing.** A thread decoded the next images while the GPUs worked on these. So does ours.
+# - **One crop for 32 images.** The place of the crop and the reflection were drawn once for 32 images in a row, so a batch of 128 had only four such draws. (`--shared-crops 32` does that.)
+# - **Reading beside computing.** A thread decoded the next images while the GPUs worked on the current ones. Ours does, too.
 #
 # ## 7 · Verdict
+#
+# Two more claims stand here because they, too, need whole trainings on ImageNet: Table 1, and what a layer is worth.
 
 # %%
 verdict(
@@ -221,7 +223,7 @@ answer_1 = None
 check("06.1", answer_1)
 
 # %% [markdown]
-# **06.2** (10 minutes). After each epoch you judge all 50,000 validation images, by ten patches each (§4.1). By which share does that raise the
+# **06.2** (10 minutes). After each epoch you judge all 50,000 validation images, by ten patches each (§4.1). By what share does that raise the
 # number of operations of the whole training?
 
 # %%
@@ -229,9 +231,9 @@ answer_2 = None
 check("06.2", answer_2)
 
 # %% [markdown]
-# **06.3** (10 minutes, mend it). Noise made the rate fall. Write a rule with a margin: an error counts as a new best only if it is lower than the best one by more
-# than `margin`. How often has the rate fallen, three times at most? Then count again in section 4, with a margin of your choice. What does the margin cost when the
-# curve truly flattens?
+# **06.3** (10 minutes). Would a margin help? Then an error counts as a new best only if it is lower than the best one by more than `margin`. Write a function that returns how often
+# this rule has lowered the rate, three times at most; `errors` is a tensor. Then count again in section 4, with a margin of a point or two: `times_fallen(torch.tensor(curve), 2, 0.02)`
+# for each `curve` in `sets[500]`. Does the rate fall on fewer sets? Against which kind of luck does a margin help?
 
 
 # %%
@@ -242,8 +244,8 @@ answer_3 = None  # times_fallen
 check("06.3", answer_3)
 
 # %% [markdown]
-# **06.4** (15 minutes). Several processes share each batch. Write a function that gives the images of process `rank` of `world` at step
-# `step` of an epoch with this `order`. Together they have the batch of that step, each image once, and none has over one image more than another.
+# **06.4** (10 minutes). Several processes share each batch. Write a function that returns the images of process `rank` of `world` at step `step` of an epoch with this `order`; `batch` is
+# the size of a batch. Together the processes have the batch of that step, each image once, and no process has more than one image more than another.
 
 
 # %%
@@ -255,17 +257,18 @@ check("06.4", answer_4)
 
 # %% [markdown]
 # **06.5** (15 minutes, hard). A checkpoint takes 4 seconds. The machine crashes once a day (86,400 s), at no particular moment, and what was computed since the
-# last checkpoint is lost. After how many seconds should you save, so that the least time is lost?
+# last checkpoint is lost. How many seconds apart should checkpoints be, so that the least
+# time is lost?
 
 # %%
 answer_5 = None
 check("06.5", answer_5)
 
 # %% [markdown]
-# **A sick patient.** Leave `velocities` out of what is loaded in section 4 and run again. How far off is the first error after the kill? And at the end? Would you have
-# noticed?
+# **A sick patient.** Leave `velocities` out of what is loaded in section 4, delete the old file with `(folder / "killed.pt").unlink()`, and run the last cell of that section again. How far
+# off is the first error after the kill? And the last? Would you have noticed?
 #
 # **To discuss.** In 2012 a person decided when the rate falls. What did they see that a rule does not?
 #
 # **Go deeper:** the [runbook](further/06_runbook.ipynb), from the archives of ImageNet to a trained network. **Next:** [07](07_kernels.ipynb), what
-# the 96 kernels of the first layer have become.
+# the kernels of a first layer become.

@@ -4,7 +4,7 @@
 # **The claims** (§6.1, Figure 3). The kernels of the first layer become *frequency- and orientation-selective* stripes, and *coloured blobs*. And the two GPUs
 # specialize: the kernels of one are largely blind to colour, those of the other are about colour. On every run, the paper says, whatever the random start.
 #
-# **The answer.** Stripes and blobs you will grow yourself, in a minute. That the columns divide the colour is a tendency here, and far from "every run".
+# **The answer.** Stripes and blobs you will grow yourself, in a minute. That the two columns divide colour between them is a tendency here, far from "every run".
 
 # %%
 import torch
@@ -21,18 +21,17 @@ record, network = load("specialization"), networks.load_weights("cifar10")
 show(*lesson.sheets(network))
 
 # %% [markdown]
-# A small network of two columns, trained on CIFAR-10; it ships with these lessons. Nobody told it to look for edges. A kernel is a little colour picture: light where its weight is large and positive, dark where it is
-# negative, grey for none. So it answers most strongly to image patches that look like itself. (Each has its own contrast here. That flatters weak ones: [two ways to draw a
+# A small network of two columns, trained on CIFAR-10; it ships with these lessons. Nobody told it to look for edges. A kernel is a little colour picture: light where its weight is positive, dark where it is negative, grey where it is near zero. So it answers most strongly to image patches that look like itself. (Each has its own contrast here. That flatters weak ones: [two ways to draw a
 # kernel](further/07_two_ways_to_draw.ipynb).)
 #
-# **Know first:** what a convolution is; lesson 05, where the columns read each other. **Time:** 45 minutes, of which one or two of computing, and 45 minutes of
+# **Know first:** what a convolution is; lesson 05, where the columns read each other. **Time:** 45 minutes, one or two of them computing, and 50 minutes of
 # exercises.
 #
 # ## 1 · Predict
 #
-# Which of the two sheets is the coloured one? It is hard to say. And any two heaps of 48 kernels differ a little. So we ask a question that can be answered with no: *do the columns differ more than if the same
-# kernels had been dealt to them like cards?* We call a network **clear** if fewer than 5% of random deals are as far apart. Twenty networks are trained, alike but for the random start. **How many are clear?** By chance it would
-# be one.
+# Which of the two sheets is the coloured one? It is hard to say. And any two heaps of 48 kernels differ a little. So we ask a question to which the answer can be no: *do the columns differ more than they would if the same
+# kernels had been dealt to them like cards?* We call a network **clear** if fewer than 5% of random deals are as far apart. Twenty networks are trained, alike but for the random start. **How many are clear?** By chance it would be
+# about one.
 
 # %%
 my_clear = None  # of 20, for example 10
@@ -40,15 +39,15 @@ my_clear = None  # of 20, for example 10
 # %% [markdown]
 # ## 2 · Derive
 #
-# **Colour.** At each place $(x, y)$ a kernel $w$ has three weights, for red, green and blue. The part along the grey axis $(1, 1, 1)$ sees brightness: it is their mean $\bar w = \frac13 \sum_c w_c$, three times. The rest sees colour. So the
+# **Colour.** At each place $(x, y)$ a kernel $w$ has three weights, for red, green and blue. The part along the grey axis $(1, 1, 1)$ sees brightness: it is $(\bar w, \bar w, \bar w)$, with the mean $\bar w = \frac13 \sum_c w_c$. The rest sees colour. So the
 # *colour share* of the energy is
 #
 # $$C = 1 - \frac{3 \sum_{x,y} \bar w(x,y)^2}{\sum_{c,x,y} w_c(x,y)^2} .$$
 #
 # $C = 0$: the same kernel in all three channels. $C = 1$: blind to any grey image. Random weights have $2/3$ on average, since two of three axes are off the grey one.
 #
-# **Frequency, direction, selectivity.** The Fourier transform writes a kernel as a sum of waves with powers $P$. The *frequency* is that of the strongest wave. Each wave has a direction $\theta$; we add the powers as arrows, with *twice* the angle, because a stripe at
-# 180° is the stripe at 0°:
+# **Frequency, direction, selectivity.** The Fourier transform writes a kernel as a sum of waves with powers $P$. The *frequency* of the kernel is that of its strongest wave. Each wave has a direction $\theta$; we add the powers as arrows, with *twice* the angle, because a stripe at
+# 180° is the same as a stripe at 0°:
 #
 # $$\text{selectivity} = \frac{\big|\sum P\, e^{2 i \theta}\big|}{\sum P} .$$
 #
@@ -108,11 +107,11 @@ print("chance:      ", abs((dealt >= own).double().mean().item() - p) < 0.03)  #
 show(*lesson.tuned(network))
 
 # %% [markdown]
-# All directions are there. And what is coloured is coarse. The kernels of Figure 3 look like that, and so do our eyes: they see colour less sharply than brightness. Nobody told the network that either.
+# All directions are there. And what is coloured is coarse. The kernels of Figure 3 show the same. So do our eyes, which see colour less sharply than brightness. Nobody told the network that, either.
 #
 # ## 4 · Run
 #
-# Grow your own: a smaller network, 24 kernels in each column, from noise. The first kernels are kept at a few steps. This takes a minute or so on two cores.
+# Grow your own: a smaller network, 24 kernels in each column, from noise. We keep copies of its first layer at a few steps. This takes a minute or so on two cores.
 
 
 # %%
@@ -144,21 +143,22 @@ snapshots = train(net, pixels, images.train.labels, keep[-1], keep, seed=seed)
 show(*lesson.film(snapshots, images.train))
 
 # %% [markdown]
-# The noise is not overwritten but outgrown: a kernel becomes several times as large as it began. The first stripes are there within the first pass over the images (390 steps).
+# The noise is not overwritten but outgrown: a kernel becomes several times as large as it was. (The film cannot show that: each picture has its own contrast.) The first stripes are there within the first pass over the images (390 steps).
 #
 # ## 5 · Look
 #
-# Now the columns. All recorded: many networks for each condition, and each condition changes one thing against the first (the last rows change more). *Nothing restricted* tests the test: there every layer reads both halves, so the halves mean
-# nothing, and it must find nothing. If you wrote down a guess, it is the dotted line.
+# Now the columns, as recorded: five to twenty networks for each condition. Each condition changes one thing against the first; the last three change more. *Nothing restricted* tests the test: there every layer reads both halves, so the halves mean
+# nothing, and the test must find nothing. If you wrote down a guess, it is the dotted line.
 
 # %%
 show(*lesson.columns_part(record, my_clear))
 
 # %% [markdown]
 # - **The test is honest.** Where nothing is restricted, the mean lies where chance puts it.
-# - **Restricted columns do part.** Their mean lies outside of what chance allows. That is news about *many* networks. Of most single ones nobody could say which column is the coloured one.
-# - **No exchange at all** does not make it stronger. So what matters seems to be that the second layer reads only its own column.
-# - **Larger kernels** do: 11×11, as in the paper. So do larger images, longer training, and the inputs, weights and normalization of 2012. Each brings the network nearer to the paper's. (These rows have few networks, and the last ones change more than one thing.)
+# - **Restricted columns do part.** Their mean lies outside what chance allows. That is a finding about *many* networks together. Of most single ones nobody could say which column is the coloured one.
+# - **No exchange at all** does not make the effect stronger. So what matters seems to be that the second layer reads only its own column.
+# - **Larger kernels** do: 11×11, as in the paper. So do larger images; twice as many kernels, trained for longer; and the inputs, weights and normalization of 2012. Each of these brings the network nearer to the paper's in some way. (But these rows have few networks, and the last three change more than one thing, so what
+#   made the difference there cannot be told.)
 #
 # The paper's network is far beyond all of these in images, kernels and training. Whether "every run" is true there, these networks cannot tell. Now look at single networks. **Find one where you would say at once which column is the coloured one, and one
 # where you could not. Then: is there such a network under *nothing restricted*, too?**
@@ -167,16 +167,16 @@ show(*lesson.columns_part(record, my_clear))
 lesson.specialization_explorer(record, lesson.recorded_kernels(), frames={"seed": (9, 2)})
 
 # %% [markdown]
-# There is: among twenty, one looks clear by chance. Anyone who looks at one network, finds the pattern, and then tests it, has tested nothing. (Colour is not all that columns could divide:
+# There is: among twenty, one looks clear by chance. Anyone who finds a pattern in one network, and then tests it on that same network, has tested nothing. (Colour is not all that columns could divide:
 # [what else they share out](further/07_what_columns_share.ipynb).)
 #
 # ## 6 · What the 2012 code did
 #
-# - **Each column is a layer of its own**, `conv1a` and `conv1b`, with 48 kernels each. `shownet.py` draws 16 in a row: that is why Figure 3 has three rows and three rows.
-# - **Before run 145 colour had a path of its own.** Each column had 32 kernels, and beside them the image blurred and shrunk to 56×56, straight into the second layer. Run 145 dropped that path and had 48 kernels. A blurred
+# - **Each column is a layer of its own**, `conv1a` and `conv1b`, with 48 kernels each. `shownet.py` draws 16 in a row: that is why Figure 3 has three rows for each column.
+# - **Before run 145 there was a second path.** Each column had 32 kernels; beside them, the image, blurred and shrunk to 56×56, went straight into the second layer. Run 145 dropped that path and had 48 kernels. A blurred
 #   colour image is what blobs see, so some of the new kernels may have taken over its work. (That is our inference.)
-# - **conv1 stopped learning early**: its rate was set to 0 at epoch 72 of 93.
-# - **Columns that see different images** were tried: run 126 gave one GPU the mirror image. It was given up after 19 epochs.
+# - **conv1 stopped learning early**: in run 145 its rate was set to 0 at epoch 72 of 91.
+# - **Columns that see different images** were tried: run 126 gave one GPU the mirrored image. It was given up after 19 epochs.
 #
 # ## 7 · Verdict
 
@@ -195,7 +195,7 @@ verdict(
 #
 # Replace `None` and run the cell. `hint("07.1")` helps; solutions are in `notebooks/solutions/`.
 #
-# **07.1** (10 minutes). How many pixels a side does one output of conv3 of the *paper's* network depend on, through all that lies below it? (conv1: 11×11, stride 4. Pooling: 3×3, stride 2. conv2: 5×5. Pooling again. conv3: 3×3.)
+# **07.1** (10 minutes). One output of conv3 of the *paper's* network depends on a square of pixels, through all the layers below. How many pixels wide is it? (conv1: 11×11, stride 4. Pooling: 3×3, stride 2. conv2: 5×5. Pooling again. conv3: 3×3.)
 
 # %%
 answer_1 = None
@@ -242,8 +242,8 @@ answer_4 = None  # p_value
 check("07.4", answer_4)
 
 # %% [markdown]
-# **07.5** (15 minutes, hard). The differences of single networks scatter with a standard deviation of $\sigma$ around their mean, and chance gives the mean $c$. Suppose the truth is a mean of $c + \sigma/2$. How many networks must you train until the mean of
-# them all, if it lies just where the truth is, is above 97.5% of what chance gives? (So what do four networks tell? And one, such as the one whose kernels a paper shows?)
+# **07.5** (15 minutes, hard). The differences of single networks scatter with a standard deviation of $\sigma$ around their mean, and chance gives the mean $c$. Suppose the truth is a mean of $c + \sigma/2$. How many networks must you train, so that their mean, if it comes out just as the truth is, lies above 97.5% of
+# the means that chance gives? (So what can four networks tell? And one, such as the one whose kernels a paper shows?)
 
 # %%
 answer_5 = None
@@ -254,7 +254,7 @@ check("07.5", answer_5)
 #
 # **A sick patient.** Someone counts as a *blob* every kernel that is coloured ($C > 0.5$) and not striped. The share of blobs is 100% before training, and falls. What does this measure count? Which third number would mend it?
 #
-# **To discuss.** "On every run, whatever the random start", says the paper, of a handful of runs. What would you have to see, to believe it? What would you have to see, to stop believing it?
+# **To discuss.** "On every run, whatever the random start", says the paper, and does not say how many runs there were. What would you have to see to believe it? And what to stop believing it?
 #
 # **Go deeper:** [Two ways to draw a kernel](further/07_two_ways_to_draw.ipynb) (and kernels of your own network) · [What else two columns share out](further/07_what_columns_share.ipynb) · [Beyond the first
 # layer](further/07_beyond_the_first_layer.ipynb). **Repeat the record:** `alexnet-edu experiment specialization`. **Next:** [08](08_neighbours.ipynb), what the last hidden layer knows.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 08 · Predictions and neighbours
 #
-# **The claims** (§6.1, Figure 4). Of the five labels that the network finds most probable, most are reasonable. Training images whose 4096 outputs of the last hidden layer lie close to those of a test image, by
-# *Euclidean distance*, show the same kind of thing, although they are generally *not close in pixels*. And a proposal that the paper does not try: an *auto-encoder* could compress these vectors to short binary codes, for fast search; better than codes of raw pixels.
+# **The claims** (§6.1, Figure 4). Of the five labels that the network finds most probable, most are reasonable. Take the 4096 outputs of the last hidden layer: training images that are close to a test image in *Euclidean distance* show the same kind of thing, although they are generally *not close in pixels*.
+# And a proposal that the paper does not try out: an *auto-encoder* could compress these vectors to short binary codes for fast search, better than one trained on raw pixels.
 #
 # **The answer.** All three hold for a small network. But short codes need no auto-encoder.
 
@@ -30,13 +30,13 @@ by_pixels = neighbours.nearest(neighbours.as_vectors(test.pixels[:5]), pixels, 6
 show(*lesson.figure4(test, train, by_features, by_pixels, record))
 
 # %% [markdown]
-# Figure 4, right, for a small network trained on CIFAR-10, whose last hidden layer has 256 units. Left of each row is a test image. In pixels, what counts is which colour lies where. In features the colour, the background and the point of view may change. Thousands of training images are nearer in pixels than a typical neighbour in features.
+# Figure 4, right, for a small network trained on CIFAR-10, whose last hidden layer has 256 units. Each row begins with a test image. In pixels, what counts is which colour lies where. In features, the colour, the background and the point of view may change. Thousands of training images are nearer in pixels than a typical neighbour in features.
 #
-# **Know first:** lesson 07, the first layer of the same network. **Time:** 45 minutes, of which two or three of computing, and 50 minutes of exercises.
+# **Know first:** lesson 07, the first layer of the same network. **Time:** 45 minutes, two or three of them computing, and 50 minutes of exercises.
 #
 # ## 1 · Predict
 #
-# Is it the training, or would any network of this shape do it? Pooling forgives small shifts, ReLU drops what does not match. So take the same network *before training*, with random weights. There are ten classes, so chance gives 10%.
+# Is it the training, or would any network of this shape do it? Pooling forgives small shifts, and ReLU drops what does not match. So take the same network *before training*, with random weights. There are ten classes, so chance gives 10%.
 # **What share of the six neighbours has the right class now, in the last hidden layer?** More than pixels give, or less?
 
 # %%
@@ -49,7 +49,9 @@ my_share = None  # for example 50, in percent
 #
 # $$\lVert x - y \rVert^2 = \lVert x \rVert^2 - 2\, x \cdot y + \lVert y \rVert^2,$$
 #
-# because then all pairs are one matrix product. The root is left out: it keeps the order. (Large vectors that differ little lose their digits here. So the package first subtracts the mean image from both, which changes no distance.) *Precision at $k$* is the share of the $k$ nearest that has the class of the query. It needs no threshold.
+# because then all pairs are one matrix product. The root is left out: it keeps the order. (Where large vectors differ little, this loses digits. So the package first subtracts the mean of the training vectors from both, which changes no distance.)
+#
+# *Precision at $k$* is the share of the $k$ nearest that has the class of the query. It needs no threshold.
 
 
 # %%
@@ -83,7 +85,7 @@ print("the package's precision:    ", torch.equal(mine, theirs))
 # %% [markdown]
 # ## 4 · Run
 #
-# Every layer is searched: of the trained network, and of three with random weights. To save time and memory, only 1,000 test images look for neighbours among 10,000 training images. About a minute.
+# We search in every layer, of the trained network and of three with random weights. In the figure fc5 is the last hidden layer, and fc6 is the classifier. To save time and memory, only 1,000 test images look for neighbours among 10,000 training images. About a minute.
 
 
 # %%
@@ -112,14 +114,13 @@ in_pixels = precision(index, some.labels, few.labels).mean().item()
 show(*lesson.by_layer(trained, random, in_pixels, few, my_share))
 
 # %% [markdown]
-# **The architecture gives a little, and then takes it back.** Random kernels with pooling are somewhat better than pixels. But every further random layer forgets. Learning turns the slope round: every layer knows more about the class than the one before.
+# **The architecture gives a little, and then takes it back.** Random kernels with pooling are somewhat better than pixels. But every further random layer forgets. Learning turns the slope round: up to the last hidden layer, each layer knows more about the class than the one before.
 #
-# The ten numbers of the classifier serve about as well as the 256. With ten classes there is little more to know; with a thousand there is.
+# The ten numbers of the classifier serve about as well as the 256. With ten classes there is little more to know; with a thousand there may be.
 #
 # ## 5 · Look
 #
-# **What are the labels worth?** Figure 4, left: eight images and their five most probable labels, in the colours of `shownet.py`. With ten classes five labels are half of all, so "the right one is among the five" says little. "Reasonable" can be measured in another way: does the network stay among animals when it sees an animal,
-# and among vehicles when it sees a vehicle? The last image is a portrait. (Put the path of a photograph of your own in place of `None`.)
+# **What are the labels worth?** Figure 4, left: eight images and their five most probable labels, the true one in red, the others in blue, as `shownet.py` has it. With ten classes five labels are half of all, so "the right one is among the five" says little. "Reasonable" can be measured in another way: does the network stay among animals when it sees an animal, and among vehicles when it sees a vehicle? The last image is a portrait. (Put the path of a photograph of your own in place of `None`.)
 
 # %% tags=["nbval-ignore-output"]
 kinds = lesson.kinds(network.classes)  # (classes,) bool: a vehicle?
@@ -134,11 +135,11 @@ chance = [others[wrong].mean(), others[~wrong].mean()]
 show(*lesson.five_labels(network, test, photograph(None, side=32), same, chance))
 
 # %% [markdown]
-# The labels are reasonable, far more than by chance. So are most mistakes.
+# The labels are reasonable, far more often than by chance. So are most mistakes.
 #
-# **And the portrait?** It is Grace Hopper, and no class is a person. Softmax must share out 100% among ten classes. So a probability says *which of the ten*, and never *whether any*. 99% sounds like certainty, and is none.
+# **And the portrait?** It is Grace Hopper, and no class is a person. Softmax must share out 100% among ten classes. So a probability says *which of the ten*, and never *whether any*. 99% sounds like certainty, but is not.
 #
-# **Now you.** Choose a layer. Below are always the nearest in pixels. Where do colour and place still count? Find a test image with a wrong label: what do its neighbours say? Then give it a photograph of your own.
+# **Now you.** Choose a layer. The lower row always shows the nearest in pixels. Where do colour and place still count? Find a test image with a wrong label: what do its neighbours say? Then give it a photograph of your own.
 
 # %% tags=["nbval-ignore-output"]
 lesson.neighbour_explorer(network, few, some, image=3, frames={"layer": ("conv1", network.hidden)})
@@ -150,7 +151,7 @@ lesson.neighbour_explorer(network, few, some, image=3, frames={"layer": ("conv1"
 #
 # Is a distance of 4096 numbers too slow? For 1.2 million images it means five billion multiply-adds per query, and 20 GB of vectors. Counting the bits in which two codes differ takes a few instructions. Krizhevsky and Hinton (2011) had made codes of 28 and of 256 bits with auto-encoders, from *pixels*. §6.1 proposes to make them from features.
 #
-# An auto-encoder maps a vector to $b$ numbers, rounds them to $\pm 1$, and maps them back. It learns, without labels, to lose as little as it can. But a step has the slope 0, so no gradient would reach the encoder. The way out: forward, take the sign; backward, act as if it were not there. That is called *straight-through*.
+# An auto-encoder maps a vector to $b$ numbers, rounds them to $\pm 1$, and maps them back. It learns, without labels, to lose as little as it can. But a step has the slope 0, so no gradient would reach the encoder. The way out: forward, take the sign; backward, act as if it had not been taken. That is called *straight-through*.
 
 
 # %%
@@ -223,13 +224,13 @@ show(*lesson.codes(made, precision(true, labels, train.labels).mean().item(), bi
 # %% [markdown]
 # **The proposal holds.** 32 bits in place of 256 numbers keep most of the precision, and codes of features are far better than codes of pixels.
 #
-# **But it needs no auto-encoder.** If you want the *right class*, drop the directions of small variance and turn the rest: that is hardly work, and it wins. The auto-encoder learned to keep distances, so it finds many of the *true neighbours*; plain PCA finds about as many. Which code is better depends on what you ask it for. With 4096 numbers and a thousand classes it may be otherwise. ([How many bits?](further/08_how_many_bits.ipynb))
+# **But it needs no auto-encoder.** If you want the *right class*, drop the directions of small variance and turn the rest: that is hardly any work, and it wins. The auto-encoder learned to keep distances, so it finds many of the *true neighbours*; plain PCA finds about as many. Which code is better depends on what you ask it for. With 4096 numbers and a thousand classes it may be otherwise. ([How many bits?](further/08_how_many_bits.ipynb))
 #
 # ## 7 · What the 2012 code did
 #
 # - **Squared distances, without the root.** `findsimilar.py` compares the features of a test image with those of the training images, batch by batch: 1334 batches.
 # - **Each batch offers only its nearest image.** Of these offers the best 16 are kept. If two of the true 16 lie in one batch, the farther one is lost. How many that costs is exercise 08.3.
-# - **Nothing of the codes** is in the release: no auto-encoder, no search by bits.
+# - **Nothing about codes** is in the release: no auto-encoder, no search by bits.
 #
 # CIFAR-10 itself has a trap: some test images have a near-duplicate among the training images (Barz and Denzler, 2020, count 3.3%). [They decide little here](further/08_twins.ipynb).
 #
@@ -271,8 +272,7 @@ answer_3 = None  # lambda k, B: ...
 check("08.3", answer_3)
 
 # %% [markdown]
-# **08.4** (10 minutes, a sick patient). A colleague's encoder has died: it gives every image the same code. Still, the precision at six is 100% for airplanes, and 0% for all other classes. What does the measure count? Mend it: write a function of `distances` (N,), `same` (N,) bool (has it the query's class?) and `k` that returns the precision at $k$ to be expected if
-# ties are broken at random. (Why are the training images of this lesson shuffled?)
+# **08.4** (10 minutes, a sick patient). A colleague's encoder has died: it gives every image the same code. Still, the precision at six is 100% for airplanes, and 0% for all other classes. What does the measure count? Mend it: write a function of `distances` (N,), `same` (N,) bool (has it the query's class?) and `k` that returns the expected precision at $k$ if ties are broken at random. (Why are the training images of this lesson shuffled?)
 
 
 # %%
@@ -283,16 +283,16 @@ answer_4 = None  # fair_precision
 check("08.4", answer_4)
 
 # %% [markdown]
-# **08.5** (15 minutes, hard). Two vectors have the angle whose cosine is $c$. Write a function of `c` (a tensor) that returns the share of bits in which their codes by infinitely many random planes differ. (So what do random planes know about a vector, and what not?)
+# **08.5** (15 minutes, hard). The cosine of the angle between two vectors is $c$. Write a function of `c` (a tensor) that returns the share of bits in which their codes differ, with infinitely many random planes. (So what do random planes know about a vector, and what do they not know?)
 
 # %%
 answer_5 = None  # lambda c: ...
 check("08.5", answer_5)
 
 # %% [markdown]
-# **Change it and run again.** In `binary`, leave the straight-through out: return `signs`. Then the other way: train with `smooth` alone, and take signs only when you search. What happens to the loss, and what to the search?
+# **Change it and run again.** In `binary`, leave out the straight-through: return `signs`. Then the other way: train with `smooth` alone, and take signs only when you search. What happens to the loss, and what to the search?
 #
-# **To discuss.** The portrait is a truck, 99%. How could its *neighbours* tell the network that it has never seen anything like it? What would you have to measure, and where would you draw the line?
+# **To discuss.** To the network the portrait is a truck, with 99%. How could its *neighbours* tell the network that it has never seen anything like it? What would you have to measure, and where would you draw the line?
 #
 # **Go deeper:** [How many bits, and why random planes win](further/08_how_many_bits.ipynb) · [Near-duplicates](further/08_twins.ipynb) · [One offer from each batch](further/08_one_from_each_batch.ipynb) · [The space as a map](further/08_a_map.ipynb). **Repeat the
 # record:** `alexnet-edu experiment retrieval`. **Next:** [09](09_dropout.ipynb), dropout.

@@ -3,7 +3,7 @@
 #
 # **The claims** (§4.2). In training, the output of each hidden unit of the first two fully connected layers is set to zero with
 # probability 0.5. At test time all units are used, and their outputs are multiplied by 0.5. Without dropout the network overfits
-# substantially; with it, training takes about twice as many iterations; and the halving is a reasonable approximation to the geometric
+# substantially; with it, training takes about twice as many iterations to converge; and the halving is a reasonable approximation to the geometric
 # mean of the predictions of exponentially many thinned networks.
 #
 # **The answer.** A small network on CIFAR-10 overfits without dropout, and at the same learning rate it needs about twice the epochs with it
@@ -29,14 +29,15 @@ show(*lesson.overfitting(record))
 #
 # **Know first:** softmax and cross-entropy. **Time:** 45 minutes, of which two or three of computing, and 45 minutes of exercises.
 #
-# Why does a network with 60 million parameters not simply memorize 1.2 million images? It would. The story people remember, told at length in the
-# later paper on dropout (Srivastava et al., 2014), is *sexual reproduction*: a gene cannot count on particular other genes being there in the next
-# generation, so it has to be useful in mixed company. The authors' code calls the layer `HiddenSexLayer`.
+# Why does a network with 60 million parameters not simply memorize 1.2 million images? Left alone it would: the paper reports substantial overfitting
+# without augmentation (§4.1) and again without dropout. The story that people remember, told at length in the later paper on dropout (Srivastava et
+# al., 2014), is *sexual reproduction*: a gene cannot count on particular other genes being there in the next generation, so it has to be useful in mixed
+# company. A unit under dropout cannot count on its neighbours either. The authors' code calls the layer `HiddenSexLayer`.
 #
 # ## 1 · Predict
 #
-# The same network, the same learning rate, with and without dropout. **How many times as many epochs does it take with dropout until 40% of
-# the training images are still wrong?**
+# The paper's factor of two is about the training. Watch the *test* error instead: the same network, the same learning rate, with and without dropout.
+# **How many times as many epochs does it take with dropout until half of the test images are right?** More than twice, or less?
 
 # %%
 my_times = None  # for example 2
@@ -44,8 +45,8 @@ my_times = None  # for example 2
 # %% [markdown]
 # ## 2 · Derive
 #
-# Let $m_i$ be 1 with probability $p$ and 0 otherwise. **Here $p$ is the share that is kept;** the argument of `nn.Dropout` is the share that is
-# dropped. (For 0.5 nobody notices. For 0.8 it is a bug.) In the form of 2012 training uses $m_i h_i$, and the test uses the mean over all
+# Unit $i$ has the output $h_i$. Let $m_i$ be 1 with probability $p$ and 0 otherwise. **Here $p$ is the share that is kept;** the argument of `nn.Dropout` is the share that is
+# dropped. (At 0.5 nobody notices the difference. At 0.8 it is a bug.) In the form of 2012 training uses $m_i h_i$, and the test uses the mean over all
 # masks, $E[m_i h_i] = p\,h_i$:
 
 
@@ -55,14 +56,15 @@ def dropout(h, training, p=0.5):
 
 
 # %% [markdown]
-# **The $2^n$ networks.** Each mask $m$ leaves a network of its own, and all of them share their weights. Let one softmax layer read $n$ units,
-# so that $p_m(k) = e^{w_k \cdot (m \circ h) + b_k} / Z_m$. The geometric mean over all masks is
+# **The $2^n$ networks.** Each mask $m$ leaves a thinned network, and all of them share their weights. Let one softmax layer read $n$ units. Then class
+# $k$ has the probability $p_m(k) = e^{w_k \cdot (m \circ h) + b_k} / Z_m$, where $\circ$ multiplies unit by unit. With $p = \tfrac12$ all masks are equally
+# likely, and the geometric mean over them is
 #
 # $$\Big(\prod_m p_m(k)\Big)^{1/2^n} = \frac{\exp\Big(\frac{1}{2^n}\sum_m \big(w_k \cdot (m \circ h) + b_k\big)\Big)}{\big(\prod_m Z_m\big)^{1/2^n}}
 # = \frac{\exp\big(w_k \cdot \tfrac12 h + b_k\big)}{\text{the same for all } k}.$$
 #
-# Divide by the sum over $k$: **softmax of $\tfrac12 W h + b$, the network with all units and halved outputs.** There is no need to trust a sample. A
-# layer of 10 units has 1,024 thinned networks; we take them all.
+# Divide by the sum over $k$: **softmax of $\tfrac12 W h + b$, the network with all units and halved outputs.** We need not trust a
+# sample. A layer of 10 units has 1,024 thinned networks: take them all.
 
 # %%
 h, W, b = (
@@ -79,9 +81,12 @@ print("the halved network is the geometric mean:", torch.allclose(geometric, hal
 print("it is the arithmetic mean, too:         ", torch.allclose(arithmetic, halved, atol=1e-2))
 
 # %% [markdown]
-# The proof needs logits that are *linear* in the mask. With a ReLU in between they are not, and the halving becomes an approximation.
+# The proof needs logits that are *linear* in the mask. In AlexNet a hidden layer and its ReLU lie between the first mask and the softmax, and the halving
+# becomes an approximation.
 #
 # ## 3 · Bridge
+#
+# The package's layer keeps half of its inputs in training, unchanged, and multiplies all of them by $p$ at test time:
 
 # %%
 torch.manual_seed(0)
@@ -90,13 +95,15 @@ y = layer(x)
 print(f"training: {(y > 0).float().mean():.2f} are kept, as they are: {torch.equal(y[y > 0], x[y > 0])}")
 print("test: equal to p·h:", torch.equal(layer.eval()(x), dropout(x, training=False)))
 
+# %% [markdown]
+# How good is the approximation? Here are two networks so small that all their masks can be taken: one without a hidden layer, one with. The panel on the right measures
+# how far a prediction lies from the geometric mean of *all* thinned networks (as a Kullback–Leibler divergence: 0 means the same probabilities). **Move
+# *masks drawn*.** How many thinned networks must you average to come as near as one pass through the halved network? Then take the deeper network.
+
 # %% tags=["nbval-ignore-output"]
 lesson.dropout_explorer(frames={"depth": (1, 2)})
 
 # %% [markdown]
-# **Move *masks drawn*.** How many thinned networks must you average to come as near as one pass through the halved network? Then take the
-# deeper network.
-#
 # ## 4 · Run
 #
 # With and without dropout, side by side, on a few thousand images. `net.eval()` switches the masks off and the halving on.
@@ -138,18 +145,20 @@ curves = {
 show(*lesson.live_curves(curves, cifar.train))
 
 # %% [markdown]
-# Without dropout the training error runs away from the test error. With it, both come down slowly, and together.
+# Without dropout the training error runs away from the test error. With dropout both come down slowly and stay closer together. On the test images the two
+# are about level so far: this run is shorter than the recorded one, and has fewer images.
 #
 # ## 5 · Look
 #
 # The recorded runs, 36 epochs, seed by seed. "Until convergence" can mean many things, so count until the *training* error has come down to a
-# level; and, to be fair, until the *test* error has. Your guess is the dotted line.
+# level; and, to be fair, until the *test* error has. Your guess, if you wrote one down, is the thick dotted line.
 
 # %%
 show(*lesson.times_as_many(record, my_times))
 
 # %% [markdown]
-# "About doubles" it is, at equal rates. And at convergence the two are not equally good:
+# "About doubles" it is, at equal rates. By the test error the factor is smaller: without dropout that error soon stops falling, and the network with
+# dropout catches up. In the end the two are not equally good:
 
 # %%
 show(*lesson.test_errors(record))
@@ -160,11 +169,11 @@ show(*lesson.test_errors(record))
 #
 # ## 6 · What the 2012 code did
 #
-# - The layer stands after the ReLU of both fully connected layers, with `keep = 0.5`. In training it multiplies by a fresh mask and scales *nothing*. In
+# - The layer stands after the ReLU of both hidden fully connected layers, with `keep = 0.5`. In training it multiplies by a fresh mask and scales *nothing*. In
 #   every other pass it multiplies by `keep`.
 # - `nn.Dropout` does it the other way round: it divides by the kept share in training, and does nothing at test time. The two
 #   also *train* differently: a learning rate found with one form does not carry over to the other.
-# - **Tried around it**, says the log: three fully connected layers overfit (run 109); three, *all* dropped out, underfit (111); dropout of 0.8 on conv4 (177) came
+# - **Other trials**, by the log: three fully connected layers overfit (run 109); three, *all* dropped out, underfit (111); dropout of 0.8 on conv4 (177) came
 #   out level with the network of the paper.
 #
 # ## 7 · Verdict
@@ -190,7 +199,7 @@ answer_1 = None
 check("09.1", answer_1)
 
 # %% [markdown]
-# **09.2** (10 minutes). The loop of section 2 multiplies probabilities one by one; with many networks they underflow. Write the renormalized
+# **09.2** (10 minutes). In the loop of section 2 a single probability that is rounded down to 0 makes the whole product 0. Write the renormalized
 # geometric mean of $M$ networks from their *logits*, in one line.
 
 
@@ -215,7 +224,7 @@ answer_4 = None  # noise_variance
 check("09.4", answer_4)
 
 # %% [markdown]
-# **09.5** (10 minutes). One unit with $h = 1$, one weight $w$, a sigmoid, no bias: two thinned networks. Find a $w$ for which the halved network and the
+# **09.5** (5 minutes). One unit with $h = 1$, one weight $w$, a sigmoid, no bias: that makes two thinned networks. Find a $w$ for which the halved network and the
 # *arithmetic* mean of the two differ by 0.2 or more.
 
 # %%
@@ -223,16 +232,16 @@ answer_5 = None
 check("09.5", answer_5)
 
 # %% [markdown]
-# **09.3** (15 minutes, hard). Someone moves from `nn.Dropout` to the form of 2012, which keeps a share $p = 0.8$ here, and wants *the same training*, step
-# for step. The weights that read dropped units must start $1/p$ times as large. By what factor must the learning rate of those weights change?
+# **09.3** (15 minutes, hard). Someone moves from `nn.Dropout(0.2)` to the form of 2012, still keeping a share $p = 0.8$, and wants *the same training*,
+# step for step. The weights that read dropped units must start $1/p$ times as large. By what factor must the learning rate of those weights change?
 
 # %%
 answer_3 = None
 check("09.3", answer_3)
 
 # %% [markdown]
-# **A sick patient.** A colleague ports the paper's network and writes `nn.Dropout(0.5)` after fc6 and fc7, then loads the weights of 2012. The test error looks
-# nearly right, but the loss is far too high. What happened, and why does the *error* hardly notice?
+# **A sick patient.** A colleague rebuilds the paper's network with `nn.Dropout(0.5)` after fc6 and fc7, then loads weights that were trained in the form of
+# 2012. The test error looks nearly right, but the loss is far too high. What happened, and why does the *error* hardly notice?
 #
 # **Change it and run again.** Keep 0.8 in place of 0.5: set `keep = 0.8` in every `Dropout` among `net.modules()` before you train. Where do the
 # two curves go, and why?
@@ -240,5 +249,5 @@ check("09.3", answer_3)
 # **To discuss.** Apart from a trial such as run 177, these masks are rarely put on convolutions. Why might a mask do less there?
 #
 # **Go deeper:** [Inverted dropout](further/09_inverted_dropout.ipynb) · [The average of all thinned networks, and what single units are
-# worth](further/09_thinned_networks.ipynb). **Repeat the record:** `alexnet-edu experiment dropout`. **Next:** [10](10_initialization.ipynb), why most people's AlexNet
-# does not train at first.
+# worth](further/09_thinned_networks.ipynb). **Repeat the record:** `alexnet-edu experiment dropout`. **Next:** [10](10_initialization.ipynb), why an AlexNet rebuilt from
+# the paper often does not train at first.

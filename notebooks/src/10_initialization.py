@@ -2,7 +2,8 @@
 # # 10 · Initialization: why does my AlexNet not train?
 #
 # **The claim** (§5). Weights start at $\mathcal N(0, 0.01^2)$. Biases start at 1 in conv2, conv4, conv5 and the hidden
-# fully connected layers, at 0 elsewhere; the ones are said to speed up early learning by giving the ReLUs positive inputs.
+# fully connected layers, at 0 elsewhere (so not in conv3 or fc8, as one often reads); the ones are said to speed up early learning by giving
+# the ReLUs positive inputs.
 #
 # **The answer.** They do, by a fraction of an epoch. But try the paper's start today and the loss stands at
 # $\ln 1000 = 6.908$ (with ten classes: $\ln 10 = 2.303$) and never moves. The network is the same. The pixels are not.
@@ -22,16 +23,16 @@ show(*lesson.three_inputs(cells))
 
 # %% [markdown]
 # Ten images of CIFAR-10, one of each class, to be learned by heart: the smallest test there is. A network that fails it will
-# not learn a million. (The leap of the blue curve is real. With pixels this large the steps become too long once the network has
-# learned.)
+# not learn a million. (The orange and the green curve lie on top of each other, at chance. The leap of the blue one is real: with pixels
+# this large the steps become too long once the network has learned.)
 #
 # **Know first:** what a standard deviation is, and that $\mathrm{Var}(aX) = a^2\,\mathrm{Var}(X)$. **Time:** 45 minutes, of which
 # two of computing, and 40 minutes of exercises.
 #
 # ## 1 · Predict
 #
-# Raw pixels, 0–255 minus the mean, differ by about 60 from one image to the next. **By how much do the ten images differ in
-# the logits, eight layers later, before the first step?**
+# Raw pixels, 0–255 minus the mean, differ by about 60 from one image to the next (root mean square). **By how much do the ten images
+# differ in the logits, eight layers later, before the first step?**
 
 # %%
 my_difference = None  # for example 1.0
@@ -40,21 +41,22 @@ my_difference = None  # for example 1.0
 # ## 2 · Derive
 #
 # One output of a layer is $z = \sum_{i=1}^{n} w_i x_i + b$. It has $n$ inputs, its *fan-in*. The weights are drawn from
-# $\mathcal N(0, \sigma^2)$, each on its own. Then, for *any* inputs $x$,
+# $\mathcal N(0, \sigma^2)$, each on its own. Then, on average over the weights and for *any* inputs $x$,
 #
 # $$\mathbb{E}\,(z - b)^2 = \sigma^2 \sum_{i=1}^{n} x_i^2 = n\,\sigma^2\;\overline{x^2}.$$
 #
 # The same holds for what distinguishes two images, $x - x'$: it leaves the layer $\sqrt n\,\sigma$ times as large. Then ReLU
-# throws away half of the power of a signal that is as often negative as positive. So each layer multiplies the difference by
-# its **gain**:
+# throws away half of the power (the mean square) of a signal that is as often negative as positive. So each layer multiplies the
+# difference by its **gain**:
 #
 # $$\sqrt{n/2}\;\sigma \quad \text{if half of the ReLUs are off}, \qquad\qquad \sqrt{n}\;\sigma \quad \text{if all are on.}$$
 #
 # **That is what the biases of 1 are for.** Small weights make $z \approx b = 1 > 0$, so every ReLU is on, nothing is halved, and on
-# the way back every gradient gets through. A gain of $\sqrt 2$ in each of five layers: $\sqrt 2^{\,5} = 5.7$ in all.
+# the way back every gradient gets through. Each of the five layers passes on $\sqrt 2$ times as much as it would with a bias of 0:
+# $\sqrt 2^{\,5} = 5.7$ in all.
 #
-# Three more factors are known. Normalization (§3.3) multiplies small activations by $2^{-0.75} = 0.59$, twice. Dropout's factor of
-# 0.5 counts twice. Here is the whole theory:
+# Two more factors are known. Normalization (§3.3) multiplies small activations by $2^{-0.75} = 0.59$, in two layers, and dropout's 0.5
+# counts in two others. Here is the whole theory:
 
 
 # %%
@@ -84,23 +86,23 @@ conv1 = clinic.build(Setting(biases="zeros")).stages["conv1"].weights
 print(f"predicted {363**0.5 * 0.01:.3f}, measured {conv1(x).square().mean().sqrt():.3f}")
 
 # %% [markdown]
-# (A little less: at the border a window hangs over the edge and sees zeros.) Now all eight layers, theory over measurement. The
+# (A little less: at the border a window hangs over the edge and sees zeros.) Now all eight layers, theory and measurement. The
 # dotted mark at fc8 is your guess, if you made one.
 
 # %%
 show(*lesson.signal_by_layer(cells, predicted_differences, my_difference))
 
 # %% [markdown]
-# A gain below one in most layers, eight times. With raw pixels a few thousandths are left; with pixels from 0 to 1 some
+# In most of the eight layers the gain is below one. From raw pixels a few thousandths are left; from pixels of 0–1 two
 # hundred-thousandths: **the logits of a cat and of a ship agree to four digits**, and a loss can only fall by what differs.
 # The theory misses one thing that helps, maximum pooling, which keeps the largest of nine, and one that hurts: large
 # activations are squeezed harder by the normalization.
 #
 # ## 4 · Run
 #
-# One patient, and the one change that heals it: standardized pixels and biases of 0, with the paper's weights and with He's
-# (2015), $\sigma = \sqrt{2/n}$, a gain of 1 in every layer. At scale `laptop` this is the paper's network at full size, 57 million
-# weights. A minute or so each.
+# One patient, and the one change that heals it. Both networks get standardized pixels and biases of 0. One has the paper's weights,
+# the other those of He et al. (2015), $\sigma = \sqrt{2/n}$: a gain of 1 in every layer. At scale `laptop` this is the paper's
+# network at full size, 57 million weights. It takes a minute or so for each.
 
 
 # %%
@@ -130,9 +132,9 @@ show(*lesson.patient(losses, images))
 # %% [markdown]
 # ## 5 · Look
 #
-# Three ways to scale the inputs, three to draw the weights, two to start the biases, and two rules: 36 ways to start. Each was given
-# sixty steps, in a network of the same depth and the same gains that is eight times narrower. In the second line of a cell stand
-# its lowest and its last loss.
+# Three ways to scale the inputs, three to draw the weights (the paper's; the authors' file, with 0.03 in conv3–5; He's), two to start
+# the biases, and two rules: 36 ways to start. Each was given sixty steps, in a network with the same depth and the same gains but
+# eight times narrower. The second line of a cell gives its lowest and its last loss.
 
 # %%
 show(*lesson.fates(cells))
@@ -141,17 +143,19 @@ show(*lesson.fates(cells))
 # Three illnesses, one cure each:
 #
 # - **The flat loss.** $\mathcal N(0, 0.01^2)$ with pixels from 0 to 1, or standardized ones. Nothing differs in the logits. This is
-#   what people meet who rebuild AlexNet from the paper with a modern data loader. *Cure:* the pixels of the paper, or weights of
+#   what happens to anyone who rebuilds AlexNet from the paper with a modern data loader. *Cure:* the pixels of the paper, or weights of
 #   today.
-# - **The slow start.** The paper's own setting, raw pixels: flat for thirty steps, then it learns. Biases of 0 make it
-#   slower still; 0.03 in three layers, as in the authors' file, makes it quick.
-# - **The explosion.** He's weights with raw pixels: at full size the loss passes a thousand within two steps, and the narrow network is thrown
-#   onto a dead spot, or learns and leaps. *Cure:* divide the pixels. And ones belong to *small* weights: with He's they only make the logits loud.
+# - **The slow start.** The paper's own setting, raw pixels: flat for more than twenty steps, then it learns. Biases of 0 make it
+#   slower still. *Cure:* 0.03 in three layers, as in the authors' file.
+# - **The explosion.** He's weights with raw pixels. At full size the loss passes a thousand within two steps; the narrow network of the
+#   table is thrown to where nothing gets through any more, or learns and leaps. *Cure:* divide the pixels. And ones belong to *small*
+#   weights: with He's they only make the logits loud.
 #
-# Adam learns everywhere here, because its steps do not shrink with the gradient. Do not be too pleased: in the full-size network its
-# first step, 0.001 for every weight, sends the loss from 2.4 to 51 where the weights themselves are 0.01.
+# Adam learns everywhere here, because its steps do not shrink with the gradient. Do not be too pleased: in the full-size network, with the
+# paper's weights and biases, its first step of 0.001 for every weight sends the loss from 2.4 to 51. The weights themselves are about 0.01.
 #
-# **Choose a patient yourself.** Find one whose two lines on the left part and whose loss stands still. Which single change heals it?
+# **Choose a patient yourself.** On the left, the full-size network before the first step. Find a patient whose two lines drift apart there and
+# whose loss, on the right, stands still. Which single change heals it?
 
 # %% tags=["nbval-ignore-output"]
 lesson.clinic_explorer(cells, frames={"inputs": ("raw", "unit")})
@@ -163,7 +167,8 @@ lesson.clinic_explorer(cells, frames={"inputs": ("raw", "unit")})
 show(*lesson.early_learning(load("start")))
 
 # %% [markdown]
-# The curves are alike, but one is late. The ones spare the network its slow start, and nothing after that.
+# The curves have the same shape, but one is late: by a fifth of an epoch at first, by half an epoch at the end. So the ones do speed up
+# *early* learning. Three epochs cannot show whether anything of it lasts. (Bands: the three seeds.)
 #
 # **When your own network does not train,** look in this order. (1) The loss before the first step: it should be
 # $\ln(\text{classes})$; far above means loud logits. (2) The spread of the logits between images: below a thousandth means the signal
@@ -173,8 +178,8 @@ show(*lesson.early_learning(load("start")))
 # ## 6 · What the 2012 code did
 #
 # - **0.03 in conv3, conv4 and conv5**, where the paper says 0.01 for every layer. In the clinic that leaves fifteen times as much
-#   difference in the logits, and the loss falls below 2 after 6 steps in place of 28.
-# - **A layer whose rate is 0 is skipped.** That is how conv1 was frozen late in the run ([10b](10b_update_rule.ipynb)).
+#   difference in the logits, and the loss falls below 2 after 6 steps in place of 28 (raw pixels, SGD).
+# - **The biases are as printed.**
 #
 # ## 7 · Verdict
 
@@ -200,8 +205,8 @@ answer_3 = None
 check("10.3", answer_3)
 
 # %% [markdown]
-# **10.6** (10 minutes, a bug hunt). Someone initializes every layer by He's rule, and the grouped conv2 explodes after all. Write
-# the function as it should be.
+# **10.6** (10 minutes, a bug hunt). Someone means to initialize every layer by He's rule, and yet the grouped conv2 passes on less than half
+# of the signal. Write the function as it should be.
 #
 # ```python
 # def he_std(weight):
@@ -220,9 +225,9 @@ check("10.6", answer_6)
 
 # %% [markdown]
 # **10.7** (10 minutes, change it and run again). Back to section 4. Keep $\mathcal N(0, 0.01^2)$, standardized pixels and biases of 0, and
-# multiply the logits by a constant $c$ before the loss: `F.cross_entropy(c * net(x), labels)`. Does any $c$ heal the patient?
-# To answer: by what factor does $c = 100$ change how far one step of the *last* layer's weights moves the logits, as long as the softmax
-# is nearly uniform?
+# multiply the logits by a constant $c$ before the loss: `F.cross_entropy(c * net(x), labels)`. Does any $c$ between 10 and 100 heal the
+# patient? (Set `divisor=8` and `steps=60`: seconds in place of a minute.) For the check: the loss sees $c\,Wx$. One step of the *last* layer's
+# $W$ changes it. By what factor does $c = 100$ enlarge that change, as long as the softmax is nearly uniform?
 
 # %%
 answer_7 = None

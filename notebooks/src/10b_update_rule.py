@@ -5,8 +5,8 @@
 # do more than regularize: it lowers the *training* error. The learning rate $\epsilon$ starts at 0.01 and is divided by ten whenever the
 # validation error stops improving, three times in about 90 epochs.
 #
-# **The answer.** The rule is PyTorch's, until $\epsilon$ falls; then the two part for a dozen steps. Decay lowers the training error by
-# about one point here. And lowering the rate pays when the curve is flat. Too early, it costs more than it brings.
+# **The answer.** The rule is PyTorch's, until $\epsilon$ falls; then the two part for a few dozen steps. Decay lowers the training error by
+# about one point here. And lowering the rate pays once the curve is flat. Too early, it costs more than it brings.
 
 # %%
 import torch
@@ -21,17 +21,17 @@ from alexnet_edu.training.sgd import PaperSGD
 show(*lesson.schedules(load("schedule")))
 
 # %% [markdown]
-# A small AlexNet with dropout, crops and reflections, on 10,000 images. The dotted lines are the epochs at which the authors lowered the
-# rate of run 145-2010 by hand. On their 1.2 million images the curve was flat by then; here it was not, so the first drop brings a quick gain and
-# then holds the network back. The rule of §5 waits for the plateau (here: five epochs without a new best); its first drop, around epoch 50, is the cliff in the lowest curves. Two
-# seeds agree, which is too few for an interval.
+# A small AlexNet with dropout, crops and reflections, on 10,000 images. (The curves are validation errors, the title gives test errors. Two seeds agree,
+# which is too few for an interval.) The dotted lines are the epochs at which the authors lowered the rate of run 145-2010 by hand. On their 1.2 million
+# images the validation error had stalled by then. Here it had not, so the first drop brings a quick gain and then holds the network back. The rule of §5 waits
+# for the plateau (here: five epochs without a new best). Its first drop, around epoch 50, is the cliff in the lowest curves.
 #
 # **Know first:** gradient descent. **Time:** 45 minutes, of which two of computing, and 35 minutes of exercises.
 #
 # ## 1 · Predict
 #
 # A network has been training for a while; its weights move with a velocity $v$. Now $\epsilon$ falls to a tenth. Suppose the gradient is
-# zero from here on. **How far will the old velocity still carry the weights, in units of its own size?**
+# zero from here on. **By the paper's rule, how far will the old velocity still carry the weights, in units of its own size?**
 
 # %%
 my_way = None  # for example 0.1, or 1, or 10
@@ -43,8 +43,8 @@ my_way = None  # for example 0.1, or 1, or 10
 #
 # $$v \leftarrow 0.9\,v - 0.0005\,\epsilon\,w - \epsilon\,g, \qquad\qquad w \leftarrow w + v .$$
 #
-# (Is that not "mini-batch" gradient descent? Today people say so. The paper calls a step on 128 images stochastic, and so do we.)
-# `torch.optim.SGD` stores another vector, $b$, and multiplies by $\epsilon$ last. Both, in two lines each:
+# (Is that not "mini-batch" gradient descent? That is today's name. The paper calls a step on 128 images stochastic, and so do we.)
+# `torch.optim.SGD` stores another vector, $b$, and multiplies by $\epsilon$ last. Here are both, in two lines each:
 
 
 # %%
@@ -73,10 +73,10 @@ for name, step, memory in (("the paper's form", paper_step, 1.0), ("PyTorch's fo
 show(*lesson.coasting(ways, my_way))
 
 # %% [markdown]
-# (Decay pulls on the moved weight, hence 8.99... rather than 9.) Nobody needs to fear either form: with three drops in 90 epochs it
-# is a matter of a few dozen steps. But anyone who compares two programs to the last digit has to know.
+# The sum is $0.9 + 0.81 + \dots = 9$. Neither form is better: three drops make a difference for a few dozen steps each, in nearly a million. But
+# anyone who compares two programs to the last digit has to know it.
 #
-# Why is the rate inside the decay term? So that $\epsilon$ sets the pace of *everything*: halve it, and weights shrink half as fast, too.
+# Why is the rate inside the decay term? So that $\epsilon$ sets the pace of *everything*: halve it, and the weights shrink half as fast, too.
 #
 # ## 3 · Bridge
 
@@ -92,8 +92,8 @@ print("PaperSGD takes the paper's step:", torch.allclose(parameter, paper_step(w
 # %% [markdown]
 # ## 4 · Run
 #
-# Why would a *smaller* step make the error fall faster? One network trains for 700 batches. From there on it goes two ways: as before, and
-# with $\epsilon$ at a tenth.
+# Why would a *smaller* step make the error fall faster? One network trains for 700 batches. From there on it has two futures: one as before,
+# one with $\epsilon$ at a tenth.
 
 # %% tags=["nbval-ignore-output"]
 images = load_cifar10().train
@@ -120,8 +120,9 @@ def train(rate_after, rate=0.02, seed=0):
 show(*lesson.cliff({"ε stays at 0.02": as_before, "ε falls to 0.002": smaller_steps}, fork, images))
 
 # %% [markdown]
-# Steps a tenth as long, and yet the error falls faster. So what did the smaller rate take away? Measure the noise in the network that went on
-# as before: the distance of a batch's gradient from the gradient of 1,000 images, over the length of the latter.
+# For some forty batches nothing is gained: the old velocity coasts on, and each line is a mean over 40 batches. Then the error falls faster, although
+# the steps are a tenth as long. So what did the smaller rate take away? Measure the noise in the network that went on as before: the distance of a batch's
+# gradient from the gradient of 1,000 images, divided by the length of the latter.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -142,15 +143,17 @@ for size in sizes:
 show(*lesson.noise(sizes, ratios, images))
 
 # %% [markdown]
-# **Noise, not overshooting.** Late in training every step is the gradient plus a large error. A large $\epsilon$ kicks the weights around in the valley; a
-# small one lets them settle to its floor. That is why a drop helps at once. It is also why it helps *for good* only when the curve is flat: before
-# that, small steps make slow progress along the valley, and the first figure shows what that costs. And why 128? A larger batch costs in proportion
-# and buys only a root.
+# **Noise rather than overshooting.** Late in training every step is the gradient plus a larger error. A large $\epsilon$ kicks the weights around in the
+# valley; a small one lets them settle to its floor. That is why a drop helps within a few dozen steps. It helps *for good* only when the curve is flat: before
+# that, small steps make slow progress along the valley, and the first figure shows what that costs. And why batches of 128? A larger one costs in
+# proportion, and its noise falls only as the square root.
 #
 # ## 5 · Look
 #
-# **Move the controls.** Which share of its time does run 145 spend at each of its four rates? With a patience of 1, does §5's rule wait for
-# a plateau, or does noise drive it?
+# **Move the controls.** What share of its time does run 145-2010 spend at each of its four rates? With a patience of 1, does §5's rule wait for
+# a plateau, or does noise drive it? (The controls move the upper panel: a schedule squeezed into so many *epochs*. The lower one shows the recorded
+# network, always with 93 epochs and a patience of 5. In the upper panel the rule judges the errors of a rate that never falls, so trust only its
+# first drop.)
 
 # %% tags=["nbval-ignore-output"]
 lesson.schedule_explorer(load("schedule"), frames={"kind": ("145-2010", "plateau")})
@@ -162,16 +165,17 @@ lesson.schedule_explorer(load("schedule"), frames={"kind": ("145-2010", "plateau
 show(*lesson.decay(load("decay")))
 
 # %% [markdown]
-# Seed by seed, yes; unpaired, three seeds that lie three points apart could not show it. *Why* is not said by this experiment, nor by the
-# paper. One reading: decay keeps weights small, so the same $\epsilon$ turns them further; in effect the learning rate stays up. The effect is
-# also small because the run is short: decay is slow (exercise 10.5). One rate, not searched for each side, so read it as a hint.
+# Seed by seed, yes; unpaired, seeds that spread over three points could not show it. Neither this experiment nor the paper says *why*. One
+# reading: decay keeps the weights small, so the same $\epsilon$ turns them further; in effect the learning rate stays up. The run is short, and decay is
+# slow (exercise 10.5), so a longer one may show more. Both sides had the same rate, not searched for each: read it as a hint.
 #
 # ## 6 · What the 2012 code did
 #
 # - **Biases have a rate of their own**, 0.02 where weights start at 0.01, and no decay. The notes speak of lowering the weights' rate only: at the
 #   end of run 145 the biases' rate is 2,000 times the weights'.
-# - **A person watched the curve and edited a file**, at epochs 23, 51 and 78 of 93. When the *validation error* stalled, mind you, not the loss.
-# - **Around epoch 67 conv1's rate fell to a tenth and the colour noise was switched off; at 72 conv1 was frozen.** The paper mentions none of it.
+# - **A person watched the curve and edited a file**, at epochs 23, 51 and 78 of 93.
+# - **Around epoch 67 conv1's rate fell to a tenth and the colour noise was switched off; at 72 conv1 was frozen**, by a rate of 0: such a layer is
+#   skipped. The paper mentions none of it.
 #
 # ## 7 · Verdict
 
@@ -199,7 +203,7 @@ answer_1 = None
 check("10.1", answer_1)
 
 # %% [markdown]
-# **10.2** (10 minutes, a bug to mend). A program in PyTorch shall follow the paper's rule through a drop of $\epsilon$. What must be done to the
+# **10.2** (10 minutes, a bug to fix). A program in PyTorch is to follow the paper's rule through a drop of $\epsilon$. What must be done to the
 # stored vector $b$ at the drop? Write the function.
 
 
@@ -218,7 +222,7 @@ answer_4 = None
 check("10.4", answer_4)
 
 # %% [markdown]
-# **10.5** (15 minutes, hard). A weight gets no gradient any more. $\epsilon = 0.01$, momentum 0.9, weight decay 0.0005. After how many steps has it
+# **10.5** (15 minutes, hard). A weight no longer gets any gradient. $\epsilon = 0.01$, momentum 0.9, weight decay 0.0005. After how many steps has it
 # shrunk to a half? (Do not forget what momentum does to the decay.)
 
 # %%
@@ -226,7 +230,8 @@ answer_5 = None
 check("10.5", answer_5)
 
 # %% [markdown]
-# **Change it and run again.** In section 4, drop the rate at step 100 instead of 700, and train both copies to the same length. Which one wins, and why?
+# **Change it and run again.** In section 4, drop the rate at step 100 instead of 700, and train both copies to the same length as before
+# (`fork, after = 100, 800`). Which one wins, and why?
 #
 # **To discuss.** Some notes on the paper say the rate was lowered "when the loss stopped increasing". What is wrong with that sentence, twice?
 #

@@ -5,7 +5,7 @@
 # averaged: 38.1% in place of 40.7% (ILSVRC-2012 validation). (3) One network with a sixth convolution is **pre-trained** on all of ImageNet and then fine-tuned: 39.0%. Two such networks and the five together reach 36.7%, and 15.3% top-5 on the
 # test images of the contest. The second-best entry had 26.2%.
 #
-# **The answer.** Each step saves one to three points in a small network, too. Averaging pays as far as networks make *different* mistakes. You will measure that on two networks, and predict what five do.
+# **The answer.** Each step saves a point or two in a small network, too. Averaging pays only as far as networks make *different* mistakes. You will measure that on two networks, and predict what five do.
 
 # %%
 import torch
@@ -21,18 +21,18 @@ record = load("results")
 show(*lesson.three_gains(record))
 
 # %% [markdown]
-# Five networks save fewer points here than in the paper, but about the same share of a smaller error.
+# For the first two steps the record has ten networks on all of CIFAR-10; for the third, two *problems*: five classes, learned from few images after the other five, and the reverse. Five networks save fewer points than in the paper, but about the same share of a smaller error.
 #
-# **How far to trust it.** The first bar says what other seeds would change, the others what other test images would; none says what other classes would. And the recorded networks are not fully trained:
+# **How far to trust it.** The first interval covers other seeds, the others cover other test images; none covers other classes. And most of the recorded networks are not fully trained:
 
 # %%
 print(lesson.limits(record))
 
 # %% [markdown]
 # Averaging patches at test time is called *test-time augmentation* today; §4.1 describes it, without the name. Three numbers are often mixed up: 37.5% belongs to ILSVRC-2010, a contest that the network never entered (it was measured on its
-# test set later); 15.3% is **seven networks**, two of them pre-trained, not one; and Table 2 has validation errors, which by the paper are within 0.1 points of the test errors.
+# test set later); 15.3% is **seven networks**, two of them pre-trained, not one; and most of Table 2 are validation errors, which by the paper are within 0.1 points of the test errors.
 #
-# **Know first:** softmax, cross-entropy; the ten patches, lesson 04. **Time:** 45 minutes, of which two or three of computing, and 55 minutes of exercises.
+# **Know first:** softmax, cross-entropy; the ten patches (lesson 04). **Time:** 45 minutes, of which two or three of computing, and 55 minutes of exercises (11.5 makes a good homework).
 #
 # ## 1 · Predict
 #
@@ -45,11 +45,11 @@ my_times = None  # for example 2.5
 # ## 2 · Derive
 #
 # $p_m$ holds what network $m$ says about all $N$ images and $C$ classes, $y$ the truth: 1 for the right class, 0 elsewhere. Call $e_m = p_m - y$ its **mistake**, a vector of $NC$ numbers. The average of $M$ networks has the mistake $\bar e = \frac1M \sum_m e_m$, because
-# $y$ is the same for all. Its length squared has $M^2$ products in it. $M$ of them are a mistake with itself, $B = |e_m|^2$; the other $M(M-1)$ are two mistakes with each other, $e_m \cdot e_k = \rho B$. With the means over networks and pairs,
+# $y$ is the same for all. Its length squared is a sum of $M^2$ products. $M$ of them are of a mistake with itself, $|e_m|^2$; call their average $B$. The other $M(M-1)$ are of two different mistakes, $e_m \cdot e_k$; call their average $\rho B$. Then
 #
 # $$|\bar e|^2 = \frac{M B + M(M-1)\,\rho B}{M^2} = B\Big(\rho + \frac{1-\rho}{M}\Big) = a + \frac{b}{M}.$$
 #
-# $\rho$ is the **agreement** of the mistakes. Identical networks have $\rho = 1$, and nothing is gained. However many you take, $a = \rho B$ remains: what all get wrong together. Two networks are enough to measure $\rho$.
+# $\rho$ is the **agreement** of the mistakes. Identical networks have $\rho = 1$, and nothing is gained. However many you take, $a = \rho B$ remains: what all get wrong alike. Two networks are enough to measure $\rho$.
 
 
 # %%
@@ -62,11 +62,11 @@ def agreement(p, labels):
 
 
 # %% [markdown]
-# That is exact for the *squared* mistake. The share of wrong images is not a square: an average can lose an image that two of three networks got right. Does the error follow $a + b/M$ all the same? That has to be measured.
+# That is exact for the *squared* mistake. The share of wrong images is not a square: an average can lose an image that two of three networks got right. Does the error follow $a + b/M$ all the same?
 #
 # ## 3 · Bridge
 #
-# `average` is the package's, which the ledger and `alexnet-edu evaluate` use. On invented predictions of seven networks:
+# `average` is the package's function. On invented predictions of seven networks:
 
 # %%
 p = (2 * torch.randn(7, 50, 4, generator=torch.Generator().manual_seed(0))).softmax(2)
@@ -82,8 +82,8 @@ print(
 # %% [markdown]
 # ## 4 · Run
 #
-# Table 2, small and live. Five classes with 200 images each: that is the problem. Five networks learn it from scratch. A sixth network first learns the **other** five classes, from all of their 25,000 images, and is then fine-tuned. (It has no sixth convolution here, so
-# that pre-training is the only difference.)
+# Table 2, small and live. Five classes with 200 images each: that is the problem. Five networks learn it from scratch. A sixth network first learns the **other** five classes, from all of their 25,000 images, and is then fine-tuned. (It has no sixth convolution
+# here.)
 
 
 # %%
@@ -142,8 +142,8 @@ patches = torch.stack([predict(net, test_x) for net in [*scratch, starred]])  # 
 show(*lesson.patch_by_patch(patches, test_y, cifar.test))
 
 # %% [markdown]
-# **Ten patches.** The reflection alone is good for a part of it: half of all training crops were mirrored, so the network knows mirrored images as well as others. A corner alone is a poor voter: it loses a quarter of the height and of the width.
-# (In the paper, an eighth.) Opposite corners together still help, because they are wrong about *other* images.
+# **Ten patches.** The reflection alone accounts for a part of it: the network was trained on mirrored images, too. A corner alone is a poor voter: it cuts a quarter off two sides of the image (in the paper an eighth), where the centre cuts half as much off all four.
+# The first corner even makes the average worse. Opposite corners together help, because they are wrong about *other* images.
 #
 # **Five networks.** Now the centre patch alone. The curve is drawn through one network and two; three, four and five were not used.
 
@@ -155,8 +155,8 @@ print(
 show(*lesson.curve_of_two(centre, test_y, record, cifar.test, my_times))
 
 # %% [markdown]
-# Two networks gain $b/2$, five gain $\frac45 b$: **1.6 times as much**, and no number of networks more than twice as much. That is why entries to the contest had five or seven networks, not fifty. And compare where the curve ends with $\rho$ times the error of one network. On the right the record, where ten networks have followed the curve, too. (The scores of the recorded
-# networks were not kept, so $\rho$ is measured on yours.)
+# Two networks gain $b/2$, five gain $\frac45 b$: **1.6 times as much**, and no number of networks more than twice as much. That is a good reason to enter a contest with five or seven networks, not fifty. Now compare the level $a$ with $\rho$ times the error of one network. On the right is the record: up to ten networks the measured errors stay close to the curve, a little below it. (The recorded scores
+# were not kept, so $\rho$ is measured on yours.)
 #
 # **Pre-training, and Table 2.** All with ten patches:
 
@@ -165,10 +165,10 @@ ten = patches.mean(1)
 show(*lesson.table_two(ten[:-1], ten[-1:], test_y, record, cifar.test))
 
 # %% [markdown]
-# **How to read it.** What the other five classes taught helps with the new ones: edges, colours, textures are the same. In the paper the gains nearly add up: five networks save 2.6 points, pre-training 1.7, and the seven 4.0. In the record they do not, and the seven are even *worse*
+# **How to read it.** What the other five classes taught helps with the new ones: edges, colours, textures are the same. In the paper the gains nearly add up: five networks save 2.6 points, pre-training 1.7, and the seven 4.0. Here they do not, and in the record the seven are even *worse*
 # than a single pre-trained network. Each network has one vote, and five weak ones outvote two strong ones. (In the paper the two kinds were closer.)
 #
-# Is that a law? Rather a warning. The recorded networks from scratch stopped early. Trained four times as long, one of them is as good as the pre-trained one or better, and most of the gain turns out to be a [head start](further/11_a_head_start.ipynb). What remains when *both*
+# How much of it did the other classes teach? Less than it seems. The recorded networks from scratch stopped early. Trained four times as long, they are as good as the pre-trained one or better: most of the gain was a [head start](further/11_a_head_start.ipynb). What remains when *both*
 # train that long is what the first figure shows.
 #
 # ## 5 · Look
@@ -179,15 +179,14 @@ show(*lesson.table_two(ten[:-1], ten[-1:], test_y, record, cifar.test))
 lesson.results_explorer(record, starred=2, frames={"plain": (0, 1, 5)})
 
 # %% [markdown]
-# On average, yes; but not with every choice: in problem 1, one of the five lowers the error of the two by a hair. An average is for voters of about one quality. For others there are coefficients (exercise 11.5).
+# On average, yes; but in problem 1, one of the five lowers the error of the two by a hair. An average with equal votes is for networks that are about equally good. For others there are coefficients (exercise 11.5).
 #
 # ## 6 · What the 2012 code did
 #
 # - **Ten views, summed, divided by ten, and only then the logarithm**: top left, top right, centre, bottom left, bottom right, then the same five mirrored. Probabilities are averaged, not logits. [Does it matter?](further/11_how_to_average.ipynb)
-# - **The notes allow what Table 2 does not.** In two runs the error is given for ten patches and for the centre: 1.3 to 2.0 points. Five runs had a whole result before the contest, so they are likely the five; their average is better than each of them. The notes do not say so, nor
-#   which two were pre-trained.
+# - **The notes say more about patches than about networks.** For four runs they give the error with ten patches and with the centre alone: 1.6 to 2.0 points apart. Which networks were averaged they do not say. Five runs had a whole result before the contest: likely the five, each alone worse than 38.1%.
 # - **Coefficients could be searched** on the validation images (`avg-valid.py`). Whether Table 2 used any is not recorded.
-# - **It went on.** Run 145, with its rate raised once more after the published result, came to 40.25% from scratch, and so did run 170. Table 2 has 40.7%; still, neither comes near the pre-trained 39.0%.
+# - **It went on.** Run 145, with its rate raised once more after the published result, came to 40.25% from scratch, and so did run 170 with some of its crops mixed. Table 2 has 40.7%; still, neither comes near the pre-trained 39.0%.
 #
 # ## 7 · Verdict
 
@@ -259,7 +258,7 @@ answer_4 = None  # begin
 check("11.4", answer_4)
 
 # %% [markdown]
-# **11.5** (20 minutes, hard). Two voters of different quality: their mistakes have the squares $B_1$ and $B_2$ and the product $C = e_1 \cdot e_2$. The vote is $w\,p_1 + (1 - w)\,p_2$. Write the $w$ for which its squared mistake is smallest. When is the weaker one better left out altogether?
+# **11.5** (20 minutes, hard). Two voters of different quality: their mistakes have the squares $B_1$ and $B_2$ and the product $C = e_1 \cdot e_2$. The vote is $w\,p_1 + (1 - w)\,p_2$. Find the $w$ for which its squared mistake is smallest. When is the weaker one better left out altogether? (This $C$ is a product, not the number of classes.)
 # Then measure $B_1$, $B_2$ and $C$ for your five networks (averaged) and the pre-trained one, and see what the vote with this $w$ gains.
 
 

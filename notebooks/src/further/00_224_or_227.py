@@ -37,7 +37,7 @@ show(*lesson.agreement(ways))
 # %% [markdown]
 # - **Three zeros** at the right and at the bottom are the authors' rule. After the mean is subtracted, a zero is the mean pixel.
 # - **227 pixels** differ in the last row and the last column only: $55^2 - 54^2 = 109$ windows reach the three pixels that the authors' network does not have.
-# - **Padding by 2** agrees nowhere. Every window lies two pixels further up and to the left.
+# - **Padding by 2** agrees nowhere. Every window lies two pixels further up and two further to the left.
 #
-# So weights trained in one way see a slightly shifted image in another. A convolution hardly minds, and an exact comparison fails: anyone who loads
+# So weights trained in one way see a slightly shifted image in another. A convolution hardly minds, but an exact comparison fails. Anyone who loads
 # weights from elsewhere has to ask which of the four they were trained with.

@@ -35,7 +35,7 @@ show(*lesson.three_readings(responses))
 show(*lesson.within_map(responses))
 
 # %% [markdown]
-# It evens out contrast in space. Where a map is strong over a whole region, the region comes down; at its border, where half of the window is
+# It evens out contrast across the image. Where a map is strong over a whole region, the region comes down; at its border, where half of the window is
 # quiet, more is left. (The constants are stronger, too: here the second term equals the first at a root mean square of 32, in §3.3 at 63.)
 #
 # ## Before ReLU
@@ -51,7 +51,7 @@ less = 1 - (norm_first / relu_first)[z > 0]
 print(f"random responses of size 30: {less.mean():.1%} smaller on average, up to {less.max():.1%}")
 
 # %% [markdown]
-# On average little; single units lose more. (Run 166 normalizes before ReLU in layer 2 as well. It is about half a point worse than 145, with another schedule.)
+# Little on average; single units lose more. (Run 166 normalizes before ReLU in layer 2 as well. It is about half a point worse than 145, with another schedule.)
 #
 # ## Two columns
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 02 · What does normalization cost, and must it?
 #
-# A unit of AlexNet's first layer takes 363 multiplications (11×11 pixels in three colours), and about ten, and a power, to be normalized. Yet on a processor
+# A unit of AlexNet's first layer takes 363 multiplications (11×11 pixels in three colours). Normalizing it takes about ten more, and one power. Yet on a CPU
 # `torch.nn.LocalResponseNorm` takes a large part of the training step. Where does the time go?
 
 # %%
@@ -37,7 +37,7 @@ for name, layer in {
     print(name, round(costs.kept_bytes(layer, maps), 1))
 
 # %% [markdown]
-# The closed form of the gradient (exercise 02.5) needs only $a$; the base is computed again. Autograd, left to itself, keeps what stands between the steps of the formula.
+# The closed form of the gradient (exercise 02.5) needs only $a$; the base is computed again. Autograd, left to itself, keeps the results between the steps of the formula.
 #
 # ## Time
 #
@@ -48,8 +48,8 @@ for name, way in {"step by step": lrn, "torch.nn": pytorchs}.items():
     print(name, round(costs.moved_bytes(way, maps), 1))
 
 # %% [markdown]
-# Two would do: read $a$ once, write $b$ once, keep everything between in registers. A loop that does so is called a *fused* kernel. In 2012 people wrote such kernels by
-# hand, in CUDA. Today a compiler can write them: `compiled=True` asks `torch.compile`. (It needs a C++ compiler, and the first time half a minute or more. Uncompiled, the package's function works
+# Two would be enough: read $a$ once, write $b$ once, keep everything between in registers. A loop that does so is called a *fused* kernel. In 2012 people wrote such kernels by
+# hand, in CUDA. Today a compiler can write them: `compiled=True` asks `torch.compile`. (It needs a C++ compiler and, the first time, half a minute or more. Uncompiled, the package's function works
 # image by image, so that most steps find their numbers in the processor's cache.)
 
 # %% tags=["nbval-ignore-output"]
@@ -66,5 +66,5 @@ for name in ways:
     print(f"{name}: {took[name] / took['ours']:.2f} times as long as ours, forward")
 
 # %% [markdown]
-# So a layer's share of the arithmetic says little about its share of the time. Nor do bytes say all: PyTorch's layer moves fewer than the step-by-step form. Timed step by step on two cores, most of
+# So a layer's share of the arithmetic says little about its share of the time. Bytes do not say everything either: PyTorch's layer moves fewer than the step-by-step form, and yet was slower here. Timed step by step on two cores, most of
 # its time went into the average pooling in three dimensions with which it sums the windows. `benchmarks/lrn.py` measures all of this with care, backward pass and whole training step included.

@@ -54,6 +54,6 @@ for name in ("none", "lrn"):
 # - **The training is far too short**: 36 epochs. The recipe in the 11% file trains about 300 epochs on four fifths of the images, about 150 more on all of them, and 20 at smaller rates.
 # - **One seed each.** A few tenths of a point cannot be told from chance.
 #
-# Both networks end near 20%, with training errors that are still high. So this record neither confirms the claim nor speaks against it.
+# Averaged over nine crops, both networks end near 20%, with training errors that are still high. So this record neither confirms the claim nor speaks against it.
 #
 # **Repeat the records:** `alexnet-edu experiment norms`, `alexnet-edu experiment lrn-long`.

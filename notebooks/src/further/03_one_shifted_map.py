@@ -10,7 +10,7 @@ from alexnet_edu.notebook import load_cifar10, show
 images = load_cifar10().test
 
 # %% [markdown]
-# Move an image by 2 pixels, and the map of a pooling layer with $s = 2$ moves by 1. Move it by 1 pixel, and there is no such rule. For averages over independent noise the change follows from what two windows share. Of the $z$ columns of a window $z - 1$ stay. So two outputs are correlated with $\rho = (z-1)/z$, and
+# Move an image by 2 pixels, and the map of a pooling layer with $s = 2$ moves by 1. Move it by 1 pixel, and there is no such rule. For averages over independent noise the change follows from what two windows share. Of the $z$ columns of a window, $z - 1$ stay in it. So two outputs are correlated with $\rho = (z-1)/z$, and
 #
 # $$\frac{\lVert P' - P \rVert}{\lVert P - \overline{P} \rVert} \approx \sqrt{2(1 - \rho)} = \sqrt{2/z}: \qquad 1 \text{ for } z = 2, \quad 0.82 \text{ for } z = 3.$$
 #
@@ -20,6 +20,6 @@ images = load_cifar10().test
 show(*lesson.changed_maps(images))
 
 # %% [markdown]
-# On noise the averages are where the formula puts them. On images all changes are smaller, for neighbouring pixels are alike, and less is left for the overlap to save. The intervals are smaller than the marks.
+# On noise the averages are where the formula puts them. On images all changes are smaller, because neighbouring pixels are alike, and overlap has less to save. The intervals are smaller than the marks.
 #
-# This is the change *before* any training. A network could learn to make up for it. The recorded ones of lesson 03 do not: overlap reaches their predictions.
+# This is the change *before* any training. A network could learn to make up for it. Those recorded in lesson 03 do not: the difference reaches their predictions.

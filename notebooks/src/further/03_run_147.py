@@ -37,7 +37,7 @@ print(as_text(heads, [(name, *found, f"{millions(found):.1f}") for name, found i
 print(f"\nrun 145 against 147, validation images of 2012: {log_gain('145', '147')} points lower")
 
 # %% [markdown]
-# What conv3 and the classifier read has the same size in both runs, 13 and 6. What lies between has not: 26 in place of 27, and 11 in place of 13. The weights are as many. So the log's difference is that of overlap *together with* a little more convolution, and with the padding that goes with it.
+# What conv3 and the classifier read has the same size in both runs, 13 and 6. What lies between does not: 26 in place of 27, and 11 in place of 13. The number of weights is the same. So the log's difference is that of overlap *together with* a little more convolution, and with the padding that goes with it.
 #
 # **What overlap itself costs.** No weights and no multiplications. An output of $z = 3$ needs the largest of 9 values, which is 8 comparisons, where $z = 2$ needs 3.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 03 · Two rates, epoch by epoch
 #
-# The two windows chose different learning rates. Is the difference that of the windows, or of the rates? Each was also trained at the other's.
+# The search chose different learning rates for the two windows. Does the difference in error come from the windows, or from the rates? So each was also trained at the other's rate.
 
 # %%
 from alexnet_edu.lessons import pooling as lesson
@@ -14,13 +14,13 @@ rows = [(variant, rate, f"{error:.1%}") for variant, rate, error in searches.ite
 print(as_text(("variant", "ε", "error on held-out training images"), rows))
 
 # %% [markdown]
-# Rates on the grid 1, 2, 5, 10, … were tried with one seed, three epochs each, until the best had a worse one on either side. Then four fresh seeds for each window at each rate. ε falls to a tenth after epoch 8.
+# Rates on the grid 1, 2, 5, 10, … were tried with one seed, three epochs each, until the best had a worse one on either side. Then each window was trained at each rate with four fresh seeds. ε falls to a tenth after epoch 8.
 
 # %%
 show(*lesson.curves_at_both_rates(record))
 
 # %% [markdown]
-# At the smaller rate both networks end with training errors that cannot be told apart, and $z = 3$ is about two points ahead in test. At the larger rate $z = 2$ fits its training images *better*, by more than three points, and is still behind in test. The last two epochs matter most: when the
+# At the smaller rate both networks end with training errors that cannot be told apart, and $z = 3$ is about two points ahead on the test images. At the larger rate $z = 2$ fits its training images *better*, by more than three points, and is still behind on the test images. The last two epochs matter most: when the
 # rate falls, all networks close in on their training images.
 #
 # The network has no other protection against overfitting. AlexNet has dropout, augmentation and weight decay, which may be why its gain is smaller.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 04 · One crop for 32 images, and a division by 1.1
 #
-# The ImageNet code of 2012 draws one place and one direction for 32 images in a row (`crop_chunk`, `convdata_jpeg.py` 77 and 238). They can be cut out of one array in one step. What does it cost?
+# The ImageNet code of 2012 draws one place and one direction for 32 images in a row (`crop_chunk`, `convdata_jpeg.py` 77 and 238). That way they can be cut out of one array in one step. What does it cost?
 
 # %%
 import torch
@@ -56,6 +56,6 @@ with torch.no_grad():
         print(f"contrast divided by {divisor:.2f}: test error {error:.1%}")
 
 # %% [markdown]
-# The differences are small. The first to notice would be normalization and biases, which know a scale. A network of ReLUs without biases would not notice at all, because $\max(0, c z) = c \max(0, z)$.
+# The first line is the case of 2012: more contrast at test time than in training. The differences are small. The first to notice would be normalization and biases, which know a scale. A network of ReLUs without biases would not notice at all, because $\max(0, c z) = c \max(0, z)$.
 #
 # The colours were switched off near epoch 67 of about 90, in the same edit that slowed down conv1. So the last quarter of the training saw true colours and full contrast. `LOGGED["145"].noise_off` in `alexnet_edu.training.schedules` keeps it for those who want to repeat it.

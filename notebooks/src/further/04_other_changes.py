@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 04 · Rotation, scaling, noise, upside down; and a cloud of colours
 #
-# Lesson 04 shows changes that keep the label. Is that enough? Each was tried alone against none: 10,000 images, 24 epochs, one rate of 0.005, three seeds.
+# Lesson 04 shows changes that keep the label. Is that enough? Each was compared with none: 10,000 images, 24 epochs, one rate of 0.005, three seeds.
 
 # %%
 from alexnet_edu.data.augment import ColorPCA
@@ -13,9 +13,9 @@ record = load("augmentation")
 show(*lesson.each_change(record))
 
 # %% [markdown]
-# Noise and upside-down images keep the label, and make things worse. So that is not enough: the changed images should look like those of the test. Half of the images upside down means half as much practice with the others.
+# Noise and upside-down images keep the label, and yet they make things worse. So keeping the label is not enough: the changed images should look like test images. Half of the images upside down means half as much practice with the others.
 #
-# Rotation and scaling point the right way, like crops and reflections. In 24 epochs three seeds cannot tell more: every one of these makes learning slower first. With 60 epochs crops and reflections are eight points ahead.
+# Rotation and scaling point the right way, like crops and reflections. After 24 epochs three seeds cannot tell more: each of these slows learning down at first. After 60 epochs crops and reflections are eight points ahead.
 
 # %%
 print(record.origin())

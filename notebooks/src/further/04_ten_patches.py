@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 04 · Ten patches of a test image
 #
-# In the test the paper takes the four corners and the middle, and their reflections, and averages the ten softmax outputs (§4.1). Here is a small network that does so. **Look for an image where the patches disagree.**
+# At test time the paper takes the four corners and the middle, and their reflections, and averages the ten softmax outputs (§4.1). Here is a small network that does so. **Look for an image where the patches disagree.**
 
 # %%
 import torch

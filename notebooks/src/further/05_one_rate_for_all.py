@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 05 · How a short search invents three points
 #
-# "Columns that never talk are three points worse." That is what this project's own record says, if you read it carelessly, and with an interval far from 0.
+# "Columns that never talk before the classifier are three points worse." That is what this project's own record says if you read it carelessly, and its interval is far from 0.
 
 # %%
 from alexnet_edu.lessons import two_gpus as lesson
@@ -19,7 +19,7 @@ print(f"never talking against talking at conv3, each at the rate that a search c
 show(*lesson.patterns_by_rate(record))
 
 # %% [markdown]
-# At every rate that both share, never talking is no worse. The three points were the learning rate's: the search had met a near tie and picked the wrong side of it.
+# At every rate that both share, never talking is no worse. The three points came from the learning rate: the search had met a near tie and picked the wrong side.
 #
 # | what is compared | what it tells |
 # |---|---|
@@ -27,7 +27,7 @@ show(*lesson.patterns_by_rate(record))
 # | each at the rate of a search as long as the training itself | the patterns, each at its best |
 # | all at one rate, and at several | the patterns, and how far a rate can bend the result |
 #
-# The rates also show why the half network's seeds scatter: at ε = 0.01 one of its three runs hardly learns.
+# The half network's seeds scatter at every rate, and most of all at ε = 0.01: there two of its runs end at 33% and 38%, the third at 51%.
 
 # %%
 print(record.origin())

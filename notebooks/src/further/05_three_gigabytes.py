@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 05 · What fills three gigabytes?
 #
-# Lesson 05 says that training with 128 images needs 3,206 MiB on one GPU. The weights alone are a thirteenth of that. What is the rest?
+# Lesson 05 says that training with 128 images needs 3,206 MiB on one GPU. The weights alone are a fourteenth of that. What is the rest?
 
 # %%
 from alexnet_edu.lessons import two_gpus as lesson
@@ -14,7 +14,7 @@ for kind, words in traffic.KINDS.items():
 
 # %% [markdown]
 # It is an estimate, array by array, from the configuration of run 145 and from what the released code keeps. Each step of a layer, such as ReLU or pooling, kept its outputs *and* their gradients. With ReLU
-# and dropout computed in place it would be 2,804 MiB, and the network would fit. Not counted are the context of CUDA and the workspaces of libraries, so the true number was larger.
+# and dropout computed in place it would be 2,804 MiB, and the network would fit. The estimate leaves out the context of CUDA and the workspaces of libraries, so the true number was larger.
 #
 # The *partial sums* are peculiar to this code. The gradient of a convolution's weights is a sum over places; it was made in parts, and the parts were kept until they were added.
 #
@@ -24,5 +24,5 @@ for kind, words in traffic.KINDS.items():
 lesson.memory_explorer(frames={"batch": (64, 128)})
 
 # %% [markdown]
-# Images, outputs, gradients and masks grow with the batch; weights and partial sums do not. Cut in two, each GPU holds half of everything but the images, which both need, and the copies of what the other column made. (GPU 0
+# Weights and partial sums do not depend on the batch; everything else grows with it. Cut in two, each GPU holds half of everything but the images, which both need, and the copies of what the other column made. (GPU 0
 # also has the classifier.)

@@ -33,7 +33,7 @@ print(record.tables["equality"].to_string(index=False, float_format="{:.0e}".for
 # %% [markdown]
 # ## How fast?
 #
-# The network of the paper on two cores: one core, two threads that share each layer, and two processes with a column each.
+# The network of the paper on one core, with two threads that share each layer, and as two processes with a column each; and, to compare, the half network on one core.
 
 # %%
 show(*lesson.seconds_by_form(record))
@@ -43,7 +43,7 @@ show(*lesson.seconds_by_form(record))
 #
 # ## One of them dies
 #
-# A process that waits for ever would be the worst end of a training of six days. Here the second one is killed in the middle of a step, between two layers.
+# The worst end to a training of six days would be a process that waits for ever. Here the second one is killed in the middle of a step, between two layers.
 
 # %% tags=["nbval-ignore-output"]
 survivor, victim = in_two_processes("lose", divisor=8)
@@ -55,7 +55,7 @@ print(
 # %% [markdown]
 # The survivor says who is gone and ends, so that whoever watches can start both again from the last checkpoint (lesson 06).
 #
-# **On your machine:** `alexnet-edu two-gpus check` does all this and more in two minutes, and says how your GPUs are connected. On processors the processes talk through gloo. Between two GPUs they use NCCL; *that has not been tried
-# yet*, since no machine with two GPUs was at hand.
+# **On your machine:** `alexnet-edu two-gpus check` does all this and more in two minutes, and says how your GPUs are connected. On processors the two talk through gloo, between two GPUs through NCCL; *the latter has not been
+# tried yet*, since no machine with two GPUs was at hand.
 #
 # **Repeat the record:** `alexnet-edu experiment two-columns`.

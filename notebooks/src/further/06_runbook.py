@@ -32,7 +32,7 @@ IMAGENET = os.environ.get("ALEXNET_EDU_IMAGENET", "")
 # ```
 #
 # `--from` takes the three official tars as they are, or folders `train/<wnid>/…` and `val/…` under any of their usual names. If the validation images lie in one heap and their classes are not found
-# beside them, give `--truth FILE`. The result takes about 28 GB. It may be killed: the same command goes on.
+# beside them, give `--truth FILE`. The result takes about 28 GB. You may interrupt the command: the same command goes on where it stopped.
 #
 # Here, images of CIFAR-10, enlarged and written the same way:
 
@@ -50,7 +50,7 @@ prepared = Path(IMAGENET) if IMAGENET else place / "prepared"
 # ## 2 · Rehearse
 #
 # A few steps with the very processes, network and images of the run: how fast, how long, how much memory, how much disk, and which of the two waits, the GPU or the
-# images? If it waits for images more than a tenth of the time, add `--workers`. Columns or copies? `--parallel columns` is the paper's network, a column on each GPU, and needs a fast link between them;
+# images? If the images set the pace, add `--workers`. (After so few steps the share of waiting is only a rough guide.) Columns or copies? `--parallel columns` is the paper's network, a column on each GPU, and needs a fast link between them;
 # `--parallel data` shares each batch and is simpler to trust. Both compute the same step.
 
 # %% tags=["nbval-ignore-output"]
@@ -68,7 +68,7 @@ if runs.status(folder).state == "none":
 # %% [markdown]
 # ## 3 · Start, stop, resume
 #
-# *Start* makes a process of its own. Close the browser, shut down the kernel: the training goes on, and this cell finds it again. *Stop* saves first. *Resume* takes the
+# *Start* launches a process of its own. Close the browser, shut down the kernel: the training goes on, and this cell finds it again. *Stop* saves first. *Resume* takes the
 # newest checkpoint that is whole.
 
 # %% tags=["nbval-ignore-output"]
@@ -92,14 +92,15 @@ print(runs.wait(trial, seconds=3600).text())
 lesson.dashboard(trial, note=note)
 
 # %% [markdown]
-# **How to read it.** Light blue is the error on the batches just before they were learned from, with dropout and random crops; dark blue is the whole network on the middle patch of
-# the validation images. So the training curve may lie above. Just after a fall of the rate the loss may jump for some batches: the velocity runs on at its old size (notebook 10b).
+# **How to read it.** Light blue is measured on each batch just before the network learns from it, with dropout and random crops; dark blue is the whole network on the middle patch of
+# the validation images. So the training curve may lie above the other. Just after a fall of the rate the loss may jump for some batches: the velocity runs on at its old size (notebook 10b).
 #
 # **How often to save?** Exercise 06.5: a checkpoint every $\sqrt{2cM}$ seconds, if it takes $c$ and a crash comes every $M$. The default, every 1,000 steps and after each epoch, is a few minutes on a fast GPU.
 #
-# ## 4 · What a healthy run looks like, and four that are not
+# ## 4 · What a healthy run looks like, and three sick ones
 #
-# At the first step the loss is $\ln 1000 = 6.9$: a network that knows nothing gives each class the same probability. If it begins elsewhere, look at the weights. Whether it then falls is seen within the first epoch. Nobody
+# At the first step the loss is $\ln 1000 = 6.9$: a network that knows nothing gives each class the same probability. If the paper's network begins elsewhere, look at its weights. (The small network below begins higher: its weights are
+# scaled to the fan-in, so its first logits are large.) Whether the loss then falls is seen within the first epoch. Nobody
 # can show you epochs 5 or 25 here: the notes of 2012 hold no curves, and no run of 90 epochs has been recorded by this project yet. But failures look alike at every size. A small AlexNet on 2,000 images:
 
 
@@ -145,11 +146,11 @@ show(
 # | sign | cause | what to do |
 # |---|---|---|
 # | the loss stays at guessing from the start | weights too small or too large, or units that are off for good | notebook 10, the clinic |
-# | the loss is no number, its curve ends | the rate is too high, or pixels are no numbers | nothing was saved after it; the log names the layer that went first; *Resume* with a lower rate |
+# | the loss is not a number (NaN), its curve ends | the rate is too high, or some pixels are NaN | nothing was saved after it; the log names the layer that went first; *Resume* with a lower rate |
 # | the loss hovers at guessing, no curve falls | labels do not belong to images | look at images with their labels; `--truth` |
-# | training falls as it should, validation hardly | validation images are prepared in another way, or their labels are in another order | compare pixels of both splits; `--truth` |
+# | training falls as it should, validation hardly | validation images are prepared in another way, or their labels are in another order | compare the pixels of both splits; `--truth` |
 # | training and validation fall, then validation rises | too few images, or dropout is missing | notebook 09 |
-# | the rate falls in the first epochs | too few validation images for the patience | lesson 06, section 4; `--margin`, `--patience` |
+# | the rate falls in the first epochs | too few validation images for the patience | lesson 06, section 4; a longer `--patience` (a `--margin` makes it worse) |
 # | slow, and it waits for images | decoding | `--workers`, or copy the prepared files to a faster disk |
 #
 # ## 5 · The result
@@ -173,5 +174,5 @@ lesson.report(folder if ended else trial, "" if IMAGENET and ended else note)
 # ### What people ask
 #
 # - **Can I stop for a week?** Yes. You may also go on with another number of processes, or with columns in place of one device: the checkpoint holds the whole network.
-# - **What if it dies in the night?** *Resume*. At most a thousand steps are done again.
+# - **What if it dies in the night?** *Resume*. At most a thousand steps have to be repeated.
 # - **Why not larger batches?** They are another recipe: the rate has to change with them. `--batch-size` and `--rate` let you try.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 07 · Beyond the first layer
 #
-# A kernel of the second layer has dozens of channels; it is no picture. But we can ask which *images* excite a unit most, and where.
+# A kernel of the second layer has dozens of channels, so it cannot be drawn as a picture. But we can ask which *images* excite a unit most, and where.
 
 # %% tags=["nbval-ignore-output"]
 import torch
@@ -28,7 +28,7 @@ some = images.test.subset(order[:2000])
 lesson.excitation_explorer(network, some, frames={"layer": ("conv1", "conv2", "fc5")})
 
 # %% [markdown]
-# In `conv1` the images have nothing in common but a spot: an edge, a colour. In `conv2` it is a texture or a corner. In `fc5` most of the images are often of one class, or of two that share something: the unit has become a word for it. (`fc6` has one unit for each class.)
+# In `conv1` the images have nothing in common but a spot: an edge, a colour. In `conv2` it is a texture or a corner. In `fc5` most of the images often belong to one class, or to two that share something: the unit has become a kind of word for it. (`fc6` has one unit for each class.)
 #
 # ## Does any unit say nothing?
 

@@ -15,10 +15,10 @@ show(*lesson.measures(record))
 # %% [markdown]
 # *Colour by energy* is the colour share of a column's whole energy, in which strong kernels count more. *Hue* is magenta against green as a share of the colour energy; the rest is orange against blue. A filled mark lies beyond 95% of what chance gives.
 #
-# With the paper's connections the columns part by hue as clearly as by colour. With no exchange at all it is frequency and colour by energy, and these two are one difference: the column with more colour is the coarser one. Where nothing is restricted, nothing is found. So "colour or no
+# With the paper's connections the columns part by hue as clearly as by colour. With no exchange at all it is colour, colour by energy and frequency, and not hue. These three go together: the column with more colour is the coarser one. Where nothing is restricted, nothing is found. So "colour or no
 # colour" may be one of several ways to divide the work; colour is what the eye notices first.
 #
-# Two warnings. Four measures are four chances to find something, so a single mark just outside of the grey is no news. And we thought of hue when we looked at the kernels of the shipped network: in its own row hue is no test.
+# Two warnings. Four measures are four chances to find something, so a single mark just outside the grey means little. And we thought of hue when we looked at the kernels of the shipped network: in its own row hue is no test.
 #
 # ## When do the columns part?
 
@@ -26,7 +26,7 @@ show(*lesson.measures(record))
 show(*lesson.over_training(record))
 
 # %% [markdown]
-# All networks start at 1, since random weights have no columns. The columns do not begin different; they become so, within the first few passes over the images. After that the curves rise slowly or not at all, so more training of these networks on these images would hardly make it "every run".
+# Before training (not drawn) the ratio is what chance gives, since random weights know of no columns. The columns do not begin different; they become so, within the first few passes over the images. After that the curves rise slowly or not at all, so more training of these networks on these images would hardly make it "every run".
 #
 # ## What does the restriction cost?
 

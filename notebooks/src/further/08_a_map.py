@@ -21,6 +21,6 @@ maps = {
 show(*lesson.space(maps, test))
 
 # %% [markdown]
-# In features each class has a place, and related classes are neighbours; the names stand at the medians. In pixels the classes lie on top of each other: there is order, from light to dark, but hardly of classes.
+# In features each class has a place, and related classes are neighbours; the names stand at the medians. In pixels the classes lie on top of each other: whatever order there is, it is hardly one of classes.
 #
-# Do not read too much into such a map. Its axes mean nothing, nor do large distances, nor the sizes of the heaps. Ask it a question that can be counted, such as the one in the title: it looks at near points only.
+# Do not read too much into such a map. Its axes mean nothing, and neither do large distances or the sizes of the heaps. Ask it a question that can be answered by counting, such as the one in the title, which looks at the nearest points only.

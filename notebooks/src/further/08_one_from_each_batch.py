@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Further, 08 · One offer from each batch
 #
-# The authors' `findsimilar.py` lets each batch of training images offer only its nearest one. What does that lose? (Solve exercise 08.3 first.)
+# The authors' `findsimilar.py` lets each batch of training images offer only its nearest one. What is lost by that? (Solve exercise 08.3 first.)
 
 # %%
 import torch
@@ -36,4 +36,4 @@ print(f"of 16: {package.expected_by_batches(16, 1334):.2f}")
 print(f"of the six in Figure 4: {package.expected_by_batches(paper.FIGURE4_NEIGHBOURS, 1334):.3f}")
 
 # %% [markdown]
-# The authors lost one neighbour in a hundred and eighty, and saved keeping a list for each batch. In class order the true neighbours crowd into a few batches, and the same code loses many more. Whether their batches were shuffled cannot be seen in the release: no reordering is visible in it.
+# The authors lost about one neighbour in a hundred and eighty, and needed no list for each batch. In class order the true neighbours crowd into a few batches, and the same code loses many more. Whether their batches were shuffled cannot be seen in the release: no reordering is visible in it.

@@ -32,4 +32,4 @@ for words, index in (("features", by_features), ("pixels  ", by_pixels)):
     print(f"precision at six by {words}: {share.mean():.1%}, without twins {share[~twin].mean():.1%}")
 
 # %% [markdown]
-# About a point less each. So the twins decide little here: only one neighbour of six is a twin, and most test images have none. They would decide more if only the *nearest* neighbour counted, and for a network that learns its training images by heart.
+# About a point less in each. So the twins decide little here: only one neighbour of six is a twin, and most test images have none. They would decide more if only the *nearest* neighbour counted, and for a network that learns its training images by heart.

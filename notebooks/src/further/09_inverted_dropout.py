@@ -61,8 +61,8 @@ for words, factor in (("weights × 2 and rate × 4 in fc5 and fc6", 2), ("the sa
     print(f"2012 with {words}: {'the inverted form, to rounding' if alike else 'another network'}")
 
 # %% [markdown]
-# Turned round: **with the same weights and the same rate, these layers start at half the scale and learn at a quarter of the rate in the form of
-# 2012.** A learning rate that was found with one form must not be taken over to the other. It shows in the record:
+# Put the other way: **with the same weights and the same rate, these layers start at half the scale and learn at a quarter of the rate in the form of
+# 2012.** A learning rate that was found with one form does not carry over to the other. The record shows it:
 
 # %%
 show(*lesson.both_forms(load("dropout")))

@@ -76,8 +76,8 @@ far = {
 show(*lesson.nearness(counts, far, thinned.divergence(every, whole).mean().item(), cifar.train))
 
 # %% [markdown]
-# The dashed line is the halved network, the triangles are geometric means of so many thinned networks. Where they cross, that many passes come as near
-# as one.
+# The dashed line is the halved network; the green triangles are geometric means of that many thinned networks. Where the two cross, so many passes come as
+# near as one. (The arithmetic mean settles at a distance of its own: it is another mean.)
 #
 # ## What is one unit worth?
 #
@@ -93,9 +93,9 @@ for name, (h, layers) in heads.items():
 show(*lesson.single_units(change, kept, cifar.train))
 
 # %% [markdown]
-# On the left, a line further to the right is a network in which more units matter more. On the right both start whole. Leave out half of the units, which is
-# what training with masks was used to, and the network with dropout loses little. The one without was never asked to do with fewer, and loses far more. (It
-# also fits its training images better; part of what is seen may be that.)
+# On the left, the further right a line lies, the more its network depends on single units. On the right both start whole. Leave out half of the units, as
+# training with masks did, and the network with dropout loses little. The one without never had to manage with fewer, and loses far more. (It also fits its
+# training images better, which may be part of what we see.)
 #
 # ## Weights of 2012 in a network with `nn.Dropout`
 #
@@ -109,5 +109,5 @@ for name, share in (("outputs × 0.5, as in 2012", 0.5), ("not scaled", 1.0)):
     print(f"{name:26} test error {error:.1%}, loss {F.cross_entropy(logits, labels):.2f}")
 
 # %% [markdown]
-# The error moves little, for the largest logit is mostly still the largest. But the network is much too sure of itself, and the loss shows it. Anyone who looks at the
+# The error moves little, because the largest logit is mostly still the largest. But the network is far too sure of itself, and the loss shows it. Anyone who looks at the
 # error alone may miss the fault.

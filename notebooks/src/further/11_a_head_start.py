@@ -13,8 +13,8 @@ record = load("results")
 show(*lesson.head_start(record))
 
 # %% [markdown]
-# The fair rivals of the pre-trained network have its sixth convolution, and start from scratch: one takes as many epochs as the fine-tuning, the other as many *steps* as pre-training and fine-tuning together. In points, with the interval that other test images would give,
-# for each of two problems:
+# The fair rivals of the pre-trained network (`starred`) have its sixth convolution and start from scratch: `sixth` takes as many epochs as the fine-tuning, `long` as many *steps* as pre-training and fine-tuning together. `plain` is the network from scratch without the sixth convolution,
+# and `starred-long` is pre-trained and then fine-tuned as long as `long`. Differences in points, problem 1; problem 2, with intervals over other test images:
 
 # %%
 for pair in (
@@ -31,7 +31,7 @@ for pair in (
 # - Trained as long from scratch (`long`), a network is as good as the pre-trained one or **better**: the first 40 epochs were too few for either.
 # - Fine-tuned as long, the pre-trained network is ahead again, by one to two points. That is what the other classes taught, and it stays.
 #
-# In the paper the network from scratch had converged: run 145 gained 0.4 / 0.2 points from 44 more epochs, and pre-training 1.7 / 1.6. So the last line is its fairer counterpart. What it rests on: one network per problem; and the two problems are a single split of the classes, in both
+# In the paper the network from scratch was closer to converged: run 145 gained 0.4 / 0.2 points from 44 more epochs, and pre-training 1.7 / 1.6. So the last line is its fairer counterpart. What it rests on: one network per problem; and the two problems are a single split of the classes, in both
 # directions. Other classes, or another seed, may give another size.
 
 # %%

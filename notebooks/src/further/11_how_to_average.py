@@ -40,7 +40,7 @@ print(
 print("right:", (p.argmax(2)[:, 0] == 0).tolist(), "-> the average:", (average(p).argmax(1) == 0).item())
 
 # %% [markdown]
-# Nor do the two need to move together. In the record ten patches lower the error and *raise* the cross-entropy a little: patches that are unsure make the average unsure.
+# Nor do the two need to move together. In the record ten patches lower the error and *raise* the cross-entropy a little: very likely because patches that are unsure make the average unsure.
 
 # %%
 members = record.tables["errors"].query("variant == 'member'").groupby("view")[["error", "loss"]].mean()

@@ -7,7 +7,7 @@ import math
 from alexnet_edu.notebook import check
 
 # %% [markdown]
-# **00.1.** $p = 1/1000$, so the loss is $\ln 1000$. A network at its start is near that. If yours begins far above, something is too loud (lesson 10).
+# **00.1.** $p = 1/1000$, so the loss is $\ln 1000$. An untrained network should be near that. If yours begins far above, its outputs are too large (lesson 10).
 
 # %%
 print(f"{math.log(1000):.3f}")
@@ -25,8 +25,8 @@ print(f"{torchvisions:,}")
 check("00.2", torchvisions)
 
 # %% [markdown]
-# **00.3.** Rounded down: conv1 has $1 + \lfloor 213/4 \rfloor = 54$ places. Pooling makes 26 of them, then 12, then 5. So fc6 reads $256 \cdot 5^2 = 6400$ numbers in place of
-# 9216. One window that hung over the edge costs a fifth of the parameters, and nothing warns you once fc6 "fits".
+# **00.3.** Rounded down: conv1 has $1 + \lfloor 213/4 \rfloor = 54$ places. Pooling turns them into 26, and the next two poolings into 12 and 5. So fc6 reads $256 \cdot 5^2 = 6400$ numbers in place of
+# 9216. One window that hung over the edge costs a fifth of the parameters, and once fc6 "fits", nothing warns you.
 
 # %%
 side = 1 + (224 - 11) // 4

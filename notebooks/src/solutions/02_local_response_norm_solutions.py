@@ -41,7 +41,7 @@ for neighbour in (-10.0, -100.0, -1000.0):
 check("02.4", [-100.0, 50.0])
 
 # %% [markdown]
-# **02.5.** Write $d^j = k + \alpha \sum (a)^2$ for the base of map $j$. Then for all maps within each other's window
+# **02.5.** Write $d^j = k + \alpha \sum (a)^2$ for the base of map $j$. Then, for two maps $i$ and $j$ in each other's window,
 #
 # $$\frac{\partial b^j}{\partial a^i} = \delta_{ij}\,(d^j)^{-\beta} - 2 \alpha \beta\, a^j a^i\, (d^j)^{-\beta - 1} .$$
 #

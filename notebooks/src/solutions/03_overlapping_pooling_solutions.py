@@ -59,6 +59,6 @@ print("a chessboard:   ", F.conv2d(chessboard, kernel[None, None], stride=2).abs
 check("03.5", kernel)
 
 # %% [markdown]
-# **Change it and run again.** One average in place of two blurs less, and the flicker lies in between. More averages lower it further, with less and less effect; they also wash out detail that the next layer could have used.
+# **Change it and run again.** One average instead of two blurs less, and the flicker lies between that of $z = 2$ and that of two averages. More averages lower it further, with less and less effect; they also wash out detail that the next layer could have used.
 #
 # **To discuss.** A loss of $2.303 = \ln 10$ is that of a network that says the same for every image. It never changes its mind, and knows nothing. Report flicker together with the error. To tell overlap from a wider field, widen the field *without* overlap: larger kernels after a pooling with $z = 2$, until the fields are equal.

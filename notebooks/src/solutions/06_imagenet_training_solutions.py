@@ -18,8 +18,8 @@ print(f"{updates:,}")
 check("06.1", updates)
 
 # %% [markdown]
-# **06.2.** Judging is ten forward passes an image, $2 \cdot 724{,}406{,}816$ operations each. Training is one forward pass and two backwards, less
-# the gradient of the pixels, which conv1 need not compute ($2 \cdot 105{,}415{,}200$). The 90 epochs are in both.
+# **06.2.** Judging takes ten forward passes per image, of $2 \cdot 724{,}406{,}816$ operations each. Training takes one forward pass and twice as much on the way back,
+# less the gradient of the pixels, which conv1 need not compute ($2 \cdot 105{,}415{,}200$). The 90 epochs are in both and cancel.
 
 # %%
 forwards = 2 * 724_406_816
@@ -28,9 +28,12 @@ print(f"{share:.4f}")
 check("06.2", share)
 
 # %% [markdown]
-# **06.3.** An error that is lower by less than the margin does not become the best one. So small gains add up until they count. With a margin of two points hardly a
-# set of 500 images makes the rate fall by noise alone. But then a true gain of half a point in an epoch needs four epochs to be seen, so the patience has to grow, too. There
-# is no way around more images.
+# **06.3.** An error that is lower by less than the margin does not become the best one. So small gains add up until they count.
+#
+# But a margin does not cure the false falls. What beats the best error by more than a margin would also beat it without one. So with a margin there are fewer new bests, patience runs out
+# sooner, and the rate falls on at least as many sets. A margin helps against the opposite kind of luck: on a true plateau, a lucky measurement counts as a new best and keeps the rate up. Against false
+# falls you need a longer patience, or more images. (Below, an error that falls by about half a point at a time: without a margin the rate stays; with a margin of one point it falls after the fourth
+# measurement.)
 
 
 # %%
@@ -51,7 +54,7 @@ print(
 check("06.3", times_fallen)
 
 # %% [markdown]
-# **06.4.** Cut out the batch, then deal it out like cards. (The package gives each process a block, `tensor_split`: that is as good.)
+# **06.4.** Cut out the batch, then deal its images out like cards. (The package gives each process a block, `tensor_split`: that is as good.)
 
 
 # %%
@@ -62,8 +65,7 @@ def rows(order, step, batch, rank, world):
 check("06.4", rows)
 
 # %% [markdown]
-# **06.5.** With a checkpoint every $T$ seconds, saving takes the share $c/T$ of the time. A crash loses $T/2$ on average, once in $M$ seconds: the share
-# $T/(2M)$. The sum is least where $-c/T^2 + 1/(2M) = 0$, that is at $T = \sqrt{2cM}$.
+# **06.5.** With a checkpoint every $T$ seconds, saving takes the share $c/T$ of the time. A crash loses $T/2$ on average, once every $M$ seconds: the share $T/(2M)$. The sum is least where $-c/T^2 + 1/(2M) = 0$, that is at $T = \sqrt{2cM}$.
 
 # %%
 c, M = 4, 86_400
@@ -72,6 +74,6 @@ print(f"every {T:.0f} s; lost {c / T + T / (2 * M):.2%} of the time")
 check("06.5", T)
 
 # %% [markdown]
-# **The sick patient.** Without its velocities the network stands still for a moment: momentum has to build up again, which takes some ten steps. The weights are others
-# from the first step on. But in a run of ours the errors after the next seven epochs were never more than 0.7 points from those of the healthy training, now above, now below. Nobody would notice in a
-# curve. That is why resuming is tested on bits.
+# **The sick patient.** Without its velocities the network stands still for a moment: momentum has to build up again, which takes some ten steps. The weights
+# differ from the first step on. But in a run of ours the errors after the next seven epochs were never more than 0.7 points from those of the healthy training, now above, now below. Nobody would
+# notice that in a curve. That is why resuming is tested on bits.

@@ -18,7 +18,7 @@ from alexnet_edu.studies.kernels import colour_share, tuning
 check("07.1", 67 + 2 * 16)
 
 # %% [markdown]
-# **07.2.** With the weights $(w, w, 0)$ the mean is $\frac23 w$. So the grey part is $3 \cdot \frac49 w^2 = \frac43 w^2$ of $2 w^2$, two thirds, and the colour share is $1/3$. It is yellow to the eye, and mostly brightness to the measure.
+# **07.2.** With the weights $(w, w, 0)$ the mean is $\frac23 w$. So the grey part is $3 \cdot \frac49 w^2 = \frac43 w^2$ of $2 w^2$, two thirds, and the colour share is $1/3$. To the eye it is yellow; to the measure it is mostly brightness.
 
 # %%
 check("07.2", 1 / 3)
@@ -52,9 +52,8 @@ check("07.4", p_value)
 check("07.5", math.ceil((2 * 1.96) ** 2))
 
 # %% [markdown]
-# **A sick patient.** It counts noise: random weights are coloured, with $C$ near $2/3$, and have no direction. A third number, such as the frequency of the strongest wave, tells them apart: a blob is smooth. (This
-# project's own record counts blobs in just this way. In its trained networks both ways count
-# the same kernels, since little noise is left there; before training they would not.)
+# **A sick patient.** It counts noise: random weights are coloured, with $C$ near $2/3$, and have no direction. A third number, such as the frequency of the strongest wave, tells them apart: a blob is smooth. (This project's own record counts blobs in just the way of the exercise. In its trained networks both
+# ways count the same kernels, since little noise is left there; before training they would not.)
 
 # %%
 noise = torch.randn(200, 3, 7, 7, generator=torch.Generator().manual_seed(0))

@@ -39,7 +39,8 @@ check("09.3", 1 / 0.8**2)
 
 # %% [markdown]
 # **09.4.** $\operatorname{Var}(m_i) = p - p^2$, and independent terms add:
-# $\operatorname{Var}\left(\sum_i w_i m_i h_i\right) = p(1-p) \sum_i (w_i h_i)^2$. By enumeration of all masks:
+# $\operatorname{Var}\left(\sum_i w_i m_i h_i\right) = p(1-p) \sum_i (w_i h_i)^2$. For a given sum the squares are smallest when all terms are equal: dropout
+# favours many small weights over a few large ones. Counted over all masks:
 
 
 # %%
@@ -62,4 +63,10 @@ check("09.5", 20.0)
 
 # %% [markdown]
 # **The sick patient.** `nn.Dropout` does nothing at test time, so nobody halves the outputs that the weights of 2012 expect halved. All logits are too large by a
-# similar factor: the largest stays the largest, so the error hardly moves, but the network is far too sure of itself, and the loss notices.
+# similar factor: the largest mostly stays the largest, so the error hardly moves, but the network is far too sure of itself, and the loss notices.
+#
+# **Keep 0.8.** Fewer units are missing in each step. So expect curves between the other two: the training error falls faster than at 0.5, and the gap to the test
+# error is wider.
+#
+# **Masks on convolutions.** A convolution has few weights, shared by all positions, so there is less to overfit with. And neighbouring values are alike: what
+# the mask takes away at one position, the next layer still reads at the one beside it.

@@ -203,7 +203,9 @@ def search(study: Study, variant: Variant, train: Train) -> list[Result]:
     return search_rate(variant.start_rate, study.most_rates, run, merit)
 
 
-def repeats(study: Study, variant: Variant, rate: float, train: Train, *, chosen: bool = True) -> list[Result]:
+def repeats(
+    study: Study, variant: Variant, rate: float, train: Train, *, chosen: bool = True
+) -> list[Result]:
     """The runs with fresh seeds at one rate; chosen: whether it is the one that the search chose."""
     count = (chosen and variant.seeds) or study.seeds
     return [train(study.run(variant, rate, seed)) for seed in range(1, count + 1)]

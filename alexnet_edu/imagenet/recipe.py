@@ -29,7 +29,8 @@ DIVISOR_2012 = 1.1  # of the image, while there is colour noise (`convdata_jpeg.
 class Recipe:
     """How to train; the defaults are the paper's.
 
-    variant: paper, run145, one_gpu, ungrouped or conv6. narrow: divides kernels and units, for trials; 1 is
+    variant: paper, run145, one_gpu, ungrouped or conv6; or what the paper compares with: no_lrn,
+        plain_pooling, no_conv3, no_conv4 or no_conv5. narrow: divides kernels and units, for trials; 1 is
         the paper's width.
     batch_size: images of a step over all processes. rate: ε at the start. momentum, weight_decay: of the
         update rule. bias_rate: times ε, as in 2012 (`epsB`); the paper says "equal" and 1.0 does that.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from alexnet_edu import paper
-from alexnet_edu.model.architecture import Architecture, Layer, count, variant
+from alexnet_edu.model.architecture import POOLS, Architecture, Layer, count, variant
 from alexnet_edu.model.layers import CeilConv2d, Dropout, GroupedLinear, LocalResponseNorm, MapResponseNorm
 
 
@@ -83,8 +83,8 @@ def _step(step: str, table: Architecture) -> nn.Module:
         return LocalResponseNorm(convention=table.lrn, columns=table.columns)
     if step == "map_norm":
         return MapResponseNorm()
-    if step == "pool":
-        return nn.MaxPool2d(paper.POOL_SIZE, paper.POOL_STRIDE, ceil_mode=True)
+    if step in POOLS:
+        return nn.MaxPool2d(POOLS[step], paper.POOL_STRIDE, ceil_mode=True)
     return Dropout(1 - paper.DROPOUT, "2012" if step == "dropout" else "inverted")
 
 

@@ -2,20 +2,21 @@
 
 The variants are rows, not branches: the paper read literally, the network that the authors'
 configuration 145 describes, the half network of §3.2 for one GPU, the whole network with nothing
-kept apart; any other pattern of exchange between the two columns (`talking`); and a small network
+kept apart, and those that the paper compares it with; any other pattern of exchange between the two columns (`talking`); and a small network
 of two columns whose first kernels are large enough to be looked at (`kernel_net`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from alexnet_edu import paper
 
-STEPS = ("relu", "lrn", "map_norm", "pool", "dropout", "inverted_dropout")  # after a layer
+POOLS = {"pool": paper.POOL_SIZE, "plain_pool": paper.PLAIN_POOL_SIZE}  # side of the window, stride 2
+STEPS = ("relu", "lrn", "map_norm", *POOLS, "dropout", "inverted_dropout")  # after a layer
 
 
 def one_of(what: str, word: str, allowed: Collection[str]) -> str:
@@ -82,6 +83,8 @@ class Architecture:
 # --- the paper's network and its variants -------------------------------------------------------
 
 VARIANTS = ("paper", "run145", "one_gpu", "ungrouped")  # the eight layers of §3.5
+WITHOUT = ("no_conv3", "no_conv4", "no_conv5")  # the middle layers of §1 and §7
+COMPARED = ("no_lrn", "plain_pooling", *WITHOUT)  # what §3.3, §3.4 and §7 compare the network with
 CONV6 = "conv6"  # the variant of nine layers, and its additional one
 TALKERS = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7")  # the classifier always reads both
 PAPERS_TALK = ("conv3", "fc6", "fc7")
@@ -136,12 +139,14 @@ def variant(name: str | Architecture, classes: int = paper.CLASSES) -> Architect
 
     "paper": §3.5 and §5, read literally. "run145": what the authors' code of that network
     did. "one_gpu": half as many kernels but in the last convolution (§3.2, a footnote).
-    "ungrouped": the kernels of the paper with no columns. "conv6": the paper's with the sixth
+    "ungrouped": the kernels of the paper with no columns. "no_lrn": no normalization (run 148).
+    "plain_pooling": windows of 2×2 that do not overlap, with the paddings of run 147, which keep the
+    later maps as large. "no_conv3" and so on: see `without`. "conv6": the paper's with the sixth
     convolution that §6 puts over the last pooling layer, see `with_conv6`.
     """
     if isinstance(name, Architecture):
         return name
-    one_of("variant", name, (*VARIANTS, CONV6))
+    one_of("variant", name, (*VARIANTS, *COMPARED, CONV6))
     table = Architecture(name, _layers(classes))
     if name == "run145":
         layers = tuple(replace(layer, **RUN_145.get(layer.name, {})) for layer in table.layers)
@@ -150,7 +155,39 @@ def variant(name: str | Architecture, classes: int = paper.CLASSES) -> Architect
         return Architecture(name, _layers(classes, (48, 128, 192, 192, 256)), columns=1)
     if name == "ungrouped":
         return replace(table, columns=1)
+    if name == "no_lrn":
+        return _after(table, {"lrn": ()})
+    if name == "plain_pooling":
+        paddings = {"conv2": 1, "conv5": 0}
+        layers = tuple(replace(x, padding=paddings.get(x.name, x.padding)) for x in table.layers)
+        return _after(replace(table, layers=layers), {"pool": ("plain_pool",)})
+    if name in WITHOUT:
+        return without(table, name.removeprefix("no_"))
     return with_conv6(table) if name == CONV6 else table
+
+
+def _after(base: Architecture, changes: Mapping[str, tuple[str, ...]]) -> Architecture:
+    """The same with other steps in place of some."""
+    steps = [[s for step in layer.after for s in changes.get(step, (step,))] for layer in base.layers]
+    layers = (replace(layer, after=tuple(after)) for layer, after in zip(base.layers, steps, strict=True))
+    return replace(base, layers=tuple(layers))
+
+
+def without(base: Architecture, name: str) -> Architecture:
+    """The same without one of the layers in between.
+
+    The layer before it is pooled as it was, and where it read both columns, the layer after it does.
+    Raises ValueError for any other name.
+    """
+    one_of("layer in between", name, [layer.name for layer in base.layers[1:-1]])
+    place = next(i for i, layer in enumerate(base.layers) if layer.name == name)
+    before, gone, after = base.layers[place - 1 : place + 2]
+    if POOLS.keys() & set(gone.after) and not POOLS.keys() & set(before.after):
+        before = replace(before, after=gone.after)
+    if gone.reads == "both":
+        after = replace(after, reads="both")
+    layers = (*base.layers[: place - 1], before, after, *base.layers[place + 2 :])
+    return replace(base, name=f"no_{name}", layers=layers)
 
 
 def with_conv6(base: Architecture) -> Architecture:
@@ -268,10 +305,10 @@ def count(architecture: Architecture) -> list[Count]:
             outputs = pooled = (layer.outputs, side, side)
             work = weights * side**2
         seen = field
-        if "pool" in layer.after:
-            side = output_side(outputs[1], paper.POOL_SIZE, paper.POOL_STRIDE)
+        for window in (POOLS[step] for step in layer.after if step in POOLS):
+            side = output_side(outputs[1], window, paper.POOL_STRIDE)
             pooled = (layer.outputs, side, side)
-            field, jump = field + (paper.POOL_SIZE - 1) * jump, jump * paper.POOL_STRIDE
+            field, jump = field + (window - 1) * jump, jump * paper.POOL_STRIDE
         counts.append(Count(layer.name, shape, outputs, pooled, weights, layer.outputs, work, seen))
         shape = pooled
     return counts

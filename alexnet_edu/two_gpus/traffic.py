@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from alexnet_edu import paper
-from alexnet_edu.model.architecture import Architecture, Count, Layer, count
+from alexnet_edu.model.architecture import POOLS, Architecture, Count, Layer, count
 
 HALF, COLUMNS = "the half network, one thread", "two processes, one thread each"  # timed for the record
 FLOAT = 4  # bytes
@@ -76,7 +76,7 @@ def _of_layer(layer: Layer, size: Count, batch: int, share: int, reads_both: boo
     here, weights = size.units // share, size.weights // share
     kept, denominators, masks = here, 0, 0
     for step in layer.after or ("softmax",):
-        here = math.prod(size.pooled) // share if step == "pool" else here
+        here = math.prod(size.pooled) // share if step in POOLS else here
         kept += here
         denominators += here if step in ("lrn", "map_norm") else 0
         masks += here if step in ("dropout", "inverted_dropout") else 0

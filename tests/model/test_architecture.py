@@ -22,6 +22,7 @@ from alexnet_edu.model.architecture import (
     output_side,
     talking,
     variant,
+    without,
 )
 
 TOTALS = {  # parameters, units, multiply-adds for one image
@@ -93,6 +94,36 @@ def test_the_sixth_convolution_is_that_of_run_146() -> None:
     assert [table.groups(layer) for layer in table.layers] == [1, 2, 1, 2, 2, 1, 1, 1, 1]
     assert total(variant("conv6"), "parameters") == 61_555_304
     assert total(variant("conv6"), "multiply_adds") == 745_640_480
+
+
+def test_pooling_without_overlap_is_that_of_run_147() -> None:
+    table = variant("plain_pooling")
+    assert total(table, "multiply_adds") == 686_891_552
+    assert total(table, "parameters") == TOTALS["paper"][0]
+    assert [c.pooled for c in count(table)] == [
+        c.pooled if c.name != "conv1" else (96, 28, 28) for c in count(variant("paper"))
+    ]
+
+
+def test_nothing_is_normalized_in_run_148() -> None:
+    steps = [layer.after for layer in variant("no_lrn").layers]
+    assert steps[:2] == [("relu", "pool"), ("relu", "pool")]
+    assert steps[2:] == [layer.after for layer in variant("paper").layers[2:]]
+
+
+@pytest.mark.parametrize("name", ["conv3", "conv4", "conv5"])
+def test_a_layer_in_between_is_left_out(name: str) -> None:
+    whole, left = variant("paper"), variant(f"no_{name}")
+    assert [layer.name for layer in left.layers] == [x.name for x in whole.layers if x.name != name]
+    assert [c.pooled for c in count(left) if c.name.startswith("fc")][0] == (4096,)
+    assert {c.name: c.inputs for c in count(left)}["fc6"][1:] == (6, 6)
+    reads = [layer.name for layer in left.layers[1:] if layer.reads == "both"]
+    assert reads == ["conv4" if name == "conv3" else "conv3", "fc6", "fc7", "fc8"]
+
+
+def test_only_layers_in_between_can_be_left_out() -> None:
+    with pytest.raises(ValueError, match="'conv1'; choose one of conv2"):
+        without(variant("paper"), "conv1")
 
 
 def test_any_pattern_of_talking() -> None:

@@ -2,8 +2,9 @@
 
 The variants are rows, not branches: the paper read literally, the network that the authors'
 configuration 145 describes, the half network of §3.2 for one GPU, the whole network with nothing
-kept apart, and those that the paper compares it with; any other pattern of exchange between the two columns (`talking`); and a small network
-of two columns whose first kernels are large enough to be looked at (`kernel_net`).
+kept apart, and those that the paper compares it with; any other pattern of exchange between the two
+columns (`talking`); and a small network of two columns whose first kernels are large enough to be
+looked at (`kernel_net`).
 """
 
 from __future__ import annotations

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-
 from alexnet_edu import paper
 from alexnet_edu.data.synthetic import synthetic_images
+from alexnet_edu.imagenet.cost import DAY, TRAINING_IMAGES
 from alexnet_edu.lessons import imagenet
-from alexnet_edu.lessons.imagenet import DAY, DEVICES, cost_explorer, in_words
-from alexnet_edu.model.architecture import count, variant
-
-TABLE = variant("paper")
-
-# --- operations and days --------------------------------------------------------------------------
-
-
-def test_operations_layer_by_layer_and_of_the_whole_training() -> None:
-    forwards = backwards = 0
-    for number, size in enumerate(count(TABLE)):
-        forwards += 2 * size.multiply_adds
-        backwards += 2 * size.multiply_adds * (1 if number == 0 else 2)
-    assert imagenet.operations_per_image(TABLE) == forwards + backwards == 4_135_610_496
-    assert imagenet.operations(TABLE) == pytest.approx(0.477e18, rel=1e-3)
-    assert imagenet.operations(TABLE, epochs=1) * 90 == imagenet.operations(TABLE)
-
-
-@pytest.mark.parametrize(("days", "share"), list(zip(paper.TRAINING_DAYS, (0.349, 0.291), strict=True)))
-def test_the_papers_days_are_a_third_of_the_peak(days: float, share: float) -> None:
-    wanted, peak = imagenet.operations(TABLE), DEVICES[paper.GPU_NAME].float32
-    assert imagenet.seconds(wanted, peak, share, paper.GPUS) == pytest.approx(days * DAY, rel=2e-3)
+from alexnet_edu.lessons.imagenet import cost_explorer, in_words
 
 
 def test_a_slow_feed_holds_up_those_that_wait_for_it_alone() -> None:
     words = cost_explorer(feed=5000).alt
-    days = paper.EPOCHS * imagenet.TRAINING_IMAGES / 5000 / DAY
+    days = paper.EPOCHS * TRAINING_IMAGES / 5000 / DAY
     assert words.count(in_words(days)) == 3
     assert "GTX 580 (2010) 5.0 days" in words
 

@@ -97,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that has no × shows a question mark
     arguments = tuple(sys.argv[1:] if arguments is None else arguments)
-    chosen = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+    parser = _parser()
+    chosen = parser.parse_args(_one_word(arguments), argparse.Namespace(arguments=arguments))
     asked: Command = chosen.command
     try:
         options = [made(kind, chosen) for kind in asked.classes()]
@@ -113,6 +114,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"alexnet-edu: {error}", file=sys.stderr)
         return 2
+
+
+def _one_word(arguments: Sequence[str]) -> list[str]:
+    """The first two words as one where the first alone is a command, too: "claims add"."""
+    two = " ".join(arguments[:2])
+    return [two, *arguments[2:]] if _stands_alone(two) else list(arguments)
+
+
+def _stands_alone(name: str) -> bool:
+    """Whether a name of two words is no command of a group, for its first word is one by itself."""
+    group, _, word = name.partition(" ")
+    return bool(word) and name in COMMANDS and (group in COMMANDS or word.startswith("-"))
 
 
 def _is_bad_input(error: Exception) -> bool:
@@ -138,9 +151,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from alexnet_edu.cli import commands, experiments
+    from alexnet_edu.cli import commands, experiments, ledger
 
-    del commands, experiments  # importing them has registered theirs
+    del commands, experiments, ledger  # importing them has registered theirs
     parser = _Parser(
         prog="alexnet-edu",
         description="The AlexNet paper, rebuilt claim by claim. Most of it lives in notebooks: `make lab`.",
@@ -150,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     top = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     groups: dict[str, Any] = {}
     for name, each in COMMANDS.items():
-        group, _, word = name.rpartition(" ")
+        group, _, word = ("", "", name) if _stands_alone(name) else name.rpartition(" ")
         if group and group not in groups:
             below = top.add_parser(group, help=GROUPS[group])
             groups[group] = below.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -1,8 +1,7 @@
-"""The commands beside experiments: doctor, data, train, two-gpus, evaluate, weights, claims."""
+"""The commands beside experiments and claims: doctor, data, train, two-gpus, evaluate, weights."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import threading
@@ -391,45 +390,3 @@ def _train_weights(wanted: Training) -> int:
     as_stated, words = shipped.compared(wanted.name, trained[seed].test_error)
     say(words)
     return 0 if as_stated else 1
-
-
-# --- the ledger -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Claims:
-    """id: one claim, in full. section: such as 3.1, 3, abstract, "Fig. 1". notebook: such as 01. json: as a
-    list of objects.
-    """
-
-    id: str | None = option(None, place=True, metavar="ID")
-    section: str | None = option(None, metavar="3.1")
-    notebook: str | None = option(None, metavar="01")
-    json: bool = False
-
-
-@command(
-    "claims",
-    "the ledger: each claim of the paper, and what came out here",
-    Claims,
-    more="""\
-The verdicts follow from the recorded numbers:
-  holds               as the paper says, in what was counted or measured here
-  partly              a part of it, or a small version of what the paper did on ImageNet
-  does not hold here  neither
-  exact, measured     there is a value, and nothing that judges it
-  needs ImageNet      only the full training can tell
-""",
-)
-def _claims(wanted: Claims) -> None:
-    import json
-
-    from alexnet_edu.ledger import table
-
-    one = wanted.id is not None
-    claims = [table.claim_named(wanted.id)] if wanted.id else table.chosen(wanted.section, wanted.notebook)
-    width = max(60, min(120, shutil.get_terminal_size((80, 40)).columns))
-    if wanted.json:
-        print(json.dumps([table.as_object(claim) for claim in claims], indent=1, ensure_ascii=False))
-    else:
-        print(table.detail(claims[0], width) if one else table.lines(claims, width))

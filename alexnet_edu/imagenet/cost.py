@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alexnet_edu import paper
-from alexnet_edu.imagenet.sources import OFFICIAL_COUNTS
 from alexnet_edu.model.architecture import Architecture, count
 from alexnet_edu.two_gpus.traffic import GTX_580
 
+OFFICIAL_COUNTS = {"train": 1_281_167, "val": 50_000}  # of ILSVRC 2012
 TRAINING_IMAGES = OFFICIAL_COUNTS["train"]  # files in the tars of 2012; §2 says "roughly 1.2 million"
 DAY = 86_400  # seconds
 OPERATIONS = 2  # a multiply-add: one multiplication and one addition

@@ -21,10 +21,10 @@ from alexnet_edu.data.folders import check_same_classes, held_out
 from alexnet_edu.data.layouts import Split, find_layout
 from alexnet_edu.data.truth import DEVKIT, EXPECTED
 from alexnet_edu.files import DataError
+from alexnet_edu.imagenet.cost import OFFICIAL_COUNTS
 
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 OFFICIAL = ("n01440764", "n15075141", 1000)  # first and last wnid, and how many
-OFFICIAL_COUNTS = {"train": 1_281_167, "val": 50_000}
 HOLD_OUT_SEED = 0  # always the same images: a preparation that was killed goes on
 
 

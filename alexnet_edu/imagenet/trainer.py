@@ -22,7 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alexnet_edu.environment import autocast, hardware, keep_freed_memory, memory_used, resolve_precision
+from alexnet_edu.environment import (
+    autocast,
+    commit,
+    hardware,
+    keep_freed_memory,
+    memory_used,
+    resolve_precision,
+)
 from alexnet_edu.files import DataError
 from alexnet_edu.imagenet import checkpoint as checkpoints
 from alexnet_edu.imagenet.diagnosis import diagnose
@@ -421,6 +428,8 @@ class Training:
     def _facts(self) -> dict[str, Any]:
         return {
             "recipe": self.recipe.identity(),
+            "commit": commit(),
+            "torch": torch.__version__.split("+")[0],
             "parallel": self.group.name,
             "processes": self.group.processes,
             "device": str(self.device),

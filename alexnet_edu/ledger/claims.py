@@ -46,6 +46,7 @@ class Claim:
     notebook: number of the notebook that treats it, a key of `NOTEBOOKS`.
     how: how it is checked, in words.
     ours: the text for what was found here, and where its figures come from (`claims.toml`, `ours.py`).
+    imagenet: which trainings on ImageNet it compares, and with what (`trainings.py`).
     """
 
     id: str
@@ -57,6 +58,7 @@ class Claim:
     notebook: str
     how: str
     ours: Mapping[str, Any]
+    imagenet: Mapping[str, Any]
 
 
 class Logged(NamedTuple):
@@ -125,7 +127,7 @@ FIGURES: dict[str, Any] = {
 
 
 def _claim(claim_id: str, entry: dict[str, Any]) -> Claim:
-    own = {"check": tuple(entry["check"]), "ours": entry.get("ours", {})}
+    own = {"check": tuple(entry["check"]), **{key: entry.get(key, {}) for key in ("ours", "imagenet")}}
     texts = {key: text.format(**FIGURES) for key, text in entry.items() if key not in own}
     need = NEEDS_IMAGENET if "imagenet" in entry["check"] else ""
     texts["how"] = f"{need} {texts.get('how', '')}".strip()

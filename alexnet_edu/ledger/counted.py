@@ -1,4 +1,4 @@
-"""What is counted for the claims, each time anew: the figures that `claims.toml` names, and a verdict."""
+"""What is counted for the claims each time: the figures that `claims.toml` names, and a verdict."""
 
 from __future__ import annotations
 

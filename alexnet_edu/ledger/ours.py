@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ from typing import Any
 from alexnet_edu import paper as p
 from alexnet_edu.environment import results_dir
 from alexnet_edu.files import DataError
+from alexnet_edu.ledger import trainings
 from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.studies import ensemble_record as results
@@ -31,14 +32,15 @@ from alexnet_edu.two_gpus.traffic import COLUMNS, HALF
 class Ours:
     """What was measured or counted for one claim: in words, where it comes from, the record, the verdict.
 
-    record: None where the value is counted, each time anew, and not read from a file.
-    verdict: None where no rule judges it.
+    record: None where the value is computed each time, and not read from a file.
+    verdict: None where no rule judges it. imagenet: whether trainings on ImageNet gave it.
     """
 
     value: str
     provenance: str
     record: Path | None
     verdict: str | None
+    imagenet: bool = False
 
 
 Reader = Callable[[Record], Figures | None]
@@ -53,21 +55,36 @@ def reader(claim_id: str) -> Callable[[Reader], Reader]:
 def ours(claim_id: str) -> Ours | None:
     """What was counted or recorded for a claim; None where nothing is recorded yet.
 
-    Raises ValueError for an unknown claim, DataError for a damaged record.
+    A training on ImageNet judges before a small version does. Raises ValueError for an unknown claim,
+    DataError for a damaged record.
     """
     claim = claim_named(claim_id)
-    if not claim.ours:
-        return None
     if claim_id in COUNTS:
         figures = COUNTS[claim_id]()
-        return Ours(_words(claim, figures), "by arithmetic, each time anew", None, figures.get("verdict"))
-    path = results_dir() / f"{claim.ours['record']}.json"
+        return Ours(_words(claim, figures), "computed each time", None, figures.get("verdict"))
+    small = _read(claim, claim.ours["record"], _recorded) if claim.ours else None
+    full = _read(claim, trainings.RECORD, _trained) if claim.imagenet else None
+    if full is None or small is None:
+        return full or small
+    return replace(full, value=f"{full.value}; {small.value}")
+
+
+def _read(claim: Claim, name: str, read: Callable[[Claim, Path], Ours | None]) -> Ours | None:
+    """What a record says of a claim; None where there is none."""
+    path = results_dir() / f"{name}.json"
     if not path.exists():
         return None
     try:
-        return _recorded(claim, path)
+        return read(claim, path)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DataError(_unreadable(path, error)) from error
+
+
+def _trained(claim: Claim, path: Path) -> Ours | None:
+    record = studies.load(path.stem)
+    if (figures := trainings.figures(claim, record.runs)) is None:
+        return None
+    return Ours(figures["text"], record.origin(""), path, figures["verdict"], imagenet=True)
 
 
 def _recorded(claim: Claim, path: Path) -> Ours | None:

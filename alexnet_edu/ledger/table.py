@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alexnet_edu.files import DataError
+from alexnet_edu.ledger import trainings
 from alexnet_edu.ledger.claims import CLAIMS as CLAIMS
 from alexnet_edu.ledger.claims import HOLDS, NOT_HERE, NOTEBOOKS, PARTLY, Claim
 from alexnet_edu.ledger.claims import claim_named as claim_named
@@ -101,6 +102,8 @@ def word(claim: Claim) -> str:
         found = ours(claim.id)
     except DataError:
         return "damaged record"
+    if found is not None and found.imagenet:
+        return str(found.verdict)
     if claim.check == ("imagenet",) or (found is None and "imagenet" in claim.check):
         return NEEDS_IMAGENET
     if found is None:
@@ -158,6 +161,9 @@ def as_object(claim: Claim) -> dict[str, str]:
         "check": " + ".join(claim.check),
         "how": claim.how,
         "lesson": claim.notebook,
+        "rule": trainings.rule_in_words(claim),
+        "takes": trainings.cost(claim),
+        "commands": "\n".join(trainings.commands(claim)),
     }
 
 
@@ -169,9 +175,13 @@ def detail(claim: Claim, width: int) -> str:
 
 def _text(texts: Mapping[str, str], width: int) -> str:
     """Each text behind its name, wrapped; those that are empty left out."""
-    wrapped = {name: _wrap(text, width - 11) for name, text in texts.items() if text}
-    gap = "\n" + " " * 11
-    return "\n".join(f"{name:10s} {gap.join(parts)}" for name, parts in wrapped.items())
+    wrapped = {
+        name: [part for line in text.splitlines() for part in _wrap(line, width - 12)]
+        for name, text in texts.items()
+        if text
+    }
+    gap = "\n" + " " * 12
+    return "\n".join(f"{name:11s} {gap.join(parts)}" for name, parts in wrapped.items())
 
 
 def _wrap(text: str, width: int) -> list[str]:

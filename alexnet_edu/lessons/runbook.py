@@ -19,9 +19,9 @@ from alexnet_edu.imagenet import log as run_log
 from alexnet_edu.imagenet import runs
 from alexnet_edu.imagenet.rehearsal import GIB, duration
 from alexnet_edu.imagenet.runs import Status
-from alexnet_edu.imagenet.sources import OFFICIAL_COUNTS
 from alexnet_edu.ledger.claims import RUNS_2012
 from alexnet_edu.ledger.table import Row, Verdict
+from alexnet_edu.ledger.trainings import reservation
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, LiveWidget, button
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, PINK, SKY, Style, frame, level, note
@@ -146,8 +146,6 @@ def _last_numbers(now: Status, rows: Sequence[Entry]) -> str:
 
 # --- the end of a training as a table -----------------------------------------------------------------
 
-OTHER_IMAGES = "Not comparable: other images, and another number of classes."
-SMALLER = "Not comparable: the images of 2012, but not the paper's network or recipe."
 NOT_YET = "not reached yet"
 
 
@@ -160,7 +158,7 @@ def report(folder: Path, note: str = "") -> Verdict:
     start = run_log.last(rows, "start")
     if start is None:
         raise ValueError(f"no training has begun in {folder}: start one there, or name another folder")
-    why = _reservation(start)
+    why = reservation(start)
     ten, middle = (_errors(run_log.last(rows, kind)) for kind in ("final", "evaluation"))
     ten_2012, middle_2012 = f"145: {RUNS_2012['145']}", f"145-2010: {RUNS_2012['145-2010 centre']}"
     table2, footnote = f"{paper.CNN_2012_VALIDATION} (validation)", f"{paper.WITHOUT_TEN_PATCHES} (2010 test)"
@@ -173,14 +171,6 @@ def report(folder: Path, note: str = "") -> Verdict:
             *_recipe_rows(rows, start),
         )
     )
-
-
-def _reservation(start: Entry) -> str:
-    """Why the errors cannot be compared with the paper's; "" where they can."""
-    if start["classes"] != paper.CLASSES or start["images"] != OFFICIAL_COUNTS:
-        return OTHER_IMAGES
-    recipe = start["recipe"]
-    return "" if recipe["variant"] in ("paper", "run145") and recipe["narrow"] == 1 else SMALLER
 
 
 def _images(start: Entry, note: str) -> str:
@@ -230,8 +220,8 @@ def _recipe_rows(rows: Sequence[Entry], start: Entry) -> tuple[Row, ...]:
 
 
 def failures(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], images: ImageSet) -> Drawing:
-    """A panel for each fault: name -> loss of each batch, validation error (0–1) after each epoch."""
-    figure, axes = plots.panels(2, len(curves), height=4.2, sharex="row", sharey="row")
+    """Trainings side by side, the first healthy: name -> loss by batch, validation error (0–1) by epoch."""
+    figure, axes = plots.panels(2, len(curves), height=4.8, sharex="row", sharey="row")
     classes = len(images.train.classes)
     for (name, (losses, errors)), above, below in zip(curves.items(), *axes, strict=True):
         above.plot(losses, color=SKY, linewidth=1)
@@ -241,6 +231,10 @@ def failures(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], imag
         frame(above, name, "batches")
         frame(below, x="epochs", percent="y")
     axes[0][0].set_ylabel("training loss")
-    axes[0][0].set_ylim(0, 2 * math.log(classes))
+    healthy, _ = next(iter(curves.values()))
+    axes[0][0].set_ylim(0, 1.1 * max(healthy))  # a loss that diverges leaves the picture
     axes[1][0].set_ylabel("validation error")
-    return figure, f"What a training looks like when something is wrong; dotted: guessing.{images.caveat}"
+    return figure, (
+        "Each fault leaves its mark: a loss that ends, a loss that stays at guessing (dotted), an error that "
+        f"hardly falls.{images.caveat}"
+    )

@@ -15,7 +15,7 @@ from alexnet_edu import paper
 from alexnet_edu.exercises import check as checks
 from alexnet_edu.exercises.check import EXERCISES, check, hint
 from alexnet_edu.exercises.judge import Function, Number
-from alexnet_edu.imagenet.sources import OFFICIAL_COUNTS
+from alexnet_edu.imagenet.cost import OFFICIAL_COUNTS
 from alexnet_edu.lessons import imagenet as costs
 from alexnet_edu.model.architecture import count, variant
 from alexnet_edu.training.sgd import PaperSGD

@@ -14,7 +14,8 @@ import pytest
 from alexnet_edu.imagenet import log as run_log
 from alexnet_edu.imagenet import runs as run_control
 from alexnet_edu.imagenet.runs import RunError
-from alexnet_edu.lessons.runbook import OTHER_IMAGES, SMALLER, dashboard, report
+from alexnet_edu.ledger.trainings import OTHER_IMAGES, SMALLER
+from alexnet_edu.lessons.runbook import dashboard, report
 from alexnet_edu.show.explorer import LiveWidget
 
 # --- the dashboard: what it shows -------------------------------------------------------------------

@@ -1,14 +1,15 @@
-"""The commands that run and record a study: `alexnet-edu experiment NAME`."""
+"""The commands that run and record a study, `alexnet-edu experiment NAME`, or all of them."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alexnet_edu.cli import command, option
+from alexnet_edu.cli import COMMANDS, command, option
 from alexnet_edu.cli.commands import check_at_least_one, check_device, say
 from alexnet_edu.environment import SCALES
 
@@ -257,3 +258,73 @@ def _augmenting(options: Options) -> None:
     images = options.images().train
     record = augmenting.record(images, options.batch, rounds=options.rounds)
     _publish(record, _folder("augmenting", images.synthetic), options)
+
+
+# --- all of them ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class All:
+    """jobs: runs at a time (default: one per core). device: cpu, cuda, cuda:1, mps. scale: quick takes the
+    small stand-in (default: ALEXNET_EDU_SCALE). output: a folder for the records (default: data/results); in
+    an empty one everything is recorded anew.
+    """
+
+    jobs: int | None = None
+    device: str = "cpu"
+    scale: str | None = option(None, choices=SCALES)
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_at_least_one("jobs", self.jobs)
+        if self.output is not None and self.output.is_file():
+            raise ValueError(f"--output {str(self.output)!r} is a file; name a folder for the records")
+
+
+@command(
+    "experiment --all",
+    "run and record every study that is missing or out of date",
+    All,
+    kept=KEPT,
+    more="A study is out of date where its record lacks what it asks for now. A second call does nothing.",
+)
+def _all(wanted: All) -> None:
+    from alexnet_edu.imagenet.rehearsal import duration
+
+    due: dict[str, float] = {}
+    for name in [name.removeprefix("experiment ") for name in COMMANDS if name.startswith("experiment ")]:
+        if name != "--all":
+            reason = _due(name, wanted.output)
+            say(f"{name}: {reason or 'recorded'}")
+            due |= {name: _cpu_seconds(name)} if reason else {}
+    began, known = time.monotonic(), 0.0
+    for number, (name, seconds) in enumerate(due.items(), 1):
+        output = None if wanted.output is None else wanted.output / f"{name}.json"
+        options = Options(jobs=wanted.jobs, device=wanted.device, scale=wanted.scale, output=output)
+        COMMANDS[f"experiment {name}"].run(options)
+        took, known = time.monotonic() - began, known + seconds
+        left = f"; about {duration(took * (sum(due.values()) - known) / known)} left" if known else ""
+        say(f"{number} of {len(due)} studies in {duration(took)}{left}")
+    if not due:
+        say("Nothing to do. To repeat everything on this machine: --output with an empty folder.")
+
+
+def _due(name: str, folder: Path | None) -> str:
+    """Why a study must be run; "" where its record holds all that it asks for."""
+    from alexnet_edu.environment import results_dir
+    from alexnet_edu.studies import record, stale
+
+    if not ((folder or results_dir()) / f"{name}.json").exists():
+        return "not recorded"
+    return stale.changed(record.load(name, folder))
+
+
+def _cpu_seconds(name: str) -> float:
+    """What the runs of the published record took on one core; by it the time left is shared out."""
+    from alexnet_edu.files import DataError
+    from alexnet_edu.studies import record
+
+    try:
+        return float(record.load(name).runs.get("cpu_seconds", 0).sum())
+    except (DataError, KeyError, AttributeError):
+        return 0.0

@@ -168,9 +168,19 @@ def as_object(claim: Claim) -> dict[str, str]:
 
 
 def detail(claim: Claim, width: int) -> str:
-    """`as_object`, wrapped for a terminal."""
+    """`as_object`, wrapped for a terminal, and what the record behind it lacks by now."""
     lesson = f"{claim.notebook} {NOTEBOOKS[claim.notebook]}"
-    return _text(as_object(claim) | {"lesson": lesson}, width)
+    return _text(as_object(claim) | {"lesson": lesson, "outdated": _outdated(claim)}, width)
+
+
+def _outdated(claim: Claim) -> str:
+    from alexnet_edu.studies import record, stale
+
+    try:
+        found = ours(claim.id)
+        return stale.changed(record.load(found.record.stem)) if found and found.record else ""
+    except DataError:
+        return ""  # it is named in its cell
 
 
 def _text(texts: Mapping[str, str], width: int) -> str:

@@ -322,10 +322,10 @@ def _assemble(study: Study, runs: Runs, precision: str) -> Record | None:
     if not results:
         return None
     tables = _tables(results, rows, searches)
-    return of_rows(study.name, study.title, _settings(study), joint(results), tables)
+    return of_rows(study.name, study.title, settings_of(study), joint(results), tables)
 
 
-def _settings(study: Study) -> dict[str, Any]:
+def settings_of(study: Study) -> dict[str, Any]:
     names = ("epochs", "drops", "search_epochs", "inputs", "crop", "target_error")
     return {name: getattr(study, name) for name in names}
 

@@ -14,7 +14,7 @@ from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.data.synthetic import synthetic_images
 from alexnet_edu.files import read_json
 from alexnet_edu.studies import ensembles, figure1, specialization, study
-from alexnet_edu.studies.record import load
+from alexnet_edu.studies.record import load, write
 from alexnet_edu.two_gpus import check
 from tests.studies import samples
 
@@ -117,3 +117,41 @@ def test_kernels_are_published_with_their_record(folder: Path, capsys: Capture) 
     assert seeds_of(folder / "runs" / "specialization.json") == {"joint": [1, 2]}
     own = specialization.load_kernels(folder / "runs" / "specialization" / "specialization.safetensors")
     assert own.keys() == {"joint"}
+
+
+# --- all of them ------------------------------------------------------------------------------
+
+
+def test_all_are_recorded_once_and_a_second_call_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """With the studies replaced by ones that copy what is published."""
+    asked: list[tuple[str, Any]] = []
+    for name, command in list(cli.COMMANDS.items()):
+        if (study := name.removeprefix("experiment ")) != name and study != "--all":
+
+            def run(options: Any, study: str = study) -> None:
+                asked.append((study, options.jobs))
+                write(load(study, PUBLISHED), options.output)
+
+            monkeypatch.setitem(cli.COMMANDS, name, replace(command, run=run))
+    monkeypatch.setattr("alexnet_edu.studies.record.results_dir", lambda: PUBLISHED)
+    monkeypatch.setattr("alexnet_edu.studies.stale.changed", lambda record: "")
+    words = ["experiment", "--all", "--jobs", "3", "--output", str(tmp_path / "new")]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    published = sorted(path.stem for path in PUBLISHED.glob("*.json"))
+    assert sorted(asked) == [(name, 3) for name in published]
+    assert said.count("not recorded") == len(published)
+    assert "left\n" in said
+    assert f"{len(published)} of {len(published)} studies" in said
+    asked.clear()
+    assert cli.main(words) == 0
+    assert asked == []
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_all_goes_into_a_folder(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main(["experiment", "--all", "--output", str(tmp_path / "file")]) == 2
+    assert "is a file; name a folder" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def test_one_run_has_no_interval_and_equal_runs_one_without_width() -> None:
     assert welch([3.0, 3.0], [1.0, 1.0]).high == 2
     assert welch([3.0, 3.0], [1.0, 2.0]).low is not None  # one side alone is constant
     assert [str(mean_interval([3.0])), mean_interval([3.0]).signed] == ["3.0", "+3.00"]
-    assert mean_interval([1.0, 1.0]).signed == "+1.00 [+1.00, +1.00]"
+    assert mean_interval([-1.0, -1.0]).signed == "−1.00 [−1.00, −1.00]"
 
 
 def test_bootstrap_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:

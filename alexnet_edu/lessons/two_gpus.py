@@ -130,8 +130,8 @@ def step_times(seconds: Mapping[str, Sequence[float]], guess: float | None = Non
     figure.legend(loc="outside lower center", ncols=2)
     column, joint = (statistics.median(times[name]) for name in ("columns", "joint"))
     return figure, (
-        f"A column takes {column:.2f} times as long as the half network (by multiply-adds "
-        f"{work['columns']:.2f}); if it always read both halves, {joint:.2f} times ({work['joint']:.2f})."
+        f"One of two columns takes {column:.2f} times as long as the half network; if both always read "
+        f"everything, {joint:.2f} times."
     )
 
 
@@ -145,8 +145,9 @@ def patterns_at_one_rate(record: Record) -> Drawing:
     others = [same.gap(name, "conv3") for name in PATTERNS if name != "conv3"]
     clear = sum(not other.low <= 0 <= other.high for other in others)  # type: ignore[operator]
     return figure, (
-        f"All at ε = {rate:g}: {clear or 'none'} of four other patterns can be told from talking at conv3; "
-        f"the half network is {gap.signed} points worse (real CIFAR-10, recorded)."
+        f"At ε = {rate:g}, {clear or 'none'} of four other patterns can be told from talking at conv3; the "
+        f"half network is {gap.value:.2f} points worse (95%: {gap.low:.2f} to {gap.high:.2f}; real CIFAR-10, "
+        "recorded)."
     )
 
 
@@ -183,10 +184,11 @@ def patterns_by_rate(record: Record) -> Drawing:
         ax.locator_params(axis="x", nbins=4)
         ax.set_xlim(0.3, 0.52)
     own = record.gap("nowhere", "conv3")
-    signed = [f"{record.at_rate(rate).gap('nowhere', 'conv3').value:+.1f}" for rate in rates]
+    better = [record.at_rate(rate).gap("conv3", "nowhere").value for rate in rates]
     return figure, (
         f"Never talking looks {own.value:.1f} points worse than talking at conv3, each at the rate of a "
-        f"short search; at one rate for both it is {', '.join(signed)} (recorded)."
+        f"short search; at one rate for both it is {min(better):.1f} to {max(better):.1f} points better "
+        "(recorded)."
     )
 
 

@@ -39,7 +39,7 @@ show(*lesson.split())
 # Which layers read more than in the paper, and how much of the work is theirs?
 
 # %%
-my_time = None  # for example 1.2
+my_time = None  # for example 2.0
 
 # %% [markdown]
 # ## 2 · Derive

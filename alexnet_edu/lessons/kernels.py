@@ -61,7 +61,8 @@ SMOOTH = 0.15  # cycles per pixel, below which a kernel without a direction coun
 def sheets(network: Network) -> Drawing:
     """The first kernels of a network of two columns, a sheet for each column, as in Figure 3."""
     kernels = network.kernels
-    figure, _ = _draw_columns(kernels, network.columns, torch.arange(len(kernels)), "each")
+    colours, order = pictures(kernels, "each"), torch.arange(len(kernels))
+    figure = _draw_columns(colours, COLUMN_WORDS[: network.columns], order)
     above = ", one column above the other" if network.columns > 1 else ""
     striped, blobs = (share.double().mean() for share in stripes_and_blobs(kernels))
     return figure, (
@@ -226,10 +227,10 @@ def measures(record: Record) -> Drawing:
         for variant in ("paper", "apart")
     )
     outside = [[name for name, test in each.items() if test.mean > test.high] for each in (first, apart)]
-    beyond = [", ".join(names) or "nothing" for names in outside]
+    beyond = [" and ".join(", ".join(names).rsplit(", ", 1)) or "nothing" for names in outside]
     return figure, (
-        f"Beyond what chance allows (grey: 95%): {beyond[0]} with columns as in the "
-        f"paper, {beyond[1]} where they never talk (recorded)."
+        f"Beyond what chance allows (grey: 95%): {beyond[0]} with columns as in the paper; {beyond[1]} where "
+        "they do not talk before the classifier (recorded)."
     )
 
 
@@ -258,7 +259,7 @@ def over_training(record: Record) -> Drawing:
 
 
 def training_explorer(network: Network, **start: Any) -> PictureWidget:
-    """The first kernels at several steps of the training, each column by itself, in one order for all steps.
+    """The first kernels at several steps of the training, column by column, all in one order and one scale.
 
     Raises ValueError for a network that kept no earlier kernels.
     """
@@ -267,6 +268,7 @@ def training_explorer(network: Network, **start: Any) -> PictureWidget:
     steps = {step: f"{step:,}" for step in network.snapshots}
     middle = list(steps)[len(steps) // 2]
     last = tuning(network.snapshots[max(steps)])
+    every = torch.cat(list(network.snapshots.values()))
 
     def draw(
         step: int = slider("Step", steps, middle, "updates of the weights so far"),
@@ -274,25 +276,24 @@ def training_explorer(network: Network, **start: Any) -> PictureWidget:
         order: str = choice("Order", ORDERS, "learned", "of the kernels"),
     ) -> Drawing:
         kernels = network.snapshots[step]
+        colours = dict(zip(steps, pictures(every, scale).split(len(kernels)), strict=True))[step]
+        shares = colour_share(kernels).view(network.columns, -1).mean(1)
+        named = zip(COLUMN_WORDS, shares, strict=False)
+        titles = [f"{words}: mean colour share {share:.2f}" for words, share in named]
         places = torch.arange(len(kernels)) if order == "learned" else getattr(last, order).argsort()
-        figure, titles = _draw_columns(kernels, network.columns, places, scale)
+        figure = _draw_columns(colours, titles, places)
         heading(figure, f"after {step:,} updates of the weights")
         return figure, f"{len(kernels)} kernels after {step:,} updates; {'; '.join(titles)}."
 
     return explorer(draw, **start)
 
 
-def _draw_columns(kernels: Tensor, columns: int, order: Tensor, scale: str) -> tuple[Figure, list[str]]:
-    """A sheet for each column, and their titles. order: (K,), how kernels are sorted within a column."""
-    parts = column_slices(len(kernels), columns)
-    figure, grid = plots.panels(columns, 1, height=1.9 * columns)
-    colours, share = pictures(kernels, scale), colour_share(kernels)
-    titles = []
-    for (ax,), part, words in zip(grid, parts, COLUMN_WORDS, strict=False):
-        places = order[(order >= part.start) & (order < part.stop)]
-        titles.append(f"{words}: mean colour share {share[part].mean():.2f}")
-        draw_sheet(ax, colours[places], titles[-1])
-    return figure, titles
+def _draw_columns(colours: Tensor, titles: Sequence[str], order: Tensor) -> Figure:
+    """A sheet for each column. colours: as `pictures`; order: (K,), how each column is sorted."""
+    figure, grid = plots.panels(len(titles), 1, height=1.9 * len(titles))
+    for (ax,), part, title in zip(grid, column_slices(len(colours), len(titles)), titles, strict=True):
+        draw_sheet(ax, colours[order[(order >= part.start) & (order < part.stop)]], title)
+    return figure
 
 
 def column_slices(kernels: int, columns: int) -> list[slice]:

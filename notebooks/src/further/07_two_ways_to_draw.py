@@ -15,7 +15,7 @@ show(*lesson.two_scales(network))
 # The authors' `shownet.py` draws them in both ways: as they are, with one minimum and one maximum for all; or with `--norm-filters`, after the mean of each kernel has been subtracted and the rest divided by its standard deviation. In the upper picture the few strongest
 # kernels take all the contrast, and a weak one looks empty. In the lower one a kernel that is hardly more than noise looks as important as any other. The source does not record which of the two Figure 3 is.
 #
-# **Move through the training**, with one scale for all kernels of a step. At the start all are equally strong. When do a few begin to outgrow the rest?
+# **Move through the training**, with one scale for all kernels and all steps. At the start all are equally weak. When do they grow, and do all of them?
 
 # %% tags=["nbval-ignore-output"]
 lesson.training_explorer(network, scale="global", frames={"step": (0, 300, 6256)})

@@ -65,8 +65,8 @@ def figure4(test: Images, train: Images, by_features: Tensor, by_pixels: Tensor,
     rows = {"features": by_features, "pixels": by_pixels}
     k = paper.FIGURE4_NEIGHBOURS
     ratios = [1.2, *([0.3, *[1] * k] * len(rows))]
-    figure, grid = plots.panels(len(by_features), len(ratios), 4.1, width_ratios=ratios)
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0, hspace=0.04)
+    figure, grid = plots.panels(len(by_features), len(ratios), 4.4, width_ratios=ratios)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.05, wspace=0, hspace=0.02)
     for i, axes in enumerate(grid):
         _image(axes[0], test.pixels[i], test.classes[test.labels[i]])
         for block, (where, index) in enumerate(rows.items()):
@@ -149,7 +149,8 @@ def by_layer(
     if guess is not None:
         ax.plot([last - 0.4, last + 0.4], [guess / 100] * 2, ":", color=PINK, linewidth=2.5)
         plots.note(ax, f"your guess: {guess:g}%", (last + 0.4, guess / 100), (4, -3))
-    ax.set_xticks([0, *places], ["pixels", *names])
+    words = [*names[:-2], f"{names[-2]}\n(last hidden)", f"{names[-1]}\n(classifier)"]
+    ax.set_xticks([0, *places], ["pixels", *words])
     ax.set_ylim(bottom=0)
     frame(ax, "", "searched in", "neighbours of the right class", percent="y", legend="upper left")
     before = [each[names[-2]] for each in untrained]
@@ -179,6 +180,8 @@ def codes(
         plots.strip(ax, {name: [run[place] for run in runs] for name, runs in rows.items()}, form="{:.0%}")
         frame(ax, "", title, percent="x")
         ax.set_xlim(0, 0.8)
+    for words in axes[0][0].texts:
+        words.set_bbox(plots.BEHIND_WORDS)  # the line of exact search runs there
     plots.level(axes[0][0], exact, "exact search", axis="x", line="--")
     right = {name.split(" (")[0]: fmean(run[0] for run in runs) for name, runs in found.items()}
     learned = right.pop("auto-encoder")
@@ -222,8 +225,9 @@ def by_bits(record: Record) -> Drawing:
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     first, last = (fmean(retrieval.lead(record, bits)) for bits in (lengths[0], lengths[-1]))
     return figure, (
-        f"The auto-encoder finds {first:+.1f} points more of the right class than random planes with "
-        f"{lengths[0]} bits, {last:+.1f} with {lengths[-1]}; features beat pixels at every length (recorded)."
+        f"The auto-encoder finds {first:.1f} points more of the right class than random planes with "
+        f"{lengths[0]} bits, and {-last:.1f} fewer with {lengths[-1]}; features beat pixels at every length "
+        "(recorded)."
     )
 
 
@@ -412,7 +416,7 @@ def _draw_neighbours(network: Network, query: Query, searched: Images, rows: Map
         sentences.append(f"nearest in {where}: {', '.join(searched.classes[i] for i in labels)}{count}")
     note = f"{'SYNTHETIC images; ' * searched.synthetic}among {len(searched):,} training images"
     figure.supxlabel(f"{note}; frame: solid its class, dashed another", x=0.99, ha="right", fontsize=9)
-    label = "" if true is None else f" of class {true}"
-    guess = f"{query.name},{label} taken for {names[0]} ({best.values[0]:.0%})"
+    label = "" if true is None else f" ({true})"
+    guess = f"{query.name}{label}: the network says {names[0]} ({best.values[0]:.0%})"
     plots.heading(figure, guess)
     return figure, f"{guess}; {'; '.join(sentences)}; {note}."

@@ -85,7 +85,7 @@ print("the package's precision:    ", torch.equal(mine, theirs))
 # %% [markdown]
 # ## 4 · Run
 #
-# We search in every layer, of the trained network and of three with random weights. In the figure fc5 is the last hidden layer, and fc6 is the classifier. To save time and memory, only 1,000 test images look for neighbours among 10,000 training images. About a minute.
+# We search in every layer, of the trained network and of three with random weights. To save time and memory, only 1,000 test images look for neighbours among 10,000 training images. About a minute.
 
 
 # %%

@@ -94,7 +94,7 @@ def test_it_names_the_nearest_by_features_and_by_pixels(explorer: PictureWidget)
     images, network = tiny_images(), tiny_network()
     train, test = images.train, images.test.subset(torch.arange(10))
     explorer.controls["image"].value = 3
-    assert explorer.alt.startswith(f"test image 3, of class {test.classes[test.labels[3]]} taken for ")
+    assert explorer.alt.startswith(f"test image 3 ({test.classes[test.labels[3]]}): the network says ")
     assert "among 300 training images" in explorer.alt
     features = [network.features(part) for part in (test.pixels[3:4], train.pixels)]
     pixels = [as_vectors(part) for part in (test.pixels[3:4], train.pixels)]
@@ -107,14 +107,14 @@ def test_it_names_the_nearest_by_features_and_by_pixels(explorer: PictureWidget)
 
 def test_a_file_of_the_reader_is_searched_and_the_slider_leads_back(explorer: PictureWidget) -> None:
     upload(explorer, png(), "cat.png")
-    assert explorer.alt.startswith("your image cat.png, taken for ")
+    assert explorer.alt.startswith("your image cat.png: the network says ")
     assert "of its class" not in explorer.alt
     explorer.controls["layer"].value = "conv1"
     assert explorer.alt.startswith("your image cat.png")
     explorer.controls["image"].value = 2
-    assert explorer.alt.startswith("test image 2, of class ")
+    assert explorer.alt.startswith("test image 2 (")
     explorer.controls["layer"].value = "fc5"
-    assert explorer.alt.startswith("test image 2, of class ")
+    assert explorer.alt.startswith("test image 2 (")
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", png()[:200]])

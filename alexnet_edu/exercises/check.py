@@ -16,6 +16,7 @@ from alexnet_edu.exercises import (
     augmentation,
     dropout,
     kernels,
+    ledger,
     neighbours,
     norm,
     pooling,
@@ -57,6 +58,7 @@ def _exercise(judge: Judge | None, hints: list[str], praise: str, **number: Any)
 
 _JUDGES = relu.JUDGES | norm.JUDGES | pooling.JUDGES | augmentation.JUDGES | two_gpus.JUDGES
 _JUDGES |= training.JUDGES | kernels.JUDGES | neighbours.JUDGES | dropout.JUDGES | sgd.JUDGES | results.JUDGES
+_JUDGES |= ledger.JUDGES
 _TABLE = tomllib.loads((files("alexnet_edu.exercises") / "exercises.toml").read_text(encoding="utf-8"))
 EXERCISES = {name: _exercise(_JUDGES.get(name), **fields) for name, fields in _TABLE.items()}
 _hinted: Counter[str] = Counter()

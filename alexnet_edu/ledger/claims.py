@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import tomllib
 from collections.abc import Mapping
@@ -74,6 +75,7 @@ class Logged(NamedTuple):
 
 _FILE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 RUNS_2012 = {name: Logged(*values) for name, values in _FILE["runs"].items()}
+DATES_2012: dict[str, datetime.date] = _FILE["dates"]  # of some runs
 BEFORE_THE_CONTEST = tuple(_FILE["before_the_contest"])
 
 

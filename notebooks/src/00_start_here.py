@@ -144,7 +144,7 @@ show(*lesson.against_one_percent(counts))
 # How many does the whole network, and why so few?
 
 # %% tags=["nbval-ignore-output"]
-architecture_explorer(frames={"layer": ("conv2", "conv3")})
+architecture_explorer(frames={"variant": ("paper", "ungrouped")})
 
 # %% [markdown]
 # The two rows are the two columns. Straight arrows stay in a column, crossing arrows lead to the other one. (*Units* are neurons.)
@@ -192,7 +192,8 @@ verdict(
 # **How the lessons work.** [01](01_relu_vs_tanh.ipynb) ReLU · [02](02_local_response_norm.ipynb) normalization · [03](03_overlapping_pooling.ipynb)
 # pooling · [04](04_color_pca_and_crops.ipynb) more images from few · [05](05_two_gpus.ipynb) two GPUs · [06](06_imagenet_training.ipynb) the full training ·
 # [07](07_kernels.ipynb) what kernels become · [08](08_neighbours.ipynb) what the network finds alike · [09](09_dropout.ipynb) dropout ·
-# [10](10_initialization.ipynb) how to start · [10b](10b_update_rule.ipynb) how to step · [11](11_results.ipynb) the results. 00 and 01 come first;
+# [10](10_initialization.ipynb) how to start · [10b](10b_update_rule.ipynb) how to step · [11](11_results.ipynb) the results ·
+# [13](13_ledger.ipynb) what of all this holds. 00 and 01 come first;
 # the others stand alone, or say what they need.
 # - Long experiments were run once, and their results are files with seeds, date and hardware. A figure made from them says **recorded**. Everything else
 #   was computed when the cell ran.

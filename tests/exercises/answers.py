@@ -185,6 +185,10 @@ RIGHT: dict[str, list[Any]] = {
     "11.3": [[[0.45, 0.5, 0.05], [0.45, 0.05, 0.5]], torch.tensor([[0.48, 0.5, 0.02], [0.4, 0.0, 0.6]])],
     "11.4": [begin],
     "11.5": [lambda b1, b2, c: 1 / (1 + (b1 - c) / (b2 - c + 1e-12))],
+    "13.1": [197, "197"],
+    "13.2": [0.2, torch.tensor(0.00394 / 1.96) ** 2 * 50_000],
+    "13.3": [lambda mean, low, high: 0.5 * ((mean < 0) + (high < 0))],
+    "13.4": [lambda s, g: next(m for m in range(1, 1000) if 1.96 * s / m**0.5 <= g)],
 }
 WRONG: dict[str, list[tuple[Any, str]]] = {
     "00.4": [
@@ -275,4 +279,9 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (frozen, "some of the other layers do not learn"),
         ("fine", "a function is asked for"),
     ],
+    "13.3": [
+        (lambda mean, low, high: float(low > 0), "lies below 0"),
+        (lambda *_: 0.3, "some values differ"),
+    ],
+    "13.4": [(lambda s, g: (1.96 * s / g) ** 2, "round up"), (lambda s, g: None, "returns nothing")],
 }

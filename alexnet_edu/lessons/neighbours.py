@@ -24,16 +24,15 @@ from alexnet_edu.studies import retrieval
 from alexnet_edu.studies.neighbours import as_vectors, centers, nearest
 from alexnet_edu.studies.networks import Network
 from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.retrieval import kinds as kinds
 
 TRUE_COLOR, OTHER_COLOR = "#ffaaaa", "#aaaaff"  # shownet.py, plot_predictions
-# One of two kinds: vehicles, not animals; of the stand-in stripes, not shapes.
-VEHICLES = ("airplane", "automobile", "ship", "truck")
-STRIPES = ("level stripes", "upright stripes", "rising stripes", "falling stripes")
 # Every class has a marker of its own, so that ten are told apart without colour, too.
 CLASS_COLORS = (BLUE, YELLOW, GREEN, ORANGE, PINK, SKY, "#000000", "#8C6D1F", BLUE, ORANGE)
 CLASS_STYLES = tuple(Style(c, marker=m) for c, m in zip(CLASS_COLORS, "osD^vPX*<>", strict=True))
 CODE_STYLES = {
     "auto-encoder, features": Style(BLUE, "-", "o"),
+    "ITQ, features": Style(GREEN, "-.", "v"),
     "random planes, features": Style(SKY, "--", "^"),
     "auto-encoder, pixels": Style(ORANGE, "-", "s"),
     "random planes, pixels": Style(YELLOW, "--", "D"),
@@ -47,11 +46,6 @@ def shuffled(images: ImageSet) -> tuple[Images, Images]:
     parts = (images.train, images.test)
     train, test = (part.subset(torch.randperm(len(part), generator=random)) for part in parts)
     return train, test
-
-
-def kinds(classes: Sequence[str]) -> Tensor:
-    """Which classes are vehicles, or stripes of the stand-in: (classes,) bool."""
-    return torch.tensor([name in VEHICLES + STRIPES for name in classes])
 
 
 # --- the lesson's figures ----------------------------------------------------------------------
@@ -213,6 +207,7 @@ def by_bits(record: Record) -> Drawing:
             )
             for source in retrieval.SOURCES
             for name, kind in retrieval.KINDS.items()
+            if f"{kind}, {source}" in CODE_STYLES
         }
         plots.lines(ax, series, spread="marks", styles=CODE_STYLES)
         ax.set_xscale("log", base=2)

@@ -153,6 +153,36 @@ def random_coder(vectors: Tensor, bits: int, seed: int) -> Coder:
     return Coder(bits, scale, lambda x: x @ planes)
 
 
+def pca_coder(vectors: Tensor, bits: int) -> Coder:
+    """Bit b is the sign along the direction of the b-th largest variance; there are at most D bits."""
+    scale = Scale.of(vectors)
+    axes = _principal(scale(vectors), bits)
+    return Coder(bits, scale, lambda x: x @ axes)
+
+
+def itq_coder(vectors: Tensor, bits: int, seed: int, rounds: int = 30) -> Coder:
+    """PCA, then the rotation that brings the vectors near corners ±1 (ITQ; Gong and Lazebnik, 2011).
+
+    With given corners the best rotation is that of a singular value decomposition, with a given rotation
+    the best corners are the signs: so in turns, from a random rotation.
+    """
+    scale = Scale.of(vectors)
+    axes = _principal(scale(vectors), bits)
+    along = scale(vectors) @ axes
+    random = torch.Generator().manual_seed(seed)
+    turn = torch.linalg.qr(torch.randn(bits, bits, generator=random)).Q
+    for _ in range(rounds):
+        u, _, v = torch.linalg.svd(along.T @ signs(along @ turn))
+        turn = u @ v
+    turned = axes @ turn
+    return Coder(bits, scale, lambda x: x @ turned)
+
+
+def _principal(x: Tensor, count: int) -> Tensor:
+    """The directions of largest variance of vectors (N, D) with the mean 0: (D, count)."""
+    return torch.linalg.eigh(x.T @ x).eigenvectors[:, -count:]
+
+
 # --- search -----------------------------------------------------------------------------------
 
 

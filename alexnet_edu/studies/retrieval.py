@@ -6,6 +6,7 @@ done.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import threading
@@ -24,7 +25,16 @@ from alexnet_edu import paper
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.environment import joint_provenance, provenance
 from alexnet_edu.files import kept
-from alexnet_edu.studies.codes import BITS, Coder, CodeSettings, random_coder, search_codes, train_coder
+from alexnet_edu.studies.codes import (
+    BITS,
+    Coder,
+    CodeSettings,
+    itq_coder,
+    pca_coder,
+    random_coder,
+    search_codes,
+    train_coder,
+)
 from alexnet_edu.studies.neighbours import (
     KEPT_2012,
     as_vectors,
@@ -42,7 +52,11 @@ from alexnet_edu.training.predictions import top_errors
 
 EXPERIMENT, TITLE = "retrieval", "Neighbours by features, by pixels, by short binary codes"
 SOURCES = FEATURES, PIXELS = "features", "pixels"  # the variants of the record: what was searched, and coded
-KINDS = {"auto-encoder": "auto-encoder", "random": "random planes"}
+KINDS = {"auto-encoder": "auto-encoder", "itq": "ITQ", "pca": "PCA", "random": "random planes"}
+LEARNED = "auto-encoder"
+# One of two kinds: vehicles, not animals; of the stand-in stripes, not shapes.
+VEHICLES = ("airplane", "automobile", "ship", "truck")
+STRIPES = ("level stripes", "upright stripes", "rising stripes", "falling stripes")
 
 
 @dataclass(frozen=True)
@@ -50,10 +64,10 @@ class Plan:
     """What is measured.
 
     k: neighbours shown. bits: lengths of codes. code_seeds: auto-encoders for each network and length;
-    pixel_seeds: the same for pixels. planes: draws of random planes for each. shortlist: codes among which
-    the true neighbours are looked for. codes: how auto-encoders are trained. batches: into how many the
-    training images are cut for the search of findsimilar.py, which keeps `kept`. sample: queries where not
-    all are taken: for the other layers, for angles, for batches.
+    pixel_seeds: the same for pixels. planes: draws of random planes, and of rotations, for each. shortlist:
+    codes among which the true neighbours are looked for. codes: how auto-encoders are trained. batches: into
+    how many the training images are cut for the search of findsimilar.py, which keeps `kept`. sample: queries
+    where not all are taken: for the other layers, for angles, for batches.
     """
 
     k: int = paper.FIGURE4_NEIGHBOURS
@@ -99,7 +113,10 @@ Rows = dict[str, list[dict[str, Any]]]  # table of the record -> its rows
 
 
 def network_part(network: Network, seed: int, searched: Searched, plan: Plan) -> Rows:
-    """One network: its errors, exact search in every layer, codes of the last hidden one."""
+    """One network: its errors and its guesses, exact search in every layer, codes of the last hidden one.
+
+    Every layer is searched with random weights, too, drawn with the seed.
+    """
     gallery, queries = (_every_layer(network, each) for each in (searched.train, searched.test))
     probabilities, labels = queries[network.layers[-1]].softmax(1), searched.test.labels
     features = (gallery[network.hidden], queries[network.hidden])
@@ -123,10 +140,57 @@ def network_part(network: Network, seed: int, searched: Searched, plan: Plan) ->
         "top5_error": top_errors(probabilities, labels, paper.FIGURE4_LABELS).mean().item(),
         "by_angle": _by_angle(*features, searched, plan),
         **_pixel_ranks(true, searched),
+        **_reasonable(probabilities, searched.test),
     }
     codes = code_rows(*features, true, searched, plan, plan.code_seeds)
     batches = batch_rows(*features, searched, plan)
-    return {"runs": [run], "layers": layers, "classes": by_class, "codes": codes, "batches": batches}
+    return {
+        "runs": [run],
+        "layers": layers,
+        "untrained": _untrained_rows(network, seed, searched, plan),
+        "classes": by_class,
+        "codes": codes,
+        "batches": batches,
+    }
+
+
+def untrained(network: Network, seed: int) -> Network:
+    """The same layers with random weights: N(0, 2 / fan-in), biases 0."""
+    random, stages = torch.Generator().manual_seed(seed), copy.deepcopy(network.stages)
+    for w in stages.parameters():
+        with torch.no_grad():
+            w.zero_() if w.dim() == 1 else w.normal_(0, (2 / w[0].numel()) ** 0.5, generator=random)
+    return replace(network, stages=stages)
+
+
+def _untrained_rows(network: Network, seed: int, searched: Searched, plan: Plan) -> list[dict[str, Any]]:
+    asked = searched.test.subset(searched.sample)
+    drawn = untrained(network, seed)
+    gallery, queries = (_every_layer(drawn, each) for each in (searched.train, asked))
+    rows = []
+    for name in network.layers:
+        found = nearest(queries.pop(name), gallery.pop(name), plan.k).index
+        precision = searched.precision(found, searched.sample)
+        rows.append({"layer": name, "precision": precision.mean().item()})
+    return rows
+
+
+def kinds(classes: Sequence[str]) -> Tensor:
+    """Which classes are vehicles, or stripes of the stand-in: (classes,) bool."""
+    return torch.tensor([name in VEHICLES + STRIPES for name in classes])
+
+
+def _reasonable(probabilities: Tensor, test: Images) -> dict[str, float]:
+    """Whether wrong first labels, and second labels after a right one, are of the true kind; by chance."""
+    kind = kinds(test.classes)
+    order, true = probabilities.argsort(1, descending=True), kind[test.labels]
+    wrong = order[:, 0] != test.labels
+    others = torch.where(true, kind.sum() - 1, (~kind).sum() - 1) / (len(kind) - 1)
+    found = {}
+    for name, rows, place in (("mistakes", wrong, 0), ("seconds", ~wrong, 1)):
+        found[name] = (kind[order[:, place]] == true)[rows].float().mean().item()
+        found[f"{name}_chance"] = others[rows].mean().item()
+    return found
 
 
 def _every_layer(network: Network, images: Images) -> dict[str, Tensor]:
@@ -153,7 +217,7 @@ def pixels_part(searched: Searched, plan: Plan) -> Rows:
 def code_rows(
     gallery: Tensor, queries: Tensor, true: Tensor, searched: Searched, plan: Plan, seeds: int
 ) -> list[dict[str, Any]]:
-    """Codes of every length, learned with `seeds` seeds and by random planes: one row for each.
+    """Codes of every length: by auto-encoders of `seeds` seeds, by random planes, by PCA and ITQ; a row each.
 
     gallery, queries: what is coded, (N, D) and (Q, D); true: (Q, k), the nearest by exact search.
     """
@@ -164,15 +228,18 @@ def code_rows(
             "precision": searched.precision(found[:, : plan.k]).mean().item(),
             "recall": share_found(found[:, : plan.shortlist], true).mean().item(),
         }
-        learned = {} if kind == "random" else {"error": coder.error}
+        learned = {"error": coder.error} if kind == LEARNED else {}
         return {"kind": kind, "bits": coder.bits, "coder": seed, **measured, **learned}
 
     rows = []
     for bits in plan.bits:
         for seed in range(1, seeds + 1):
             coder = train_coder(gallery, replace(plan.codes, bits=bits), seed)
-            rows.append(row("auto-encoder", seed, coder))
-        rows += [row("random", seed, random_coder(gallery, bits, seed)) for seed in range(1, plan.planes + 1)]
+            rows.append(row(LEARNED, seed, coder))
+        rows.append(row("pca", 1, pca_coder(gallery, bits)))
+        for seed in range(1, plan.planes + 1):
+            rows.append(row("itq", seed, itq_coder(gallery, bits, seed)))
+            rows.append(row("random", seed, random_coder(gallery, bits, seed)))
     return rows
 
 

@@ -14,7 +14,9 @@ from alexnet_edu.studies.codes import (
     CodeSettings,
     Scale,
     hamming,
+    itq_coder,
     pack,
+    pca_coder,
     random_coder,
     search_codes,
     signs,
@@ -81,6 +83,26 @@ def test_random_planes_measure_angles() -> None:
     shares = hamming(coder(x[:1]), coder(x))[0] / coder.bits
     torch.testing.assert_close(shares, (angles / math.pi).float(), rtol=0, atol=0.01)
     assert math.isnan(coder.error)
+
+
+def test_itq_turns_the_principal_directions_towards_corners() -> None:
+    vectors, _ = clusters(columns=16)
+    x = Scale.of(vectors)(vectors)
+    pca = pca_coder(vectors, 8)
+    axes = torch.linalg.svd(x, full_matrices=False).Vh[:8]
+    same = [(pca(vectors)[:, b] == (x @ axes[7 - b] >= 0)).float().mean().item() for b in range(8)]
+    assert all(share in (0.0, 1.0) for share in same)  # up to the sign of a direction
+    turned = itq_coder(vectors, 8, seed=1)
+
+    def apart(along: Tensor) -> float:
+        return (along - signs(along)).square().sum().item()
+
+    scale = (x @ axes.T).abs().mean()  # of the corners, which are ±1 in the rule
+    assert apart(turned.project(x) / scale) < 0.95 * apart(pca.project(x) / scale)
+    assert turned.project(x).square().sum().item() == pytest.approx(
+        (x @ axes.T).square().sum().item(), rel=1e-4
+    )
+    assert not torch.equal(turned(vectors), itq_coder(vectors, 8, seed=2)(vectors))
 
 
 def test_scale_is_of_all_values_together() -> None:

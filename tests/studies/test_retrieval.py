@@ -61,8 +61,37 @@ def test_the_record_has_every_code(made: Record) -> None:
     codes = made.tables["codes"]
     assert codes[["precision", "recall"]].stack().between(0, 1).all()
     assert (codes["error"].notna() == (codes["kind"] == "auto-encoder")).all()
-    learned, planes = (retrieval.code_values(made, "features", kind, 8) for kind in retrieval.KINDS)
+    counts = {kind: len(retrieval.code_values(made, "features", kind, 8)) for kind in retrieval.KINDS}
+    assert counts == {"auto-encoder": 2, "itq": 4, "pca": 2, "random": 4}
+    learned, planes = (
+        retrieval.code_values(made, "features", kind, 8) for kind in ("auto-encoder", "random")
+    )
     assert retrieval.lead(made, 8)[0] == pytest.approx(100 * (learned[0] - fmean(planes[:2])))
+
+
+def test_every_layer_is_searched_with_random_weights_too(made: Record) -> None:
+    rows = made.rows("untrained", seed=2)
+    assert list(rows["layer"]) == retrieval.layers(made)
+    network, other = tiny_network(2), tiny_network(1)
+    drawn = [retrieval.untrained(each, 5).stages.state_dict() for each in (network, other)]
+    assert all(torch.equal(drawn[0][name], drawn[1][name]) for name in drawn[0])
+    assert not torch.equal(
+        drawn[0]["conv1.weights.weight"], network.stages.state_dict()["conv1.weights.weight"]
+    )
+
+
+def test_guesses_are_held_against_chance(made: Record) -> None:
+    images, network = tiny_images(), tiny_network(1)
+    stripes = retrieval.kinds(images.test.classes)
+    assert 0 < stripes.sum() < len(stripes)
+    run = made.of(variant="features").runs.iloc[0]
+    guesses = network.outputs_of(images.test.pixels, network.layers)[network.layers[-1]].argsort(
+        1, descending=True
+    )
+    wrong = guesses[:, 0] != images.test.labels
+    same = stripes[guesses[:, 0]] == stripes[images.test.labels]
+    assert run["mistakes"] == pytest.approx(same[wrong].float().mean().item(), abs=1e-6)
+    assert 0 < run["seconds_chance"] < 1
 
 
 def test_batches_find_about_what_is_expected(made: Record) -> None:

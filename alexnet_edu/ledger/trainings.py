@@ -42,6 +42,7 @@ TRAININGS: dict[str, dict[str, Any]] = {  # name -> what differs from the paper'
 AVERAGES = {"five": {"paper": 5}, "seven": {"paper": 5, "pretrained": 2}}  # of how many of which
 FREE = {"seed", "schedule", "epochs", "evaluations", "patience", "margin"}  # what a claim leaves open
 FREE_IN_TUNING = {*FREE, "rate", "start"}
+SCHEDULES = ("plateau", "run145")  # §5's rule, and what the log has
 TEST_IMAGES_2010 = 150_000  # of ILSVRC 2010, prepared as its validation images
 OTHER_IMAGES = "Not comparable: other images, and another number of classes."
 SMALLER = "Not comparable: the images of 2012, but not the paper's network or recipe."
@@ -103,10 +104,12 @@ def _differing(recipe: Row, name: str) -> list[str]:
         for key, value in wanted.items()
         if key not in free and recipe.get(key) != value
     ]
-    if "start" in changes and not recipe["start"]:
-        found.append(f"it does not start from {changes['start']}")
-    elif "start" not in changes and recipe["epochs"] != usual.epochs:
+    if "start" in changes:
+        return found if recipe["start"] else [*found, f"it does not start from {changes['start']}"]
+    if recipe["epochs"] != usual.epochs:
         found.append(f"it has {recipe['epochs']:g} epochs, not {usual.epochs:g}")
+    if recipe["schedule"] not in SCHEDULES:
+        found.append(f"its schedule is {recipe['schedule']!r}, not {' or '.join(SCHEDULES)}")
     return found
 
 

@@ -96,6 +96,7 @@ def test_the_commands_are_those_of_the_recipes() -> None:
         ({"rate": 0.02}, "nearest is 'paper', and rate is 0.02, not 0.01"),
         ({"narrow": 2}, "narrow is 2, not 1"),
         ({"epochs": 30}, "it has 30 epochs, not 90"),
+        ({"schedule": "constant"}, "its schedule is 'constant', not plateau or run145"),
         ({"variant": "conv6"}, "does not start from the weights of a training on the ImageNet of fall 2011"),
         ({"finished": False}, "has not finished"),
         ({"unread": 3}, "3 validation images could not be read"),

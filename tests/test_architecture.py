@@ -118,9 +118,16 @@ def test_training_needs_neither_jupyter_nor_matplotlib() -> None:
     assert done.stdout.strip() == f"imported {len(modules)}"
 
 
-@pytest.mark.parametrize("code", ["import alexnet_edu", "from alexnet_edu.cli import main; main(['--help'])"])
-def test_the_door_opens_at_once(code: str) -> None:
-    """Neither torch nor pandas is loaded before it is needed."""
-    heavy = "import sys, atexit; atexit.register(lambda: print({'torch', 'pandas'} & set(sys.modules)));"
+@pytest.mark.parametrize(
+    ("code", "late"),
+    [
+        ("import alexnet_edu", "torch pandas"),
+        ("from alexnet_edu.cli import main; main(['--help'])", "torch pandas"),
+        ("import alexnet_edu.notebook, alexnet_edu.lessons.neighbours", "torchvision torch._dynamo faiss"),
+    ],
+)
+def test_the_door_opens_at_once(code: str, late: str) -> None:
+    """What takes seconds to load is not loaded before it is needed."""
+    heavy = f"import sys, atexit; atexit.register(lambda: print({set(late.split())} & set(sys.modules)));"
     done = subprocess.run([sys.executable, "-c", f"{heavy} {code}"], cwd=ROOT, capture_output=True, text=True)
     assert re.search(r"set\(\)\s*$", done.stdout), done.stdout + done.stderr

@@ -19,9 +19,6 @@ import urllib.error
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]
-from torchvision.datasets.utils import download_url  # type: ignore[import-untyped]
-
 from alexnet_edu.data.folders import CIFAR10_CLASSES, CIFAR10_COUNTS, import_images
 from alexnet_edu.data.images import ImageSet, PackInfo, load_pack, pack_info, save_pack
 from alexnet_edu.data.official import read_official
@@ -139,6 +136,9 @@ def download_cifar10() -> Path:
     a download that is whole is not fetched again, one that was cut short is. Shows a
     progress bar. Raises DataError, with what to do instead, when it cannot be fetched.
     """
+    from torchvision.datasets import CIFAR10  # type: ignore[import-untyped]  # takes seconds
+    from torchvision.datasets.utils import download_url  # type: ignore[import-untyped]
+
     path = pack_path()
     if path.exists():
         pack_info(path)  # raises where it is damaged

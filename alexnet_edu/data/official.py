@@ -16,14 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.datasets import CIFAR10, CIFAR100  # type: ignore[import-untyped]
 
 from alexnet_edu.data.archives import FETCH_AGAIN, some
 from alexnet_edu.data.images import Images, ImageSet
 from alexnet_edu.files import DataError
 
 SIDE = 32
-PICKLED = {"CIFAR-10": CIFAR10, "CIFAR-100": CIFAR100}
 BINARY = ([f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"])
 BINARY_META = "batches.meta.txt"
 PLACES = ("cifar-10-batches-py", "cifar-10-batches-bin", "cifar-100-python")  # in the folder that is given
@@ -39,7 +37,7 @@ def read_official(path: Path) -> ImageSet | None:
     """
     for place in (path, *(path / name for name in PLACES + ARCHIVES)):
         contents = _contents(place)
-        for name, kind in PICKLED.items():
+        for name, kind in _kinds().items() if contents else ():
             if len(contents.keys() & {kind.meta["filename"], *(n for n, _ in kind.train_list)}) > 1:
                 return _pickled(name, kind, contents, place)
         if contents.keys() >= {BINARY[0][0], BINARY_META}:
@@ -47,15 +45,23 @@ def read_official(path: Path) -> ImageSet | None:
     return None
 
 
+def _kinds() -> dict[str, Any]:
+    """torchvision's classes, which know the names and hashes of the files; importing them takes seconds."""
+    from torchvision.datasets import CIFAR10, CIFAR100  # type: ignore[import-untyped]
+
+    return {"CIFAR-10": CIFAR10, "CIFAR-100": CIFAR100}
+
+
 def _contents(path: Path) -> dict[str, bytes]:
     """Base name -> bytes of the files that may be theirs; empty for what is no folder and no tar."""
-    kinds = PICKLED.values()
+    packed = path.is_file() and path.suffix in (".gz", ".tgz", ".tar")
+    if not packed and not path.is_dir():
+        return {}
+    kinds = _kinds().values()
     wanted = {name for kind in kinds for name, _ in (*kind.train_list, *kind.test_list)}
     wanted |= {kind.meta["filename"] for kind in kinds} | {*BINARY[0], *BINARY[1], BINARY_META}
     if path.is_dir():
         return {name: (path / name).read_bytes() for name in wanted if (path / name).is_file()}
-    if not path.is_file() or path.suffix not in (".gz", ".tgz", ".tar"):
-        return {}
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as archive:

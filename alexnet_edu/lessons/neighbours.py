@@ -32,7 +32,6 @@ CLASS_COLORS = (BLUE, YELLOW, GREEN, ORANGE, PINK, SKY, "#000000", "#8C6D1F", BL
 CLASS_STYLES = tuple(Style(c, marker=m) for c, m in zip(CLASS_COLORS, "osD^vPX*<>", strict=True))
 CODE_STYLES = {
     "auto-encoder, features": Style(BLUE, "-", "o"),
-    "ITQ, features": Style(GREEN, "-.", "v"),
     "random planes, features": Style(SKY, "--", "^"),
     "auto-encoder, pixels": Style(ORANGE, "-", "s"),
     "random planes, pixels": Style(YELLOW, "--", "D"),

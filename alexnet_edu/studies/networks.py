@@ -15,13 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import AlexNet as TorchvisionAlexNet  # type: ignore[import-untyped]
-from torchvision.models import AlexNet_Weights, alexnet
 
 from alexnet_edu.data.augment import Preparation
 from alexnet_edu.data.cifar10 import connection_fault
@@ -36,6 +34,9 @@ from alexnet_edu.imagenet.prepared import PreparedSet, open_prepared
 from alexnet_edu.imagenet.runs import data_of
 from alexnet_edu.model.alexnet import AlexNet
 from alexnet_edu.model.architecture import Architecture, Layer
+
+if TYPE_CHECKING:
+    from torchvision.models import AlexNet as TorchvisionAlexNet  # type: ignore[import-untyped]
 
 FORMAT = "alexnet-edu-weights-1"
 SNAPSHOT = "look."  # begins the names of the snapshots in a file
@@ -374,6 +375,8 @@ def from_torchvision(model: TorchvisionAlexNet | None = None) -> Network:
     one that was fine-tuned; its classes are numbered where there are not 1,000.
     Raises DataError, with what to do, where there is neither a network nor a copy in the cache.
     """
+    from torchvision.models import AlexNet_Weights, alexnet  # takes seconds
+
     pretrained = AlexNet_Weights.IMAGENET1K_V1
     names = tuple(pretrained.meta["categories"])
     facts: dict[str, Any] = {}
@@ -408,6 +411,8 @@ def _stages(model: TorchvisionAlexNet) -> nn.ModuleDict:
 
 def _downloaded() -> dict[str, Tensor]:
     """torchvision's weights, read as numbers alone: no code of the file is run."""
+    from torchvision.models import AlexNet_Weights
+
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 
@@ -30,8 +30,15 @@ class Interval:
 
     @property
     def signed(self) -> str:
-        """A difference in words: "-2.79 [-3.49, -2.09]"."""
-        return f"{self.value:+.2f}" + ("" if self.low is None else f" [{self.low:+.2f}, {self.high:+.2f}]")
+        """A difference in words: "−2.79 [−3.49, −2.09]"."""
+        if self.low is None or self.high is None:
+            return signed(self.value)
+        return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, "+0.50" or "−2.79", with the minus that axes have."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -81,7 +88,7 @@ def bootstrap_ratio(
 
 def _quantile(freedom: float) -> float:
     """Half the width of an interval in standard errors."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _standard_error(values: Sequence[float]) -> float:

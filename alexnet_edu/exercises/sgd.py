@@ -25,7 +25,7 @@ JUDGES: dict[str, Judge] = {
     ),
     "10.6": Function(
         lambda weight: (2 / weight[0].numel()) ** 0.5,
-        _weights((96, 3, 11, 11), (256, 48, 5, 5), (4096, 9216)),
+        _weights((96, 3, 11, 11), (256, 48, 5, 5), (40, 900)),
         {
             "that counts the outputs; the fan-in counts what ONE output reads": (
                 lambda weight: (2 / (weight.shape[0] * weight[0, 0].numel())) ** 0.5

@@ -126,10 +126,12 @@ def overfitting(record: Record) -> Drawing:
     frame(ax, x="epochs", y="error", percent="y")
     ax.set(xlim=(0, 1.42 * x), ylim=(0, None))
     ax.set_xticks(range(0, int(x) + 1, 6))
+    ax.spines["bottom"].set_bounds(0, x)
     without, with_it = (ends[name, "test_error"] for name in TITLES)
     return figure, (
         f"Without dropout the training error falls to {ends['none', 'train_error']:.0%}, the test error to "
-        f"{without:.0%}; with it to {ends['2012', 'train_error']:.0%} and {with_it:.0%} (recorded)."
+        f"{without:.0%}; with it to {ends['2012', 'train_error']:.0%} and {with_it:.0%} "
+        "(recorded, seed by seed)."
     )
 
 
@@ -194,8 +196,7 @@ def test_errors(record: Record) -> Drawing:
     figure, ((ax,),) = plots.panels(1, 1, height=2.6)
     values = {label: same.values(name) for name, label in TITLES.items()}
     plots.strip(ax, values, styles=LOOKS)
-    for pair in zip(*values.values(), strict=True):
-        ax.plot(pair, [0, 1], color=NEUTRAL, linewidth=0.6, zorder=0)
+    ax.plot(list(values.values()), [0, 1], color=NEUTRAL, linewidth=0.6, zorder=0)
     frame(ax, x="test error in the end", percent="x")
     gap = same.paired_gap("2012", "none")
     return figure, (
@@ -211,8 +212,8 @@ def both_forms(record: Record) -> Drawing:
     plots.last_errors(ax, same.runs, "test_error")
     gap = same.paired_gap("inverted", "2012")
     return figure, (
-        f"At the same rate, ε = {rate:g}, the inverted form ends {gap.signed} points above that of 2012 "
-        "(paired by seed, recorded)."
+        f"At the same rate, ε = {rate:g}, the test error of the inverted form differs from that of 2012 by "
+        f"{gap.signed} points (paired by seed, recorded)."
     )
 
 
@@ -222,7 +223,8 @@ def nearness(
     """As `draw_divergence`, for a trained network all of whose thinned networks are known."""
     figure, ((ax,),) = plots.panels(1, 1, height=4)
     draw_divergence(ax, counts, drawn, whole)
-    frame(ax, x="masks drawn", y="KL from the mean of all 65,536 networks (nats)", legend="upper right")
+    words = "KL from the mean of\nall 65,536 networks (nats)"
+    frame(ax, x="masks drawn", y=words, legend="lower left")
     enough = next((c for c, far in zip(counts, drawn["drawn"], strict=True) if far <= whole), None)
     words = f"about {enough}" if enough else f"more than {counts[-1]}"
     return (

@@ -14,6 +14,7 @@ from alexnet_edu.lessons.dropout import dropout_explorer
 from alexnet_edu.lessons.imagenet import cost_explorer
 from alexnet_edu.lessons.initialization import clinic_explorer
 from alexnet_edu.lessons.kernels import excitation_explorer, specialization_explorer, training_explorer
+from alexnet_edu.lessons.ledger import gain_explorer
 from alexnet_edu.lessons.lrn import Responses, lrn_explorer
 from alexnet_edu.lessons.neighbours import neighbour_explorer
 from alexnet_edu.lessons.pooling import pooling_explorer
@@ -45,6 +46,7 @@ def of_numbers() -> dict[str, Any]:
         "exchange": exchange_explorer(),
         "memory": memory_explorer(),
         "cost": cost_explorer(),
+        "gain": gain_explorer(),
         "dropout": dropout_explorer(),
         "schedule": schedule_explorer(load("schedule")),
         "clinic": clinic_explorer(clinic.load()),

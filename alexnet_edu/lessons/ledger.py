@@ -18,7 +18,7 @@ from alexnet_edu.data.images import Images
 from alexnet_edu.ledger.claims import CLAIMS, DATES_2012, HOLDS, NOT_HERE, PARTLY, RUNS_2012
 from alexnet_edu.ledger.table import NEEDS_IMAGENET, SIGNS, word
 from alexnet_edu.show import plots
-from alexnet_edu.show.explorer import Drawing
+from alexnet_edu.show.explorer import Drawing, choice, explores, slider
 from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, PINK, Style, frame, level, note
 from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies.record import load
@@ -162,11 +162,12 @@ def later_runs() -> Drawing:
         color, marker = ("black", "D") if name == "145" else (color, marker)
         ax.plot(_number(name), error, marker, color=color, markersize=7)
     level(ax, published)
-    words = {"145": "145, the paper's", "145 continued": "145, trained on", "148": "148, no normalization"}
+    words = {"145 continued": "145, trained on", "148": "148, no normalization"}
     words |= {"150": "150, no exchange", "170 fade": "170, crops mixed"}
     for name, text in words.items():
         note(ax, text, (_number(name), errors[name]), (7, 3))
-    note(ax, "167, no normalization in conv2", (167, errors["167"]), (-8, -4), ha="right")
+    for name, text in {"145": "145, the paper's", "167": "167, no normalization in conv2"}.items():
+        note(ax, text, (_number(name), errors[name]), (-8, -4 if name == "167" else 3), ha="right")
     for name, side in (("135", "center"), ("145", "right"), ("148", "left")):
         note(ax, f"{DATES_2012[name]:%-d %b}", (_number(name), 0.4245), ha=side, color=NEUTRAL)
         ax.plot([_number(name)] * 2, [0.4228, 0.424], color=NEUTRAL, linewidth=0.8)
@@ -231,3 +232,39 @@ def two_judges(n: int, seed: int) -> tuple[Tensor, Tensor]:
     random = torch.Generator().manual_seed(seed)
     hard = torch.rand(n, generator=random)
     return tuple(hard + 0.15 * torch.randn(n, generator=random) > 0.6 for _ in range(2))  # type: ignore[return-value]
+
+
+GAINS = {
+    0.1: "0.1",
+    0.394: "0.394, overlapping pooling",
+    1.37: "1.37, normalization",
+    1.695: "1.695, two GPUs",
+}
+COUNTS = {1_000: "1,000", 10_000: "10,000", 50_000: "50,000, validation 2012", 150_000: "150,000, test 2010"}
+
+
+@explores
+def gain_explorer(
+    gain: float = choice("Gain", GAINS, 0.394, "points of top-1 error, by the log"),
+    images: int = choice("Images", COUNTS, 50_000, "on which both networks were judged"),
+    disagree: float = slider(
+        "Disagreement",
+        (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+        0.15,
+        "on so many one alone is wrong",
+        "{:.0%}",
+    ),
+) -> Drawing:
+    """A measured gain, and how far the choice of the images alone moves it."""
+    error = 100 * (disagree / images - (gain / 100) ** 2 / images) ** 0.5
+    figure, ((ax,),) = plots.panels(1, 1, height=2.6)
+    x = np.linspace(gain - 4 * error, gain + 4 * error, 201)
+    ax.fill_between(x, np.exp(-(((x - gain) / error) ** 2) / 2), color=BLUE, alpha=0.3)
+    ax.plot([gain - 1.96 * error, gain + 1.96 * error], [0.02, 0.02], color=BLUE, linewidth=4)
+    level(ax, 0, "no gain", axis="x")
+    ax.set(yticks=[], ylim=(0, 1.15), xlim=(min(-1.0, x[0]), max(2.5, x[-1])))
+    frame(ax, x="points of top-1 error")
+    return figure, (
+        f"A gain of {gain:g} points on {images:,} images is {gain / error:.1f} standard errors if the two "
+        f"networks disagree about {disagree:.0%} of the images."
+    )

@@ -20,6 +20,7 @@ from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, 
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, PINK, frame
 from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.statistics import signed
 from alexnet_edu.training.predictions import average, top_errors
 
 VIEWS = {"ten": "ten patches", "centre": "the centre alone"}
@@ -109,8 +110,8 @@ def limits(record: Record) -> str:
     problems = len(record.settings["problems"])
     return (
         f"The ten networks stop at a training error of {member}, those on five classes at {plain}. "
-        f"Trained longer, to {long}: {each} network per problem. "
-        f"Problems: {problems}, from {problems // 2} split of the classes."
+        f"Only {each} network per problem was trained longer, to {long}. "
+        f"The {problems} problems come from {problems // 2} split of the classes, taken in both directions."
     )
 
 
@@ -239,7 +240,7 @@ def ways_to_average(record: Record) -> Drawing:
     )
     plots.level(ax, 0, axis="x", line="-")
     frame(ax, x="change of the top-1 error against equal votes (points); further left is better")
-    logits, here, there = (f"{100 * values.mean():+.2f}" for values in changes.values())
+    logits, here, there = (signed(100 * values.mean()) for values in changes.values())
     return figure, (
         f"Searched coefficients change the error by {here} points where they were searched and by {there} "
         f"elsewhere; logits in place of probabilities by {logits} (recorded)."
@@ -290,14 +291,14 @@ def _draw_problems(ax: Axes, record: Record, plain: int, starred: int, view: str
     compared = {"one from scratch": (1, 0)} | ({f"{starred} pre-trained": (0, starred)} if starred else {})
     for (words, numbers), line in zip(compared.items(), (":", "-"), strict=False):
         alone = [fmean(values) for values in results.mixed_errors(record, *numbers, view)]
-        for place, level in enumerate(alone):
+        for place, level in enumerate(alone):  # further to the left than the mean, whose words are at its right
             label = None if place else words
-            ax.plot([place - 0.4, place + 0.4], [level] * 2, line, color=NEUTRAL, linewidth=1.2, label=label)
+            ax.plot([place - 0.4, place + 0.28], [level] * 2, line, color=NEUTRAL, linewidth=1.2, label=label)
     plots.strip(ax, dict(zip(problems, errors, strict=True)), upright=True, styles=plots.SERIES[1:2])
     every = record.tables["mixed"]["error"]
     ax.set_ylim(every.min() - 0.005, every.max() + 0.01)  # whatever is chosen: what moves is the error
     ax.plot([], [], color=BLUE, linewidth=2.5, label="chosen: mean")
-    ax.legend(loc="upper center", ncols=3)
+    ax.legend(loc="upper right", ncols=3, handlelength=1.4, columnspacing=1.2)
     means = f"mean {', '.join(f'{fmean(values):.1%}' for values in errors)}"
     if not (plain and starred):
         return means

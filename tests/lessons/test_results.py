@@ -71,7 +71,7 @@ def test_every_figure_says_its_numbers_and_whose_images_they_are(record: Record,
     assert f"Ten patches save {gain:.1f} points" in lesson.three_gains(record)[1]
     for draw in (lesson.head_start, lesson.ways_to_average):
         assert "recorded" in draw(record)[1]
-    assert ": 1 network per problem" in lesson.limits(record)
+    assert "Only 1 network per problem" in lesson.limits(record)
 
 
 # --- the explorer ----------------------------------------------------------------------------

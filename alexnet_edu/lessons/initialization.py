@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -107,7 +108,7 @@ def fates(record: clinic.Clinic) -> Drawing:
             counts[cell.fate] += 1
             face, ink = FATES[cell.fate]
             ax.add_patch(Rectangle((j, i), 1, 1, facecolor=face, edgecolor="white", linewidth=2))
-            text = f"{cell.fate}\n{min(cell.losses):.2f} … {cell.losses[-1]:.2f}"
+            text = f"{cell.fate}\n{max(cell.losses):.2f} … {cell.losses[-1]:.2f}"
             ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=ink, fontsize=9)
     ax.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     names = [
@@ -126,7 +127,7 @@ def fates(record: clinic.Clinic) -> Drawing:
     )
     return figure, (
         f"{counts['stands still']} of {len(clinic.SETTINGS)} ways to start stand still, all under SGD; "
-        f"the paper's weights on today's pixels in {flat} of 4 (lowest … last loss; recorded)."
+        f"the paper's weights on today's pixels in {flat} of 4 (highest … last loss; recorded)."
     )
 
 
@@ -232,11 +233,11 @@ def _draw_setting(record: clinic.Clinic, setting: clinic.Setting) -> Drawing:
     _draw_losses(right, [loss if math.isfinite(loss) else clinic.EXPLODED for loss in cell.losses])
     title = f"{record.divisor} times narrower, ten images (recorded)"
     frame(right, title, "step", "loss (nats)", grid="xy")
-    verdict = f"{cell.fate}: {cell.reason}"
     note = " (SYNTHETIC images)" if record.provenance["data"]["synthetic"] else ""
-    plots.heading(figure, verdict + note)
+    words, verdict = setting.words(), f"The narrow network {cell.fate}: {cell.reason}{note}"
+    plots.heading(figure, "\n".join(textwrap.fill(line, plots.TITLE_WIDTH) for line in (words, verdict)))
     by_layer = ", ".join(f"{name} {short(s)}" for name, s in zip(layers, signal, strict=True))
-    return figure, f"{setting.words()}. {verdict}. What differs between images, by layer: {by_layer}{note}"
+    return figure, f"{words}. {verdict}. What differs between images, by layer: {by_layer}"
 
 
 def _draw_losses(ax: Axes, losses: Sequence[float]) -> None:
@@ -246,5 +247,5 @@ def _draw_losses(ax: Axes, losses: Sequence[float]) -> None:
     ax.axhline(chance, color=NEUTRAL, linestyle="--", linewidth=1.2, label="chance: ln 10 = 2.303")
     if max(losses) > 6 * chance:
         ax.set_yscale("symlog", linthresh=chance)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.2 * max(losses))
     ax.legend()

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,9 @@ class Cell:
     def fate(self) -> str:
         """What became of the training: "learns", "learns, then leaps", "stands still" or "explodes".
 
-        "explodes": a loss beyond EXPLODED, or the last three above twice ln 10 on average.
-        "learns": these three below LEARNED · ln 10; "then leaps": a loss above twice ln 10 after one
-        below that level.
+        "explodes": a loss beyond EXPLODED, or the last three above twice ln 10 on average, or any above it
+        where nothing is learned. "learns": these three below LEARNED · ln 10; "then leaps": a loss above
+        twice ln 10 after one below that level.
         """
         last, chance = self.losses[-3:], math.log(CLASSES)
         level = sum(last) / len(last) / chance
@@ -111,13 +112,15 @@ class Cell:
         learned = next((i for i, loss in enumerate(self.losses) if loss < LEARNED * chance), len(self.losses))
         if max(self.losses[learned:], default=0.0) > 2 * chance:
             return "learns, then leaps"
-        return "learns" if level < LEARNED else "stands still"
+        if level < LEARNED:
+            return "learns"
+        return "explodes" if max(self.losses) > 2 * chance else "stands still"
 
     @property
     def reason(self) -> str:
         """One line: why it went so, from what was measured before the first step and the losses."""
         signal, output = self.layers[-1].signal, self.layers[-1].output
-        differ = f"the images differ by {signal:.1g} in the logits"
+        differ = f"the images differ by {Decimal(f'{signal:.1g}'):f} in the logits"
         if self.fate == "explodes":
             if output > LOUD:
                 return (
@@ -125,20 +128,16 @@ class Cell:
                 )
             return f"logits of {output:.2g} are harmless, but the steps are too long for inputs of this size"
         if self.fate == "learns, then leaps":
-            return f"{differ}: enough to begin with, but then the steps are too long for inputs of this size"
+            return f"{differ}, enough to begin with, but then the steps are too long for inputs of this size"
         if self.fate == "learns":
             if output > LOUD:
                 return f"logits of {output:.2g} are loud, but these steps calm them in time"
             if signal >= BLIND:
-                return f"{differ}: enough for the classifier to begin with"
+                return f"{differ}, enough for the classifier to begin with"
             return f"{differ} only, but the steps do not shrink with the gradient"
-        if max(self.losses) > 2 * math.log(CLASSES):
-            return (
-                f"logits of {output:.2g}: the first steps threw the weights far, and now nothing gets through"
-            )
         if self.losses[-1] < 0.98 * math.log(CLASSES):
-            return f"{differ}: it is on its way, but {len(self.losses) - 1} steps are too few"
-        return f"{differ}: the classifier has nothing to learn from, nor have the layers below it"
+            return f"{differ}; it is on its way, but {len(self.losses) - 1} steps are too few"
+        return f"{differ}; the classifier has nothing to learn from, nor have the layers below it"
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def test_a_training_that_explodes_ends_early(rule: str, batch: Batch) -> None:
         ([2.3, 1.0, 50.0, 1.0, 1.0, 1.0], "learns, then leaps"),
         ([2.3, 50.0, 9.0, 9.0], "explodes"),
         ([2.3, 5.0, 5.0, 5.0], "explodes"),  # beyond twice ln 10
+        ([2.3, 50.0, 2.303, 2.303, 2.303], "explodes"),  # and nothing gets through any more
         ([2.3, 2e4], "explodes"),
         ([2.3, math.inf], "explodes"),
     ],

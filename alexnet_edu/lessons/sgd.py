@@ -19,7 +19,7 @@ from alexnet_edu.studies.ablations import STUDIES
 from alexnet_edu.studies.record import Record
 from alexnet_edu.training.schedules import LOGGED, LoggedSchedule, PlateauSchedule
 
-LENGTHS = (5, 10, 12, 20, 30, 45, 60, 90)  # epochs into which a schedule can be compressed
+LENGTHS = (5, 10, 12, 20, 30, 45, 60, 93)  # epochs into which a schedule can be compressed
 PATIENCE = (1, 2, 3, 4, 5)
 MARGINS = {m: f"{100 * m:g} points" for m in (0.0, 0.001, 0.002, 0.005, 0.01)}
 POINTS = 400  # of a schedule's line
@@ -31,23 +31,22 @@ VARIANTS = {CONSTANT: CONSTANT, PLATEAU: PLATEAU, "145-2010": "logged"}  # of th
 # --- the update rule -------------------------------------------------------------------------
 
 
-def coasting(ways: Mapping[str, Sequence[float]], guess: float | None = None) -> Drawing:
-    """How far an old velocity still carries the weights: form of the rule -> way after 0, 1, 2 … steps.
+def coasting(distances: Mapping[str, Sequence[float]], guess: float | None = None) -> Drawing:
+    """How far an old velocity still carries the weights: form of the rule -> distance after 0, 1, 2 … steps.
 
-    guess: of the way in the paper's form, drawn as a line.
+    guess: of the distance in the paper's form, drawn as a line.
     """
     figure, ((ax,),) = plots.panels(1, 1, height=3.4)
-    steps = range(max(map(len, ways.values())))
-    plots.lines(ax, {name: (steps, way) for name, way in ways.items()}, markers=False)
-    words = "steps after ε fell to a tenth"
-    frame(ax, "", words, "way so far (sizes of the old velocity)", grid="xy", legend="center right")
+    steps = range(max(map(len, distances.values())))
+    plots.lines(ax, {name: (steps, values) for name, values in distances.items()}, markers=False)
+    for (name, values), line in zip(distances.items(), ax.lines, strict=True):
+        plots.note(ax, name, (steps[-1], values[-1]), (0, -14), ha="right", color=line.get_color())
+    frame(ax, x="steps after ε fell to a tenth", y="distance so far\n(in old velocities)", grid="xy")
     if guess is not None:
         ax.axhline(guess, color=plots.PINK, linestyle=":", linewidth=2.5)
-        plots.note(ax, f"your guess: {guess:g}", (steps[-1], guess), (0, 4), ha="right")
-    ends = {name: values[-1] for name, values in ways.items()}
-    return figure, "After a drop of ε an old velocity still carries " + ", ".join(
-        f"{end:.1f} times its size in {name}" for name, end in ends.items()
-    )
+        plots.note(ax, f"your guess: {guess:g}", (steps[-1] / 2, guess), (0, 4))
+    ends = ", ".join(f"{values[-1]:.1f} times its size in {name}" for name, values in distances.items())
+    return figure, f"After a drop of ε an old velocity still carries the weights {ends}."
 
 
 def noise(sizes: Sequence[int], ratios: Sequence[float], images: Images) -> Drawing:
@@ -58,9 +57,11 @@ def noise(sizes: Sequence[int], ratios: Sequence[float], images: Images) -> Draw
     ax.plot(sizes, law, color=ORANGE, linestyle="--", label="∝ 1/√B")
     plots.level(ax, 1, line="-")
     ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
+    ax.set_yscale("log", base=2)
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
-    frame(ax, "", "images in a batch, B", "length of the noise / of the gradient", legend="upper right")
+    ax.yaxis.set_major_formatter("{x:g}")
+    words = "length of the noise /\nlength of the gradient"
+    frame(ax, "", "images in a batch, B", words, legend="upper right")
     at = dict(zip(sizes, ratios, strict=True))[paper.BATCH_SIZE]
     return figure, (
         f"With B = {paper.BATCH_SIZE} the noise is {at:.1f} times as long as the gradient; it falls as 1/√B."
@@ -96,24 +97,26 @@ def schedules(record: Record) -> Drawing:
             label = title if seed == 1 else None
             look = style.kwargs() | {"label": label, "linewidth": 1.1}
             ax.plot(curve["epoch"], curve["validation_error"], **look)
-        last[name] = float(np.mean(part.values(name, "test_error")))
+        last[name] = float(np.mean(part.values(name, "validation_error")))
     for drop in LOGGED["145-2010"].drops:
         ax.axvline(drop, color=NEUTRAL, linewidth=0.6, linestyle=":")
     frame(ax, x="epochs", y="validation error", percent="y")
     ax.legend(loc="upper right", frameon=True, facecolor="white", edgecolor="none", framealpha=1)
     return figure, (
-        f"Test error at the end: {last['constant']:.1%} if the rate never falls, {last['plateau']:.1%} by "
-        f"§5's rule, {last['logged']:.1%} with the drops of run 145-2010 (recorded, two seeds)."
+        f"Validation error at the end: {last['constant']:.1%} if the rate never falls, {last['plateau']:.1%} "
+        f"by §5's rule, {last['logged']:.1%} with the drops of run 145-2010 (recorded, two seeds)."
     )
 
 
 def decay(record: Record) -> Drawing:
-    """Training errors of the study "decay", seed by seed: without and with weight decay."""
+    """Training errors of the study "decay", without and with weight decay; a line joins a seed's two."""
     figure, (axes,) = plots.panels(1, len(record.shared_rates()), height=2.8, sharex=True)
     gaps = []
     for ax, rate in zip(axes, record.shared_rates(), strict=True):
         same = record.at_rate(rate)
         plots.last_errors(ax, same.runs, "train_error", f"ε = {rate:g}")
+        pairs = [same.values(name, "train_error") for name in ("0", "0.0005")]
+        ax.plot(pairs, [0, 1], color=NEUTRAL, linewidth=0.6, zorder=0)
         gap = same.paired_gap("0.0005", "0", "train_error")
         gaps.append(f"{gap.signed} points at ε = {rate:g}")
     return figure, f"Weight decay changes the training error by {', '.join(gaps)} (paired by seed, recorded)."
@@ -152,6 +155,7 @@ def draw_validation(
     for place, fall in enumerate(falls):
         label = None if place else "the rate falls"
         ax.axvline(fall, color=ORANGE, linestyle="--", linewidth=1.2, label=label)
+    ax.set_xlim(0, epochs[-1])
     frame(ax, percent="y", grid="xy", legend="best")
 
 
@@ -163,9 +167,9 @@ def schedule_explorer(record: Record | None = None, **options: Any) -> PictureWi
     """
 
     def draw(
-        epochs: int = slider("Epochs", LENGTHS, 12, "length of the training"),
+        epochs: int = slider("Epochs", LENGTHS, 93, "length of the training"),
         kind: str = choice("The rate falls", KINDS, "145-2010", "which schedule is drawn"),
-        patience: int = slider("Patience", PATIENCE, 2, "epochs without a new best, of §5's rule"),
+        patience: int = slider("Patience", PATIENCE, 5, "epochs without a new best, of §5's rule"),
         margin: float = slider("Margin", MARGINS, 0.0, "by how much a new best must be better, of §5's rule"),
     ) -> Drawing:
         return _draw_run(record, epochs, kind, PlateauSchedule(patience, margin))

@@ -37,7 +37,7 @@ def test_a_logged_run_is_compressed_to_any_length(name: str) -> None:
 
 @pytest.mark.parametrize(("patience", "margin"), [(1, 0.0), (5, 0.0), (2, 0.01)])
 def test_the_rule_follows_patience_and_margin(patience: int, margin: float) -> None:
-    widget = lesson.schedule_explorer(recorded(), kind="plateau", patience=patience, margin=margin)
+    widget = lesson.schedule_explorer(recorded(), epochs=12, kind="plateau", patience=patience, margin=margin)
     falls = PlateauSchedule(patience, margin).falls(ERRORS)
     assert f"divided by ten at {', '.join(map(str, falls)) or 'no epoch'};" in widget.alt
 
@@ -54,8 +54,8 @@ def test_a_recorded_curve_stands_under_its_schedule() -> None:
 
 
 def test_a_guess_is_drawn_into_the_coasting_velocity() -> None:
-    ways = {"the paper's form": [0.0, 0.9, 1.71], "PyTorch's form": [0.0, 0.09, 0.171]}
-    (ax,), sentence = lesson.coasting(ways, 1.0)[0].axes, lesson.coasting(ways)[1]
+    distances = {"the paper's form": [0.0, 0.9, 1.71], "PyTorch's form": [0.0, 0.09, 0.171]}
+    (ax,), sentence = lesson.coasting(distances, 1.0)[0].axes, lesson.coasting(distances)[1]
     assert "your guess: 1" in [text.get_text() for text in ax.texts]
     assert "1.7 times its size in the paper's form, 0.2 times its size in PyTorch's form" in sentence
 

@@ -291,7 +291,7 @@ def _draw_problems(ax: Axes, record: Record, plain: int, starred: int, view: str
     compared = {"one from scratch": (1, 0)} | ({f"{starred} pre-trained": (0, starred)} if starred else {})
     for (words, numbers), line in zip(compared.items(), (":", "-"), strict=False):
         alone = [fmean(values) for values in results.mixed_errors(record, *numbers, view)]
-        for place, level in enumerate(alone):  # further to the left than the mean, whose words are at its right
+        for place, level in enumerate(alone):  # not to the right, where the words of the mean are
             label = None if place else words
             ax.plot([place - 0.4, place + 0.28], [level] * 2, line, color=NEUTRAL, linewidth=1.2, label=label)
     plots.strip(ax, dict(zip(problems, errors, strict=True)), upright=True, styles=plots.SERIES[1:2])

@@ -42,13 +42,9 @@ def cost_explorer(
         days[f"{name} ({device.year})"] = seconds(wanted, device.peak(kind), share, devices) / DAY
     figure, ((ax,),) = plots.panels(1, 1, height=3.5)
     draw_days(ax, days, reading, paper.TRAINING_DAYS)
-    frame(
-        ax,
-        f"{paper.EPOCHS} epochs at {share:.0%} of the peak",
-        "days, by arithmetic",
-        legend="below",
-        ncols=2,
-    )
+    frame(ax, "", "days, by arithmetic", legend="below", ncols=2)
+    first, *_, last = (f"{in_words(max(took, reading))} on {name}" for name, took in days.items())
+    plots.heading(figure, f"At {share:.0%} of the peak, {paper.EPOCHS} epochs take {first} and {last}")
     times = ", ".join(f"{name} {in_words(max(took, reading))}" for name, took in days.items())
     late = [name for name, took in days.items() if reading > took]
     waits = f"; reading the images sets the pace for {', '.join(late)}" if late else ""
@@ -57,15 +53,17 @@ def cost_explorer(
 
 
 def draw_days(ax: Axes, days: Mapping[str, float], reading: float, published: tuple[float, float]) -> None:
-    """A bar for each machine, on a logarithmic axis of days, with its value in words.
+    """A mark for each machine, on a logarithmic axis of days, with its time in words.
 
-    days: by arithmetic. reading: days that reading the images takes, as a line unless it is 0.
-    published: the range of days that the paper states, as a band.
+    days: by arithmetic. reading: days that reading the images takes, as a line unless it is 0; a machine
+    that waits for it has a line up to there. published: the range of days that the paper states, as a band.
     """
-    plots.bars(ax, days)
     took = [max(value, reading) for value in days.values()]
-    for place, value in enumerate(took):
-        note(ax, in_words(value), (value, place), (6, 0), va="center", bbox=plots.BEHIND_WORDS)
+    for place, (value, end) in enumerate(zip(days.values(), took, strict=True)):
+        ax.plot([value, end], [place] * 2, color=ORANGE)
+        ax.plot(value, place, "o", color=BLUE, markersize=8)
+        note(ax, in_words(end), (end, place), (8, 0), va="center", bbox=plots.BEHIND_WORDS)
+    plots.rows(ax, list(days))
     ax.axvspan(*published, color="#F0E442", alpha=0.6, zorder=0, label="the paper: five to six days")
     if reading > 0:
         ax.axvline(reading, color=ORANGE, linestyle="--", linewidth=1.8, label="reading the images")
@@ -123,7 +121,7 @@ def false_falls(
     images: ImageSet,
     guess: float | None = None,
 ) -> Drawing:
-    """The rule of §5 told of few validation images.
+    """The rule of §5 with few validation images.
 
     errors: of all validation images (0–1), after each epoch. sets: size -> the same of each set of so many
     images. fell: size -> on how many of them the rate fell. guess: of the second size, drawn as a line.
@@ -145,8 +143,8 @@ def false_falls(
     frame(right, "", "sets on which the rate fell")
     size, count = list(fell.items())[-1]
     return figure, (
-        f"No plateau in sight: told of {asked:,} images, the rule lowers the rate on "
-        f"{fell[asked]} sets of {draws}; told of {size:,}, on {count}.{images.caveat}"
+        f"No plateau in sight, yet the rule lowers the rate on {fell[asked]} of {draws} sets of "
+        f"{asked:,} images; with {size:,}, on {count or 'none'}.{images.caveat}"
     )
 
 
@@ -162,7 +160,7 @@ def resumed(
         ax.plot(epochs[part], killed[part], mark, color=ORANGE, fillstyle="none", label=name)
     level(ax, at + 0.5, "killed", axis="x")
     frame(ax, "", "epochs", "validation error", percent="y", legend="upper right")
-    ends = "the same weights, bit by bit" if same else "other weights"
+    ends = "the same weights, bit for bit" if same else "other weights"
     return figure, (
         f"Killed after epoch {at} and resumed, it ends with {ends}: "
         f"{killed[-1]:.1%} validation error, {whole[-1]:.1%} if never stopped.{images.caveat}"

@@ -185,7 +185,7 @@ lesson.cost_explorer(frames={"feed": (math.inf, 2000)})
 
 # %% [markdown]
 # The peaks are those of data sheets, and the share is your assumption: so small a network rarely reaches a third of the peak of a large GPU. Measure before you
-# believe a bar.
+# believe a number.
 #
 # ## 6 · What the 2012 code did
 #
@@ -201,9 +201,10 @@ lesson.cost_explorer(frames={"feed": (math.inf, 2000)})
 
 # %%
 verdict(
-    ["two-gpu-time", "table1", "table2-1", "depth"],
+    ["lr-schedule", "table1", "table2-1", "depth"],
     why={
-        "two-gpu-time": "By arithmetic: five to six days are a third of the peak.",
+        "lr-schedule": "The rule pays where it can see the plateau, which takes enough validation images. Five to six "
+        "days are a third of the peak of two GTX 580.",
         "table1": "It takes the images of ILSVRC-2010, the only year whose test labels were published (§2).",
         "table2-1": "It takes ImageNet and a machine for it; the runbook starts that training.",
         "depth": "Each layer left out is a training on ImageNet of its own.",

@@ -24,7 +24,7 @@ def test_the_pictures_say_what_the_numbers_are() -> None:
     )
     sets = {10: [[0.9, 0.8], [0.9, 0.7]], 20: [[0.9, 0.8], [0.8, 0.8]]}
     figure, words = imagenet.false_falls([0.9, 0.8], sets, {10: 2, 20: 1}, images, guess=1.5)
-    assert "told of 20 images, the rule lowers the rate on 1 sets of 2" in words
+    assert "the rule lowers the rate on 1 of 2 sets of 20 images; with 20, on 1" in words
     assert any("your guess: 1.5" in text.get_text() for text in figure.axes[1].texts)
     assert (
         "other weights: 75.0% validation error, 70.0%"

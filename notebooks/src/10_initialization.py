@@ -134,7 +134,7 @@ show(*lesson.patient(losses, images))
 #
 # Three ways to scale the inputs, three to draw the weights (the paper's; the authors' file, with 0.03 in conv3–5; He's), two to start
 # the biases, and two rules: 36 ways to start. Each was given sixty steps, in a network with the same depth and the same gains but
-# eight times narrower. The second line of a cell gives its lowest and its last loss.
+# eight times narrower. The second line of a cell gives its highest and its last loss.
 
 # %%
 show(*lesson.fates(cells))
@@ -147,8 +147,8 @@ show(*lesson.fates(cells))
 #   today.
 # - **The slow start.** The paper's own setting, raw pixels: flat for more than twenty steps, then it learns. Biases of 0 make it
 #   slower still. *Cure:* 0.03 in three layers, as in the authors' file.
-# - **The explosion.** He's weights with raw pixels. At full size the loss passes a thousand within two steps; the narrow network of the
-#   table is thrown to where nothing gets through any more, or learns and leaps. *Cure:* divide the pixels. And ones belong to *small*
+# - **The explosion.** He's weights with raw pixels. At full size the loss passes a thousand within two steps; in the narrow network of the
+#   table it leaps at once, and then nothing gets through any more, or the network learns and leaps again. *Cure:* divide the pixels. And ones belong to *small*
 #   weights: with He's they only make the logits loud.
 #
 # Adam learns everywhere here, because its steps do not shrink with the gradient. Do not be too pleased: in the full-size network, with the

@@ -38,7 +38,7 @@ show(*lesson.signals(cells))
 # %%
 for setting in clinic.SETTINGS:
     cell, peak = cells.narrow[setting], max(cells.full[setting].losses)
-    print(f"{setting.words()}: {cell.fate}; {cell.reason} [{peak:.3g}]")
+    print(f"{setting.words()}: {cell.fate}: {cell.reason} [{peak:.3g}]")
 
 # %% [markdown]
 # Two things do not carry over from the narrow network to the wide one, and both are about the first steps: with He's weights and biases of 1 the loss

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import Formatter, MaxNLocator
 from numpy.typing import ArrayLike
 
 STYLE_SHEET = Path(__file__).with_name("alexnet.mplstyle")
@@ -254,16 +254,17 @@ def strip(
     for place, (values, style) in enumerate(zip(groups.values(), styled(groups, styles), strict=True)):
         marks = np.asarray(values, float)
         mean, level_of = float(marks.mean()), np.full(len(marks), float(place))
+        words = Formatter.fix_minus(form.format(mean))
         bar, across = np.array([mean, mean]), place + np.array([-0.28, 0.28])
         look: dict[str, Any] = {"linestyle": "", "marker": style.marker, "color": style.color, "alpha": 0.75}
         if upright:
             ax.plot(level_of, marks, **look)
             ax.plot(across, bar, color=style.color, linewidth=2.5)
-            note(ax, form.format(mean), (place + 0.28, mean), (4, 0), va="center")
+            note(ax, words, (place + 0.28, mean), (4, 0), va="center")
         else:
             ax.plot(marks, level_of, **look)
             ax.plot(bar, across, color=style.color, linewidth=2.5)
-            note(ax, form.format(mean), (mean, place - 0.3), ha="center", va="bottom")
+            note(ax, words, (mean, place - 0.3), ha="center", va="bottom")
     rows(ax, list(groups), upright=upright)
     if upright:
         ax.margins(y=0.12)
@@ -307,7 +308,7 @@ def intervals(
         face = color if name in marked else "white"
         ax.plot(*point, style.marker, color=color, markersize=8, markerfacecolor=face, linestyle="none")
         if form:
-            note(ax, form.format(value), point, (8, 6))
+            note(ax, Formatter.fix_minus(form.format(value)), point, (8, 6))
     ax.plot([], [], style.marker, color=style.color, label=label)
     rows(ax, list(values), upright=upright)
 

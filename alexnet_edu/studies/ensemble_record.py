@@ -111,5 +111,5 @@ def gaps(record: Record, name: str, baseline: str, view: str = "ten") -> list[In
 
 
 def intervals(several: Sequence[Interval]) -> str:
-    """Several differences with their intervals: "-2.10 [-3.00, -1.20]; -1.90 [-2.80, -1.00]"."""
+    """Several differences with their intervals: "−2.10 [−3.00, −1.20]; −1.90 [−2.80, −1.00]"."""
     return "; ".join(gap.signed for gap in several)

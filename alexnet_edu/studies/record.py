@@ -162,7 +162,7 @@ class Record:
                 f"{key.replace('_', ' ')} {n:g}" for key, n in plan.items() if isinstance(n, int | float)
             ]
             about = ", ".join([f"{len(self.runs)} runs", *numbers])
-        threads = "".join(f"{n} thread a run, " for n in made.get("threads", ()))
+        threads = "".join(f"{n} thread{'s' * (n > 1)} a run, " for n in made.get("threads", ()))
         images = f"{data['images']:,} images of " if "images" in data else ""
         return (
             f"recorded {', '.join(made['dates'])} at commit {', '.join(made['commits'])} on "

@@ -73,13 +73,13 @@ def facts(table: Architecture, name: str) -> dict[str, str]:
     )
     share = size.parameters / sum(c.parameters for c in counts)
     work = size.multiply_adds / sum(c.multiply_adds for c in counts)
-    pooled = _shape(size.pooled) if "pool" in layer.after else "no pooling here"
+    pooled = {"after pooling": _shape(size.pooled)} if "pool" in layer.after else {}
     return {
         "input": _shape(size.inputs),
         "reads": _reads(table, layer),
         "kernels" if layer.kernel else "weights": _kernels(table, layer, size),
         "output": _shape(size.outputs),
-        "after pooling": pooled,
+        **pooled,
         "parameters": f"{size.parameters:,} ({percent(share)} of all)",
         "units": f"{size.units:,}",
         "multiply-adds": f"{size.multiply_adds:,} ({percent(work)} of all)",

@@ -160,8 +160,8 @@ def agreement(ways: Mapping[str, Tensor], tolerance: float = 1e-3) -> Drawing:
         ax.imshow(equal.numpy(), cmap="Blues", vmin=0, vmax=1.6)
         plots.bare(ax)
         ax.set_title(f"{name}: {equal.sum()} of {equal.numel()} places")
-    words = "; ".join(f"{name} at {equal.sum()}" for name, equal in zip(names, same, strict=True))
-    return (
-        figure,
-        f"Dark: all {first.shape[1]} outputs agree with the authors' rule. Of 55·55 places: {words}.",
+    words = ", ".join(f"at {equal.sum()} with {name}" for name, equal in zip(names, same, strict=True))
+    return figure, (
+        f"Of {first[0, 0].numel()} places, the outputs are the authors' {words} "
+        f"(dark: all {first.shape[1]} agree)."
     )

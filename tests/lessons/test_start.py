@@ -46,4 +46,4 @@ def test_where_four_ways_to_55_places_agree() -> None:
         "padding": F.conv2d(image, kernels, stride=4, padding=2),
     }
     assert torch.equal(ways["rule"], ways["zeros"])
-    assert start.agreement(ways)[1].endswith("zeros at 3025; 227 at 2916; padding at 0.")
+    assert "at 3025 with zeros, at 2916 with 227, at 0 with padding" in start.agreement(ways)[1]

@@ -191,7 +191,7 @@ def equally_well_fitted(record: Record) -> Drawing:
         highest = before.curves.groupby("run")["train_error"].first().min()
         levels = [deepest + share * (highest - deepest) for share in (0.5, 0.25, 0.0)]
         found = [cut_at(before, level).gap("z3", "z2") for level in levels]
-        names = ("earlier", "later", "last, before the rate falls")
+        names = ("early in training", "later", "just before the rate falls")
         shown = dict(zip(names, map(astuple, found), strict=True))
         look: dict[str, Any] = {
             "shift": 0.26 * place - 0.13,
@@ -210,7 +210,7 @@ def equally_well_fitted(record: Record) -> Drawing:
     return figure, (
         "Where both fit the training images equally well, z = 3 has "
         f"{min(values):.1f} to {max(values):.1f} points less test error; "
-        f"{unclear} of {len(gaps)} intervals (95%) hold 0 (recorded)."
+        f"{unclear} of {len(gaps)} intervals (95%) include 0 (recorded)."
     )
 
 
@@ -218,13 +218,15 @@ def curves_at_both_rates(record: Record) -> Drawing:
     """Recorded training and test errors by epoch, at each rate."""
     rates = at_each_rate(record)
     figure, axes = plots.panels(len(rates), 2, height=6.4, sharey="col", sharex=True)
-    ends = []
     for row, (rate, same) in zip(axes, rates.items(), strict=True):
         for ax, what in zip(row, ("train_error", "test_error"), strict=True):
             plots.learning_curves(ax, same.curves, what, f"ε = {rate:g}")
-        train, test = (same.gap("z3", "z2", what).value for what in ("train_error", "test_error"))
-        ends.append(f"{train:+.1f} points in training, {test:+.1f} in test at ε = {rate:g}")
-    return figure, f"In the end z = 3 differs from z = 2 by {' and '.join(ends)} (recorded)."
+    ahead = (f"{-same.gap('z3', 'z2').value:.1f} points at ε = {rate:g}" for rate, same in rates.items())
+    behind = (f"{same.gap('z3', 'z2', 'train_error').value:.1f}" for same in rates.values())
+    return figure, (
+        f"In the end z = 3 has less test error, by {' and by '.join(ahead)}; its training error is higher, "
+        f"by {' and by '.join(behind)} (recorded)."
+    )
 
 
 # --- the explorer: a row of pixels that moves ---------------------------------------------------------

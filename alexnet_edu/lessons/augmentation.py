@@ -24,6 +24,7 @@ from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, PictureWidget, checkbox, choice, explorer, slider
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, GREEN, NEUTRAL, ORANGE, PINK, SKY, YELLOW, frame
 from alexnet_edu.studies.record import Record
+from alexnet_edu.studies.statistics import signed
 
 CHANNELS = ("red", "green", "blue")
 
@@ -69,8 +70,8 @@ def _versions(image: Tensor, colors: ColorPCA) -> dict[str, Tensor]:
 
 
 MAIN = {  # variant of the two records -> its name in a figure
-    "none": "nothing",
-    "crops-flips": "crops, reflections",
+    "none": "no augmentation",
+    "crops-flips": "crops and reflections",
     "crops-flips-colour": "crops, reflections, colours",
 }
 
@@ -100,9 +101,9 @@ def errors_by_epoch(long: Record, short: Record, guess: float | None = None) -> 
     epochs = [study.settings["epochs"] for study in (long, short)]
     apart = short.paired_gap("crops-flips", "none").signed
     return figure, (
-        f"After {epochs[0]} epochs the test error is {means[0]:.1%} with nothing, {means[1]:.1%} with crops "
-        f"and reflections, {means[2]:.1%} with colours as well. After {epochs[1]} epochs it was too early to "
-        f"tell ({apart} points). (Three seeds each, recorded, real CIFAR-10.)"
+        f"After {epochs[0]} epochs the test error is {means[0]:.1%} without augmentation, {means[1]:.1%} "
+        f"with crops and reflections, {means[2]:.1%} with colours as well. After {epochs[1]} epochs it was "
+        f"too early to tell ({apart} points). (Three seeds each, recorded.)"
     )
 
 
@@ -121,12 +122,12 @@ def gaps(errors: Errors, images: Images) -> Drawing:
     ax.plot([], [], "s", color=ORANGE, label="test error")
     plots.rows(ax, list(errors))
     frame(ax, x=f"error on {len(images):,} training and as many test images", percent="x", legend="right of")
-    ax.set_xlim(-0.04, 1.15 * max(map(max, errors.values())))
+    ax.set_xlim(-0.07, 1.15 * max(map(max, errors.values())))
     (train, test), *others = errors.values()
     best = min(error for _, error in others)
     return figure, (
-        f"With nothing, {train:.0%} of {len(images):,} training images are wrong in the end, and {test:.0%} "
-        f"of the test images; with more versions of each, {best:.0%} of the test images.{images.caveat}"
+        f"Without augmentation, {train:.0%} of the {len(images):,} training images are wrong in the end, and "
+        f"{test:.0%} of the test images; with it, {best:.0%} of the test images.{images.caveat}"
     )
 
 
@@ -243,7 +244,7 @@ ALPHAS = tuple(round(0.1 * i, 1) for i in range(-6, 7))  # ±6 standard deviatio
 KINDS = dict(
     zip(
         STRENGTHS,
-        ("√λ: standard deviations (2012 code)", "λ of pixels 0–255", "λ of pixels 0–1"),
+        ("√λ, standard deviations (2012 code)", "λ of pixels 0–255", "λ of pixels 0–1"),
         strict=True,
     )
 )
@@ -253,7 +254,8 @@ def color_explorer(photograph: Tensor, colors: ColorPCA, **start: Any) -> Pictur
     """A photograph (3, H, W) uint8, and the same with α1, α2, α3 as chosen."""
 
     def alpha(i: int, value: float) -> Any:
-        return slider(f"α{i}", ALPHAS, value, f"the draw along p{i}; N(0, 0.1) in the paper", "{:+.2f}")
+        draws = {a: signed(a) for a in ALPHAS}
+        return slider(f"α{i}", draws, value, f"the draw along p{i}; N(0, 0.1²) in the paper")
 
     def draw(
         alpha1: float = alpha(1, -0.6),
@@ -263,27 +265,26 @@ def color_explorer(photograph: Tensor, colors: ColorPCA, **start: Any) -> Pictur
         divided: bool = checkbox("divide by 1.1 (2012 code)", False, "what the code does while noise is on"),
     ) -> Drawing:
         alphas = torch.tensor([alpha1, alpha2, alpha3], dtype=torch.float64)
-        return _draw_colors(
-            photograph, alphas, colors.eigenvectors @ (alphas * colors.strengths(kind)), divided
-        )
+        shift = colors.eigenvectors @ (alphas * colors.strengths(kind))
+        return _draw_colors(photograph, kind, alphas, shift, divided)
 
     return explorer(draw, **start)
 
 
-def _draw_colors(photograph: Tensor, alphas: Tensor, shift: Tensor, divided: bool) -> Drawing:
+def _draw_colors(photograph: Tensor, kind: str, alphas: Tensor, shift: Tensor, divided: bool) -> Drawing:
     changed = (photograph.double() + shift[:, None, None]) / (1.1 if divided else 1.0)
     outside = ((changed < 0) | (changed > 255)).double().mean().item()
     moved = zip(CHANNELS, shift.tolist(), strict=True)
-    words = f"{', '.join(f'{name} {by:+.1f}' for name, by in moved)} grey levels"
+    words = f"{', '.join(f'{name} {signed(by, 1)}' for name, by in moved)} grey levels"
     then = ", then divided by 1.1" if divided else ""
-    drawn = ", ".join(f"α{i} = {a:+.2f}" for i, a in enumerate(alphas.tolist(), start=1))
+    drawn = ", ".join(f"α{i} = {signed(a)}" for i, a in enumerate(alphas.tolist(), start=1))
     figure, ((before, after),) = plots.panels(1, 2, height=4.7)
     plots.images(before, photograph, "as it is")
     plots.images(after, changed, words + then)
     plots.box(after, 0, 0, *photograph.shape[1:])  # a sheet of white must be seen on a white page
     return figure, (
-        f"{drawn}: a photograph as it is, and with {words} added to all pixels{then}; {outside:.0%} of the "
-        "values lie outside of 0–255; they are shown as 0 or 255, but stay as they are."
+        f"{KINDS[kind]}; {drawn}: {words} added to all pixels{then}; {outside:.0%} of the values lie outside "
+        "of 0–255 and are shown as 0 or 255."
     )
 
 

@@ -122,7 +122,7 @@ lesson.color_explorer(portrait, colors, frames={"kind": augment.STRENGTHS})
 # With 2,000 images the network overfits within a minute. Here are three ways to train it, from the same starting weights. Every error is measured on the middle 24×24 pixels, for training images too. This takes two or three minutes on two cores.
 
 # %%
-WAYS = {"nothing": (), "crops, reflections": ("crop", "flip")}
+WAYS = {"no augmentation": (), "crops and reflections": ("crop", "flip")}
 WAYS["crops, reflections, colours"] = ("crop", "flip", "colour")
 
 
@@ -273,7 +273,7 @@ check("04.3", answer_3)
 
 # %% [markdown]
 # **04.4** (10 minutes, change it and run again). Reflections need no training: make a network that *cannot* tell an image from its mirror image. Write a function of any network `net` and of `x` (N, 3, h, w) that averages two outputs and is the same for `x` and for its reflection. Then try it
-# on `nets["nothing"]`: how many answers change now when the images are mirrored, and what becomes of the error?
+# on `nets["no augmentation"]`: how many answers change now when the images are mirrored, and what becomes of the error?
 
 
 # %%

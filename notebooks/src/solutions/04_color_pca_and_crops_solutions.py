@@ -32,7 +32,7 @@ def averaged(logits):
 check("04.3", averaged)
 
 # %% [markdown]
-# **04.4.** Swap `x` and its reflection, and the two terms change places. So no answer of the new network changes when images are mirrored, without any training. On `nets["nothing"]` the error falls as well, by two or three points, because two opinions are averaged. It cannot reach the network that was trained with reflections and crops: that one
+# **04.4.** Swap `x` and its reflection, and the two terms change places. So no answer of the new network changes when images are mirrored, without any training. On `nets["no augmentation"]` the error falls as well, by two or three points, because two opinions are averaged. It cannot reach the network that was trained with reflections and crops: that one
 # has *learned* from more versions.
 
 

@@ -24,6 +24,7 @@ from alexnet_edu.show.explorer import Drawing, PictureWidget, choice, explorer, 
 from alexnet_edu.show.plots import BLUE, NEUTRAL, ORANGE, Style, frame, note
 from alexnet_edu.studies.record import Record
 from alexnet_edu.studies.signals import LayerProbe, Settings
+from alexnet_edu.studies.statistics import signed
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def inhibition(normalize: Callable[[Tensor], Tensor]) -> Drawing:
     right.legend(loc="upper left")
     return figure, (
         f"A weak map beside the strong one keeps {b[6] / a[6]:.2f} of its activity, a weak map out of its "
-        f"reach {b[1] / a[1]:.2f}; beyond two maps there is no influence."
+        f"reach {b[2] / a[2]:.2f}; beyond two maps there is no influence."
     )
 
 
@@ -174,7 +175,7 @@ def live(
     if guess is not None:
         left.axhline(guess, color=plots.PINK, linestyle=":", linewidth=2.5, label=f"your guess: {guess:g}")
     left.set_ylim(0, max(0.7, 1.1 * (guess or 0)))
-    frame(left, "first layer: middle, and 98% of the units", "batches", "b / a", legend="lower left")
+    frame(left, "first layer: median, and 98% of the units (band)", "batches", "b / a", legend="lower left")
     ends, window = [], 1
     for (name, values), style in zip(errors.items(), (plots.SERIES[1], plots.SERIES[0]), strict=True):
         window = min(50, len(values))
@@ -309,7 +310,8 @@ def within_map(responses: Responses) -> Drawing:
         ax.set_title(f"map {map_} {words}")
     axes[2].plot(a[picture, map_, row], color=NEUTRAL, linestyle="--", label="before (a)")
     axes[2].plot(b[picture, map_, row], color=BLUE, label="after (b)")
-    frame(axes[2], "the dotted row", "column", "activity", legend="best")
+    axes[2].set_ylim(0, 1.3 * a[picture, map_, row].max().item())  # room for the legend
+    frame(axes[2], "the dotted row", "column", "activity", legend="upper center", ncols=2)
     on = (t[t > 0][::5] for t in (a, local_response_norm(a), b))
     before, across, within = ((t.quantile(0.99) / t.median()).item() for t in on)
     return figure, (
@@ -349,7 +351,7 @@ def by_rate(record: Record) -> Drawing:
     plots.intervals(ax, values, form="{:+.2f}")
     plots.level(ax, 0, axis="x")
     frame(ax, x="test error of LRN − test error of none, in points (95% intervals)")
-    low, high, fair = (f"{gap.value:+.2f}" for gap in gaps.values())
+    low, high, fair = (signed(gap.value) for gap in gaps.values())
     return (
         figure,
         f"LRN changes the test error by {low} or by {high} points at one rate, by {fair} at two (recorded).",

@@ -175,7 +175,7 @@ show(*lesson.by_size(responses))
 # standardized inputs, and try to see any of it.
 
 # %% tags=["nbval-ignore-output"]
-lesson.lrn_explorer(responses, frames={"source": (("raw", 100), ("standardized", 100))})
+lesson.lrn_explorer(responses, frames={"n": (5, 15), "source": (("standardized", 100),)})
 
 # %% [markdown]
 # (With 15, all maps up to seven away have the strong one in their window. It loses less than those that it newly reaches, because most of its own sum is its own square.)

@@ -15,6 +15,7 @@ from alexnet_edu.model.cifar import CifarNetConfig, FourLayerNet
 from alexnet_edu.model.layers import local_response_norm
 from alexnet_edu.studies.record import load
 from alexnet_edu.studies.signals import LayerProbe
+from alexnet_edu.studies.statistics import signed
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_neighbours_inhibit_and_maps_beyond_two_do_not() -> None:
         assert slopes[0] == slopes[6] == 0
         assert all(slope < 0 for slope in (*slopes[1:3], *slopes[4:6]))
     assert strong[3] < 0.6 * weak[3]  # the own square takes off the more the larger a is
-    assert "0.42 of its activity" in sentence
+    assert "0.42 of its activity, a weak map out of its reach 0.55" in sentence
 
 
 def test_the_record_says_what_the_lesson_says() -> None:
@@ -85,8 +86,8 @@ def test_the_record_says_what_the_lesson_says() -> None:
     assert low.low is not None
     assert low.low > 0.5  # worse at the rate that is best without it
     assert high.value < 0
-    assert f"{gap.value:+.2f}" in lrn.errors(record)[1]
-    assert "+1.54 or by -1.25" in lrn.by_rate(record)[1]
+    assert signed(gap.value) in lrn.errors(record)[1]
+    assert "+1.54 or by −1.25" in lrn.by_rate(record)[1]
     assert record.gap("batch", "none").signed in lrn.all_norms(record)[1]
 
 

@@ -30,7 +30,6 @@ from alexnet_edu.show.network import blocks, draw_network
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL, bars, frame, heading, level, mosaic, panels, rows
 from alexnet_edu.studies.ablations import PATTERNS
 from alexnet_edu.studies.record import Record
-from alexnet_edu.studies.statistics import signed
 from alexnet_edu.two_gpus.one_process import TwoDeviceAlexNet
 from alexnet_edu.two_gpus.traffic import (
     GTX_580,
@@ -147,8 +146,7 @@ def patterns_at_one_rate(record: Record) -> Drawing:
     clear = sum(not other.low <= 0 <= other.high for other in others)  # type: ignore[operator]
     return figure, (
         f"At ε = {rate:g}, {clear or 'none'} of four other patterns can be told from talking at conv3; the "
-        f"half network is {gap.value:.2f} points worse (95%: {signed(gap.low)} to {signed(gap.high)}; real CIFAR-10, "
-        "recorded)."
+        f"half network's error differs by {gap.signed} points (real CIFAR-10, recorded)."
     )
 
 

@@ -21,9 +21,8 @@ from alexnet_edu.training.sgd import PaperSGD
 show(*lesson.schedules(load("schedule")))
 
 # %% [markdown]
-# A small AlexNet with dropout, crops and reflections, on 10,000 images. (The curves are validation errors, the title gives test errors. Two seeds agree,
-# which is too few for an interval.) The dotted lines are the epochs at which the authors lowered the rate of run 145-2010 by hand. On their 1.2 million
-# images the validation error had stalled by then. Here it had not, so the first drop brings a quick gain and then holds the network back. The rule of §5 waits
+# A small AlexNet with dropout, crops and reflections, on 10,000 images. (Two seeds agree, which is too few for an interval.) The dotted lines are the
+# epochs at which the authors lowered the rate of run 145-2010 by hand. On their 1.2 million images the validation error had stalled by then. Here it had not, so the first drop brings a quick gain and then holds the network back. The rule of §5 waits
 # for the plateau (here: five epochs without a new best). Its first drop, around epoch 50, is the cliff in the lowest curves.
 #
 # **Know first:** gradient descent. **Time:** 45 minutes, of which two of computing, and 35 minutes of exercises.
@@ -34,7 +33,7 @@ show(*lesson.schedules(load("schedule")))
 # zero from here on. **By the paper's rule, how far will the old velocity still carry the weights, in units of its own size?**
 
 # %%
-my_way = None  # for example 0.1, or 1, or 10
+my_distance = None  # for example 0.1, or 1, or 10
 
 # %% [markdown]
 # ## 2 · Derive
@@ -63,14 +62,14 @@ def torch_step(w, b, g, rate):
 # the paper's $v$ stays what it was, while PyTorch's step shrinks at once. So an old velocity coasts on, by a geometric series:
 
 # %%
-ways = {}
+distances = {}
 for name, step, memory in (("the paper's form", paper_step, 1.0), ("PyTorch's form", torch_step, -1 / 0.01)):
-    w, way = torch.zeros(1, dtype=torch.float64), [0.0]
+    w, distance = torch.zeros(1, dtype=torch.float64), [0.0]
     for _ in range(60):
         w, memory = step(w, memory, 0.0, rate=0.001)  # it was 0.01 when the velocity was 1
-        way.append(w.item())
-    ways[name] = way
-show(*lesson.coasting(ways, my_way))
+        distance.append(w.item())
+    distances[name] = distance
+show(*lesson.coasting(distances, my_distance))
 
 # %% [markdown]
 # The sum is $0.9 + 0.81 + \dots = 9$. Neither form is better: three drops make a difference for a few dozen steps each, in nearly a million. But
@@ -151,9 +150,8 @@ show(*lesson.noise(sizes, ratios, images))
 # ## 5 · Look
 #
 # **Move the controls.** What share of its time does run 145-2010 spend at each of its four rates? With a patience of 1, does §5's rule wait for
-# a plateau, or does noise drive it? (The controls move the upper panel: a schedule squeezed into so many *epochs*. The lower one shows the recorded
-# network, always with 93 epochs and a patience of 5. In the upper panel the rule judges the errors of a rate that never falls, so trust only its
-# first drop.)
+# a plateau, or does noise drive it? (The controls move the upper panel; the lower one shows the recorded network, always with 93 epochs and a
+# patience of 5. In the upper panel the rule judges the errors of a rate that never falls, so trust only its first drop.)
 
 # %% tags=["nbval-ignore-output"]
 lesson.schedule_explorer(load("schedule"), frames={"kind": ("145-2010", "plateau")})

@@ -30,7 +30,7 @@ examples:
 """
 GROUPS = {
     "data": "get or import images, or see what is there",
-    "experiment": "run and record an experiment",
+    "experiment": "run and record an experiment; --all: those that are missing",
     "two-gpus": "the network in two columns, on this machine",
     "weights": "the small trained networks that are shipped, and their training",
 }
@@ -118,8 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _one_word(arguments: Sequence[str]) -> list[str]:
     """The first two words as one where the first alone is a command, too: "claims add"."""
-    two = " ".join(arguments[:2])
-    return [two, *arguments[2:]] if _stands_alone(two) else list(arguments)
+    lead = 1 if arguments[:1] == ("--debug",) else 0
+    two = " ".join(arguments[lead : lead + 2])
+    return [*arguments[:lead], two, *arguments[lead + 2 :]] if _stands_alone(two) else list(arguments)
 
 
 def _stands_alone(name: str) -> bool:

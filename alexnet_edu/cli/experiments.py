@@ -266,8 +266,8 @@ def _augmenting(options: Options) -> None:
 @dataclass(frozen=True)
 class All:
     """jobs: runs at a time (default: one per core). device: cpu, cuda, cuda:1, mps. scale: quick takes the
-    small stand-in (default: ALEXNET_EDU_SCALE). output: a folder for the records (default: data/results); in
-    an empty one everything is recorded anew.
+    small stand-in (default: ALEXNET_EDU_SCALE). output: a folder for the records (default: data/results);
+    what is not in it is recorded there.
     """
 
     jobs: int | None = None
@@ -286,7 +286,9 @@ class All:
     "run and record every study that is missing or out of date",
     All,
     kept=KEPT,
-    more="A study is out of date where its record lacks what it asks for now. A second call does nothing.",
+    more="A study is out of date where its record lacks what it asks for now. A second call does nothing,\n"
+    "unless a record could not be published; it then says why. To train everything anew, set\n"
+    "ALEXNET_EDU_RUNS to an empty folder, and --output to another.",
 )
 def _all(wanted: All) -> None:
     from alexnet_edu.imagenet.rehearsal import duration
@@ -303,20 +305,25 @@ def _all(wanted: All) -> None:
         options = Options(jobs=wanted.jobs, device=wanted.device, scale=wanted.scale, output=output)
         COMMANDS[f"experiment {name}"].run(options)
         took, known = time.monotonic() - began, known + seconds
-        left = f"; about {duration(took * (sum(due.values()) - known) / known)} left" if known else ""
+        rest = sum(due.values()) - known
+        left = f"; about {duration(took * rest / known)} left" if known and rest else ""
         say(f"{number} of {len(due)} studies in {duration(took)}{left}")
     if not due:
-        say("Nothing to do. To repeat everything on this machine: --output with an empty folder.")
+        say("Nothing to do.")
 
 
 def _due(name: str, folder: Path | None) -> str:
     """Why a study must be run; "" where its record holds all that it asks for."""
     from alexnet_edu.environment import results_dir
+    from alexnet_edu.files import DataError
     from alexnet_edu.studies import record, stale
 
     if not ((folder or results_dir()) / f"{name}.json").exists():
         return "not recorded"
-    return stale.changed(record.load(name, folder))
+    try:
+        return stale.changed(record.load(name, folder))
+    except DataError as error:
+        return str(error)
 
 
 def _cpu_seconds(name: str) -> float:

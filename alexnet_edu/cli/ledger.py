@@ -34,9 +34,11 @@ class Claims:
 The verdicts follow from the recorded numbers:
   holds               as the paper says, in what was counted or measured here
   partly              a part of it, or a small version of what the paper did on ImageNet
-  does not hold here  neither
+  does not hold here  measured, and not as the paper says
+  not decided         measured, and the intervals are too wide to tell
   exact, measured     there is a value, and nothing that judges it
   needs ImageNet      only the full training can tell
+  not measured yet, nothing to measure, damaged record
 """,
 )
 def _claims(wanted: Claims) -> None:
@@ -45,7 +47,11 @@ def _claims(wanted: Claims) -> None:
     from alexnet_edu.ledger import table
 
     one = wanted.id is not None
-    claims = [table.claim_named(wanted.id)] if wanted.id else table.chosen(wanted.section, wanted.notebook)
+    claims = (
+        [table.claim_named(wanted.id)]
+        if wanted.id is not None
+        else table.chosen(wanted.section, wanted.notebook)
+    )
     if wanted.json:
         print(json.dumps([table.as_object(claim) for claim in claims], indent=1, ensure_ascii=False))
     else:
@@ -75,7 +81,9 @@ def _add(wanted: Evidence) -> None:
     from alexnet_edu.ledger import table, trainings
 
     rows = [trainings.row_of(folder) for folder in wanted.runs]
+    trainings.distinct(rows)
     if wanted.data is not None:
+        trainings.average_name(rows)  # before hours are spent
         rows.append(trainings.average_of(rows, _averaged(wanted)))
     path = trainings.add(rows)
     say(f"{', '.join(row['variant'] for row in rows)}: {path}")

@@ -31,7 +31,7 @@ NOTEBOOKS = {
     "11": "results: ten patches, ensembles, pre-training",
 }
 NEEDS_IMAGENET = "Needs the ImageNet training images."
-HOLDS, PARTLY, NOT_HERE = "holds", "partly", "does not hold here"
+HOLDS, PARTLY, NOT_HERE, UNDECIDED = "holds", "partly", "does not hold here", "not decided"
 Figures = dict[str, Any]  # what the texts of a claim name; "verdict" where a rule judges it
 
 

@@ -19,7 +19,7 @@ from alexnet_edu import paper as p
 from alexnet_edu.environment import results_dir
 from alexnet_edu.files import DataError
 from alexnet_edu.ledger import trainings
-from alexnet_edu.ledger.claims import FIGURES, HOLDS, Claim, Figures, claim_named, judged
+from alexnet_edu.ledger.claims import FIGURES, HOLDS, NOT_HERE, UNDECIDED, Claim, Figures, claim_named, judged
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies import record as studies
@@ -55,7 +55,7 @@ def reader(claim_id: str) -> Callable[[Reader], Reader]:
 def ours(claim_id: str) -> Ours | None:
     """What was counted or recorded for a claim; None where nothing is recorded yet.
 
-    A training on ImageNet judges before a small version does. Raises ValueError for an unknown claim,
+    A training on ImageNet takes precedence over a small version. Raises ValueError for an unknown claim,
     DataError for a damaged record.
     """
     claim = claim_named(claim_id)
@@ -66,7 +66,8 @@ def ours(claim_id: str) -> Ours | None:
     full = _read(claim, trainings.RECORD, _trained) if claim.imagenet else None
     if full is None or small is None:
         return full or small
-    return replace(full, value=f"{full.value}; {small.value}")
+    both = f"{full.provenance}; the small version: {small.provenance}"
+    return replace(full, value=f"{full.value}; {small.value}", provenance=both, record=small.record)
 
 
 def _read(claim: Claim, name: str, read: Callable[[Claim, Path], Ours | None]) -> Ours | None:
@@ -108,10 +109,10 @@ def _unreadable(path: Path, error: Exception) -> str:
     """One sentence without the folder's path: it may be saved in a notebook."""
     if isinstance(error, DataError):
         return str(error).replace(f"{path.parent}{os.sep}", "")
-    return (
-        f"{path.name} is not a complete record ({type(error).__name__}: {error}); delete it and record it "
-        "again, or `git checkout data/results` for the published one"
-    )
+    again = "record it again, or `git checkout data/results` for the published one"
+    if path.stem == trainings.RECORD:
+        again = "call `alexnet-edu claims add` again for its trainings"
+    return f"{path.name} is not a complete record ({type(error).__name__}: {error}); delete it and {again}"
 
 
 def _stand_in(record: Record) -> str:
@@ -120,9 +121,14 @@ def _stand_in(record: Record) -> str:
 
 
 def lower(gaps: Sequence[Interval]) -> str:
-    """The verdict on "lower than": whole where every interval lies below 0, in part where every mean does."""
+    """The verdict on "lower than": whole where every interval lies below 0, in part where every mean does.
+
+    It does not hold where an interval lies above 0; where all contain it, nothing is decided.
+    """
     clear = all(gap.high is not None and gap.high < 0 for gap in gaps)
-    return judged(clear, all(gap.value < 0 for gap in gaps))
+    if clear or all(gap.value < 0 for gap in gaps):
+        return judged(clear, True)
+    return NOT_HERE if any(gap.low is not None and gap.low > 0 for gap in gaps) else UNDECIDED
 
 
 # --- studies of variants, rates and seeds ---------------------------------------------------------
@@ -161,7 +167,7 @@ def of_study(claim: Claim, record: Record) -> Figures | None:
         others = [name for name in rule["variants"] if name != rule["differ"]]
         gaps = [record.gap(name, rule["differ"]) for name in others]
         clear = [gap.low is not None and gap.high is not None and gap.low * gap.high > 0 for gap in gaps]
-        figures["verdict"] = judged(all(clear), any(clear))
+        figures["verdict"] = judged(all(clear), True) if any(clear) else UNDECIDED
     if "paired" in rule:
         if not rates:
             return None

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from alexnet_edu import paper
 from alexnet_edu.data.images import Images
-from alexnet_edu.ledger.claims import CLAIMS, DATES_2012, HOLDS, NOT_HERE, PARTLY, RUNS_2012
+from alexnet_edu.ledger.claims import CLAIMS, DATES_2012, HOLDS, NOT_HERE, PARTLY, RUNS_2012, UNDECIDED
 from alexnet_edu.ledger.table import NEEDS_IMAGENET, SIGNS, word
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, choice, explores, slider
-from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, PINK, Style, frame, level, note
+from alexnet_edu.show.plots import BLUE, GREEN, NEUTRAL, ORANGE, Style, frame, level, note
 from alexnet_edu.studies import ensemble_record as results
 from alexnet_edu.studies.record import load
 from alexnet_edu.studies.statistics import Interval
@@ -27,9 +27,10 @@ from alexnet_edu.studies.statistics import Interval
 # --- verdicts at a glance -----------------------------------------------------------------------
 
 COLUMNS = {  # heading -> verdicts, and the colour of their tiles
-    "holds": ((HOLDS, "exact"), "#9CCFB8"),
+    "holds, or exact": ((HOLDS, "exact"), "#9CCFB8"),
     "partly": ((PARTLY,), "#F2D58B"),
     "not here": ((NOT_HERE,), "#E0A080"),
+    "not decided": ((UNDECIDED,), "#D9C7E0"),
     "needs ImageNet": ((NEEDS_IMAGENET,), "#C6DBEF"),
 }
 OTHER = ("not judged", "#E3E3E3")
@@ -53,17 +54,20 @@ def scoreboard() -> Drawing:
     figure, ((ax,),) = plots.panels(1, 1, height=5.2)
     for place, ((heading, names), color) in enumerate(zip(columns.items(), colors, strict=True)):
         sign = SIGNS.get(words[names[0]], "○") if names else "○"
-        note(ax, f"{sign} {heading}: {len(names)}", (place, -0.9), va="center", fontsize=11)
+        note(ax, f"{sign} {heading}: {len(names)}", (place, -0.9), va="center")
         for row, name in enumerate(names):
             ax.add_patch(Rectangle((place, row - 0.42), 0.94, 0.84, facecolor=color, edgecolor="none"))
-            note(ax, name, (place + 0.03, row), va="center")
+            exact = " (exact)" if words[name] == "exact" else ""
+            note(ax, name + exact, (place + 0.03, row), va="center")
     ax.set(xlim=(0, len(columns)), ylim=(max(map(len, columns.values())) - 0.4, -1.4))
     plots.bare(ax)
     ax.axis("off")
-    holds, partly, not_here, needs, _ = map(len, columns.values())
+    counted = sum(verdict == "exact" for verdict in words.values())
+    holds, partly, not_here, undecided, needs, others = map(len, columns.values())
     return figure, (
-        f"Of {len(CLAIMS)} claims {holds} hold, {partly} hold in part or in a small version, {not_here} do "
-        f"not hold here, and {needs} need ImageNet."
+        f"Of {len(CLAIMS)} claims {holds - counted} hold and {counted} are computed exactly; {partly} hold "
+        f"in part, or in a small version; {not_here} does not hold here, {undecided} is not decided, {needs} "
+        f"need ImageNet, and {others} are not judged."
     )
 
 
@@ -93,41 +97,47 @@ def _published() -> dict[str, tuple[float | None, float | None]]:
     }
 
 
-def _measured() -> dict[str, Interval]:
-    """The same, small, on CIFAR-10, as recorded: the error of the better minus that of the worse."""
-    small = load("results")
+def _measured() -> dict[str, list[Interval]]:
+    """The same, small, on CIFAR-10, as recorded: the error of the better minus that of the worse, in points.
+
+    Two where two groups of networks, or two problems, were judged apart.
+    """
+    small, exchange = load("results"), load("exchange")
     return {
-        "two GPUs (§3.2)": load("exchange").gap("conv3", "half"),
-        "normalization (§3.3)": load("norms").gap("lrn", "none"),
-        "overlapping pooling (§3.4)": load("pooling").gap("z3", "z2"),
-        "colour PCA (§4.1)": load("augmentation-long").paired_gap("crops-flips-colour", "crops-flips"),
-        "ten patches (§4.1)": results.view_gap(small, "ten"),
-        "five networks (§6)": results.group_gaps(small)[0],
-        "pre-training (§6)": results.gaps(small, "starred", "plain")[0],
+        "two GPUs (§3.2)": [exchange.at_rate(exchange.rate("conv3")).gap("conv3", "half")],
+        "normalization (§3.3)": [load("norms").gap("lrn", "none")],
+        "overlapping pooling (§3.4)": [load("pooling").gap("z3", "z2")],
+        "colour PCA (§4.1)": [load("augmentation-long").paired_gap("crops-flips-colour", "crops-flips")],
+        "ten patches (§4.1)": [results.view_gap(small, "ten")],
+        "five networks (§6)": results.group_gaps(small),
+        "pre-training (§6)": results.gaps(small, "starred", "plain"),
     }
 
 
-def gains(guess: float | None = None) -> Drawing:
-    """Points of top-1 error gained: paper, log, and the small versions here. guess: of one's own, for LRN."""
+def gains() -> Drawing:
+    """Points of top-1 error gained: the paper, the log, and the small versions here."""
     published, measured = _published(), _measured()
     figure, ((ax,),) = plots.panels(1, 1, height=4.6)
-    points = {n: (-gap.value, -_bound(gap.high, gap), -_bound(gap.low, gap)) for n, gap in measured.items()}
-    plots.intervals(ax, points, shift=0.16, style=OURS, label=OURS.label)
-    for place, (said, logged) in enumerate(published.values()):
-        for value, style, at in ((said, PAPER, -0.22), (logged, LOG, -0.05)):
-            if value is not None:
-                ax.plot(value, place + at, style.marker, color=style.color, markersize=7)
-    for style in (PAPER, LOG):
+    clear = inside = 0
+    for place, (name, (said, logged)) in enumerate(published.items()):
+        gaps = [(-gap.value, -_bound(gap.high, gap), -_bound(gap.low, gap)) for gap in measured[name]]
+        for number, (value, low, high) in enumerate(gaps):
+            at = place + 0.14 + 0.16 * number
+            ax.plot([low, high], [at, at], color=OURS.color, linewidth=2)
+            ax.plot(value, at, OURS.marker, color=OURS.color, markersize=7)
+        clear += all(low > 0 for _, low, _ in gaps)
+        inside += said is not None and all(low <= said <= high for _, low, high in gaps)
+        for point, style, at in ((said, PAPER, -0.22), (logged, LOG, -0.05)):
+            if point is not None:
+                ax.plot(point, place + at, style.marker, color=style.color, markersize=7)
+    for style in (PAPER, LOG, OURS):
         ax.plot([], [], style.marker, color=style.color, label=style.label)
-    if guess is not None:
-        ax.plot(guess, 1.3, "^", color=PINK, markersize=9, label="your guess")
+    plots.rows(ax, list(published))
     level(ax, 0, axis="x")
     frame(ax, x="points of top-1 error gained", grid="x", legend="lower right")
-    agree = sum(points[name][2] >= said for name, (said, _) in published.items() if said is not None)
-    same = sum(value > 0 for value, _, _ in points.values())
     return figure, (
-        f"On other images, with a far smaller network, {same} of {len(points)} gains have the paper's sign, "
-        f"and {agree} may be as large as published."
+        f"Of {len(published)} small gains {clear} are clearly above 0; the published gain lies within the "
+        f"interval of {inside}."
     )
 
 
@@ -167,12 +177,17 @@ def later_runs() -> Drawing:
     for name, text in words.items():
         note(ax, text, (_number(name), errors[name]), (7, 3))
     for name, text in {"145": "145, the paper's", "167": "167, no normalization in conv2"}.items():
-        note(ax, text, (_number(name), errors[name]), (-8, -4 if name == "167" else 3), ha="right")
+        note(ax, text, (_number(name), errors[name]), (-8, -9 if name == "145" else -4), ha="right")
     for name, side in (("135", "center"), ("145", "right"), ("148", "left")):
         note(ax, f"{DATES_2012[name]:%-d %b}", (_number(name), 0.4245), ha=side, color=NEUTRAL)
         ax.plot([_number(name)] * 2, [0.4228, 0.424], color=NEUTRAL, linewidth=0.8)
     ax.set(xlim=(117, 186), ylim=(0.4, 0.4265))
-    frame(ax, x="number of the run, in the order of 2012 and 2013", y="top-1 error, ten patches", percent="y")
+    frame(
+        ax,
+        x="number of the run, in the order in which they were set up",
+        y="top-1 error, ten patches",
+        percent="y",
+    )
     after = [name for name in errors if _number(name) > 145]
     return figure, (
         f"Of {len(after)} later runs in the notes {len(better & set(after))} are better than the published "
@@ -204,13 +219,13 @@ def luck(wrong: Tensor, images: Images, guess: float | None = None) -> Drawing:
     _differences(right, {"differences": apart}, by_images, guess)
     typical = float(np.sqrt((apart**2).mean()))
     return figure, (
-        f"Networks that differ by their seed alone are {typical:.1f} points apart (root mean square); the "
-        f"choice of {count:,} test images alone would make it {by_images:.1f}.{images.caveat}"
+        f"Networks that differ by their seed alone are {typical:.1f} points apart on {count:,} test images "
+        f"(root mean square); the choice of the images alone would make it {by_images:.1f}.{images.caveat}"
     )
 
 
 def _differences(ax: Axes, apart: Mapping[str, np.ndarray], by_images: float, guess: float | None) -> None:
-    plots.strip(ax, {name: list(values) for name, values in apart.items()}, form="mean {:.2f}")
+    plots.strip(ax, {name: list(values) for name, values in apart.items()}, form="")
     level(ax, by_images, "√(d/n)", axis="x", line="--")
     if guess is not None:
         level(ax, guess, f"your guess: {guess:g}", axis="x")
@@ -227,7 +242,7 @@ def standard_error(wrong: Tensor, other: Tensor) -> float:
     return float((difference.var(unbiased=False) / len(difference)).sqrt())
 
 
-def two_judges(n: int, seed: int) -> tuple[Tensor, Tensor]:
+def two_classifiers(n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Two classifiers (n,) bool that are wrong on about 40% of the images, mostly on the same ones."""
     random = torch.Generator().manual_seed(seed)
     hard = torch.rand(n, generator=random)

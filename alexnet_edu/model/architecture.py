@@ -157,17 +157,17 @@ def variant(name: str | Architecture, classes: int = paper.CLASSES) -> Architect
     if name == "ungrouped":
         return replace(table, columns=1)
     if name == "no_lrn":
-        return _after(table, {"lrn": ()})
+        return with_steps(table, {"lrn": ()})
     if name == "plain_pooling":
         paddings = {"conv2": 1, "conv5": 0}
         layers = tuple(replace(x, padding=paddings.get(x.name, x.padding)) for x in table.layers)
-        return _after(replace(table, layers=layers), {"pool": ("plain_pool",)})
+        return with_steps(replace(table, layers=layers), {"pool": ("plain_pool",)})
     if name in WITHOUT:
         return without(table, name.removeprefix("no_"))
     return with_conv6(table) if name == CONV6 else table
 
 
-def _after(base: Architecture, changes: Mapping[str, tuple[str, ...]]) -> Architecture:
+def with_steps(base: Architecture, changes: Mapping[str, tuple[str, ...]]) -> Architecture:
     """The same with other steps in place of some."""
     steps = [[s for step in layer.after for s in changes.get(step, (step,))] for layer in base.layers]
     layers = (replace(layer, after=tuple(after)) for layer, after in zip(base.layers, steps, strict=True))
@@ -175,16 +175,16 @@ def _after(base: Architecture, changes: Mapping[str, tuple[str, ...]]) -> Archit
 
 
 def without(base: Architecture, name: str) -> Architecture:
-    """The same without one of the layers in between.
+    """The paper's network, or a narrower one, without one of its middle layers: conv3, conv4 or conv5.
 
-    The layer before it is pooled as it was, and where it read both columns, the layer after it does.
-    Raises ValueError for any other name.
+    Without conv5 the layer before it takes over its pooling and its number of kernels, so that fc6 reads as
+    many maps. Where the layer read both columns, the one after it does. Raises ValueError for another name.
     """
-    one_of("layer in between", name, [layer.name for layer in base.layers[1:-1]])
+    one_of("middle layer", name, [layer.removeprefix("no_") for layer in WITHOUT])
     place = next(i for i, layer in enumerate(base.layers) if layer.name == name)
     before, gone, after = base.layers[place - 1 : place + 2]
-    if POOLS.keys() & set(gone.after) and not POOLS.keys() & set(before.after):
-        before = replace(before, after=gone.after)
+    if "pool" in gone.after:
+        before = replace(before, after=gone.after, outputs=gone.outputs)
     if gone.reads == "both":
         after = replace(after, reads="both")
     layers = (*base.layers[: place - 1], before, after, *base.layers[place + 2 :])

@@ -15,9 +15,10 @@ from alexnet_edu.studies.study import Study, settings_of
 
 
 def changed(record: Record) -> str:
-    """What a study asks for that its record does not hold, in words; "" where it holds all.
+    """Which settings have changed and which runs are missing, in words; "" where the record is current.
 
-    A record of times or of other measurements that nothing decides but the machine is never out of date.
+    A network that was redefined under its old name goes unnoticed, and so do times and other measurements
+    that have no settings.
     """
     name = record.experiment
     studies = STUDIES | {figure1.STUDY.name: figure1.STUDY}
@@ -31,7 +32,7 @@ def changed(record: Record) -> str:
     }
     if name in plans:
         plan = {key: value for key, value in asdict(plans[name]).items() if key != "codes"}
-        return _settings(plan, record.settings["plan"])
+        return _settings(plan, record.settings.get("plan", {}))
     return ""
 
 
@@ -41,9 +42,9 @@ def _wanted(study: Study) -> dict[str, int]:
 
 def _settings(wanted: Mapping[str, Any], have: Mapping[str, Any]) -> str:
     different = [
-        f"{key} was {have[key]}, is {value}"
+        f"{key} was {have.get(key)}, is {value}"
         for key, value in json.loads(json.dumps(dict(wanted))).items()
-        if key in have and have[key] != value
+        if have.get(key) != value
     ]
     return "; ".join(different)
 

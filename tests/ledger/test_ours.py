@@ -12,7 +12,7 @@ import pytest
 
 from alexnet_edu.files import DataError
 from alexnet_edu.ledger import ours as module
-from alexnet_edu.ledger.claims import CLAIMS, HOLDS, NOT_HERE, PARTLY, claim_named
+from alexnet_edu.ledger.claims import CLAIMS, HOLDS, NOT_HERE, PARTLY, UNDECIDED, claim_named
 from alexnet_edu.ledger.counted import COUNTS
 from alexnet_edu.ledger.ours import READERS, lower, of_study, ours
 from alexnet_edu.studies import record as studies
@@ -77,7 +77,8 @@ def test_a_damaged_record_is_named_without_its_folder(damage: Any, folder: Path)
         ([Interval(-2, -3, -1)], HOLDS),
         ([Interval(-2, -3, -1), Interval(-1, -2, 0.5)], PARTLY),
         ([Interval(-2)], PARTLY),  # one seed has no interval
-        ([Interval(-2, -3, -1), Interval(1, -2, 3)], NOT_HERE),
+        ([Interval(-2, -3, -1), Interval(1, 0.5, 3)], NOT_HERE),
+        ([Interval(-2, -3, -1), Interval(1, -2, 3)], UNDECIDED),
     ],
 )
 def test_lower(gaps: list[Interval], verdict: str) -> None:
@@ -244,9 +245,9 @@ def test_two_columns_must_take_less_time_in_every_round(columns: list[float], ve
     assert READERS["two-gpu-time"](record)["verdict"] == verdict  # type: ignore[index]
 
 
-def test_patterns_that_nobody_can_tell_apart_need_not_be_chosen() -> None:
+def test_patterns_that_nobody_can_tell_apart_decide_nothing() -> None:
     claim = claim_named("connectivity")
-    for scale, verdict in ((1.0, NOT_HERE), (0.0, HOLDS)):
+    for scale, verdict in ((1.0, UNDECIDED), (0.0, HOLDS)):
         record = studies.load("exchange")
         conv3 = record.runs["variant"] == "conv3"
         record.runs.loc[conv3, "test_error"] *= scale

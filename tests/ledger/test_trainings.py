@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from alexnet_edu import cli, paper
+from alexnet_edu.files import DataError
 from alexnet_edu.imagenet import log as run_log
 from alexnet_edu.imagenet.cost import OFFICIAL_COUNTS
 from alexnet_edu.imagenet.recipe import Recipe
@@ -20,6 +22,7 @@ from alexnet_edu.ledger import trainings
 from alexnet_edu.ledger.claims import CLAIMS, HOLDS, NOT_HERE, PARTLY, claim_named
 from alexnet_edu.ledger.table import word
 
+PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "results"
 PLACES = {"top1": 0.41, "top5": 0.18, "loss": 1.7, "epoch": 90.0, "step": 10}
 
 
@@ -74,11 +77,11 @@ def test_every_claim_that_needs_imagenet_says_which_trainings_and_how_they_judge
 def test_the_commands_are_those_of_the_recipes() -> None:
     said = trainings.commands(claim_named("pca-gain"))
     assert said[1:] == [
-        "alexnet-edu train --data DIR --folder runs/no_colours --noise 0.0",
-        "alexnet-edu claims add runs/paper runs/no_colours",
+        "alexnet-edu train --data DIR --folder runs/no_colours-0 --noise 0.0",
+        "alexnet-edu claims add runs/paper-0 runs/no_colours-0",
     ]
     assert len(trainings.commands(claim_named("table2-7s"))) == paper.SEVEN_CNNS + 1
-    assert "5.0 days on 2 GTX 580" in trainings.cost(claim_named("table2-1"))
+    assert "5.0 days at 35% of the peak of 2 GTX 580" in trainings.cost(claim_named("table2-1"))
     for name, changes in trainings.TRAININGS.items():
         assert Recipe(**changes).architecture(10), name
 
@@ -93,13 +96,15 @@ def test_the_commands_are_those_of_the_recipes() -> None:
             {"images": {"train": 230, "val": 20}, "classes": 20},
             "not ImageNet: 230 training and 20 validation",
         ),
+        ({"images": {"train": 20_368, "val": 10_184}, "classes": 10_184}, "not ImageNet: 20,368 training"),
+        ({"variant": "run145"}, "nearest is 'paper', and variant is 'run145'"),
         ({"rate": 0.02}, "nearest is 'paper', and rate is 0.02, not 0.01"),
         ({"narrow": 2}, "narrow is 2, not 1"),
         ({"epochs": 30}, "it has 30 epochs, not 90"),
         ({"schedule": "constant"}, "its schedule is 'constant', not plateau or run145"),
         ({"variant": "conv6"}, "does not start from the weights of a training on the ImageNet of fall 2011"),
         ({"finished": False}, "has not finished"),
-        ({"unread": 3}, "3 validation images could not be read"),
+        ({"unread": 3}, "3 of its images could not be read"),
     ],
 )
 def test_what_is_no_such_training_is_refused_with_the_reason(
@@ -134,15 +139,41 @@ def test_one_network_is_held_against_table_2(
     assert word(claim_named("table2-1")) == judged
     found = module.ours("table2-1")
     assert found is not None
-    assert found.value == f"{paper.Errors(100 * top1, 18)} on ImageNet (1 × paper)"
+    assert found.value == f"on ImageNet {paper.Errors(100 * top1, 18)} (1 × paper; plateau)"
 
 
 @pytest.mark.parametrize(("worse", "judged"), [(0.425, HOLDS), (0.413, PARTLY), (0.40, NOT_HERE)])
-def test_a_gain_is_judged_by_the_papers(tmp_path: Path, worse: float, judged: str) -> None:
+def test_a_gain_is_judged_by_the_papers_and_takes_two_seeds_to_hold(
+    tmp_path: Path, results: Path, worse: float, judged: str
+) -> None:
+    shutil.copy(PUBLISHED / "norms.json", results)
     add(run(tmp_path / "a", 0.41), run(tmp_path / "b", worse, variant="no_lrn"))
-    assert word(claim_named("lrn-gain")) == judged
+    found = module.ours("lrn-gain")
+    assert found is not None
+    assert "luck is not measured" in found.value
+    assert "on CIFAR-10" in found.value  # the small version stays beside it
+    assert word(claim_named("lrn-gain")) == (PARTLY if judged == HOLDS else judged)
     assert word(claim_named("depth")) == "needs ImageNet"  # not all of its trainings are there
-    assert word(claim_named("ten-crop")) == HOLDS  # 1.5 points before the middle patch
+    assert word(claim_named("ten-crop")) == HOLDS  # 1.5 points better than the middle patch
+    add(run(tmp_path / "c", 0.411, seed=1), run(tmp_path / "d", worse + 0.001, variant="no_lrn", seed=1))
+    assert word(claim_named("lrn-gain")) == judged
+
+
+def test_trainings_by_different_schedules_are_not_compared(tmp_path: Path) -> None:
+    add(run(tmp_path / "a", 0.41), run(tmp_path / "b", 0.43, variant="no_lrn", schedule="run145"))
+    assert word(claim_named("lrn-gain")) == "needs ImageNet"
+    add(run(tmp_path / "c", 0.409, schedule="run145"))
+    found = module.ours("lrn-gain")
+    assert found is not None
+    assert "2.1 points better than no_lrn" in found.value
+    assert "run145" in found.value
+
+
+def test_the_paper_outdoes_the_earlier_methods_where_it_is_well_below_them(tmp_path: Path) -> None:
+    images = {"train": 1_261_000, "val": 150_000}
+    for top1, judged in ((0.41, HOLDS), (0.44, PARTLY), (0.46, NOT_HERE)):
+        add(run(tmp_path / str(top1), top1, images=images, schedule="run145"))
+        assert word(claim_named("table1")) == judged
 
 
 def test_a_training_takes_the_place_of_one_with_its_seed_alone(tmp_path: Path, results: Path) -> None:
@@ -154,12 +185,45 @@ def test_a_training_takes_the_place_of_one_with_its_seed_alone(tmp_path: Path, r
 
 def test_averages_are_those_of_table_2(tmp_path: Path) -> None:
     rows = [trainings.row_of(run(tmp_path / str(seed), seed=seed)) for seed in range(5)]
-    row = trainings.average_of(rows, SimpleNamespace(top1=0.381, top5=0.164))
-    assert (row["variant"], row["networks"], math.isnan(row["middle_top1"])) == ("five", 5, True)
+    row = trainings.average_of(rows[::-1], SimpleNamespace(top1=0.381, top5=0.164, images=50_000))
+    assert (row["variant"], row["networks"], row["seed"]) == ("five", 5, 0)
+    assert math.isnan(row["middle_top1"])
     trainings.add([*rows, row])
     assert word(claim_named("table2-5")) == HOLDS
     with pytest.raises(ValueError, match="average of 3 × paper; the paper's are 5 × paper"):
-        trainings.average_of(rows[:3], SimpleNamespace(top1=0.4, top5=0.2))
+        trainings.average_name(rows[:3])
+    with pytest.raises(ValueError, match="judged on 100 images, not 50,000"):
+        trainings.average_of(rows, SimpleNamespace(top1=0.4, top5=0.2, images=100))
+
+
+def test_a_run_named_twice_is_refused(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(run(tmp_path / "run"))
+    assert cli.main(["--debug", "claims", "add", folder]) == 0
+    with pytest.raises(ValueError, match="two of these runs are paper by 'plateau' with the seed 0"):
+        trainings.distinct([trainings.row_of(Path(folder))] * 2)
+
+
+def test_errors_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no numbers"):
+        trainings.row_of(run(tmp_path / "run", math.nan))
+
+
+def test_a_run_that_was_resumed_elsewhere_names_both_machines(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", finished=False)
+    log = folder / run_log.METRICS
+    log.write_text(log.read_text().replace("a GPU", "another GPU"))
+    row = trainings.row_of(run(folder))
+    assert row["hardware"] == "2 × another GPU (data), 2 × a GPU (data)"
+
+
+def test_a_damaged_record_says_how_to_make_it_again(tmp_path: Path, results: Path) -> None:
+    add(run(tmp_path / "run"))
+    path = results / "imagenet.json"
+    path.write_text(path.read_text().replace('"top1"', '"top2"'))
+    with pytest.raises(DataError, match="claims add` again"):
+        module.ours("table2-1")
 
 
 def test_other_years_are_told_by_their_numbers(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from alexnet_edu.imagenet import log as run_log
 from alexnet_edu.imagenet import runs as run_control
+from alexnet_edu.imagenet.recipe import Recipe
 from alexnet_edu.imagenet.runs import RunError
 from alexnet_edu.ledger.trainings import OTHER_IMAGES, SMALLER
 from alexnet_edu.lessons.runbook import dashboard, report
@@ -143,8 +144,7 @@ def test_an_error_after_a_click_is_shown(run: Pretended) -> None:
 
 # --- the table of a run -------------------------------------------------------------------------------
 
-RECIPE = {"variant": "paper", "narrow": 1, "batch_size": 128, "epochs": 90.0}
-RECIPE |= {"rate": 0.01, "schedule": "plateau"}
+RECIPE = Recipe().identity()
 IMAGENET = {"recipe": RECIPE, "classes": 1000, "images": {"train": 1_281_167, "val": 50_000}}
 
 
@@ -176,4 +176,5 @@ def test_other_images_and_smaller_networks_say_that_they_cannot_be_compared(tmp_
     assert "60 training and 20 validation images in 10 classes" in row.provenance
     thin = write(tmp_path / "thin", recipe={**RECIPE, "narrow": 8})
     assert report(thin).rows[0].why == SMALLER
+    assert report(write(tmp_path / "short", recipe={**RECIPE, "epochs": 3.0})).rows[0].why == SMALLER
     assert "8 times narrower" in report(thin).rows[0].provenance

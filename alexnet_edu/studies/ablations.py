@@ -140,12 +140,12 @@ def _augmentations() -> Iterator[Variant]:
 
 
 def _dropouts() -> Iterator[Variant]:
-    for name, title, step, rate in (
-        ("none", "without", None, 0.005),
-        ("2012", "dropout as in 2012", "dropout", 0.01),
-        ("inverted", "inverted dropout", "inverted_dropout", 0.005),
+    for name, title, step, rates in (
+        ("none", "without", None, (0.005,)),
+        ("2012", "dropout as in 2012", "dropout", (0.01, 0.005)),
+        ("inverted", "inverted dropout", "inverted_dropout", (0.005,)),
     ):
-        yield Variant(name, title, small_alexnet(step), rate, (0.005,), ())
+        yield Variant(name, title, small_alexnet(step), rates[0], rates, ())
 
 
 def _decays() -> Iterator[Variant]:
@@ -217,8 +217,7 @@ def _studies() -> Iterator[Study]:
     main = (variant for variant in _augmentations() if variant.name in MAIN_AUGMENTATIONS)
     yield _small("augmentation-long", f"{title}, trained longer", main, epochs=60, drops=(50.0,), **few)
 
-    settings = {"epochs": 36, "search_epochs": 36, "seeds": 5, **few}
-    yield _small("dropout", "Dropout in the two hidden layers", _dropouts(), **settings)
+    yield _small("dropout", "Dropout in the two hidden layers", _dropouts(), epochs=36, **few)
     yield _small("decay", "Weight decay and the training error", _decays(), epochs=10, drops=(8.0,))
     yield _small("start", "Biases that start at 1", _starts(), epochs=3, inputs="raw", evals_per_epoch=5)
 

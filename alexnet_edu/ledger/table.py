@@ -122,7 +122,9 @@ def chosen(section: str | None = None, notebook: str | int | None = None) -> lis
     """
     number = None if notebook is None else str(notebook).split("_")[0].zfill(2)
     if number is not None and number not in NOTEBOOKS:
-        raise ValueError(f"there is no notebook {notebook!r}; they are numbered {', '.join(NOTEBOOKS)}")
+        raise ValueError(
+            f"no claim belongs to notebook {notebook!r}; those with claims: {', '.join(NOTEBOOKS)}"
+        )
     claims = [claim for claim in CLAIMS if number in (None, claim.notebook) and _made_in(claim, section)]
     if not claims:
         places = sorted({part for claim in CLAIMS for part in claim.section.split(", ")})

@@ -325,6 +325,8 @@ def commands(claim: Claim) -> list[str]:
     lines = [_train(name, seed, folder) for (name, seed), folder in zip(members, folders, strict=True)]
     average = " --data DIR" if set(rule["of"]) & set(AVERAGES) else ""
     where = [f"DIR: {IMAGES[name]}" for name in rule["of"] if name in IMAGES]
+    if any(name == "pretrained" for name, _ in members):
+        where.append(f"FALL2011.safetensors: {FALL_2011}, by --variant conv6")
     return [*lines, f"alexnet-edu claims add {' '.join(folders)}{average}", *where]
 
 

@@ -9,7 +9,6 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
@@ -216,21 +215,19 @@ def luck(wrong: Tensor, images: Images, guess: float | None = None) -> Drawing:
     figure, ((left, right),) = plots.panels(1, 2, height=3.2, width_ratios=[1, 1.4])
     plots.strip(left, {"error": errors.tolist()}, upright=True)
     frame(left, "the networks", y="test error", percent="y")
-    _differences(right, {"differences": apart}, by_images, guess)
     typical = float(np.sqrt((apart**2).mean()))
+    right.plot(apart, np.zeros(len(apart)), "o", color=BLUE, alpha=0.6)
+    level(right, typical, "typical", axis="x", line="-")
+    level(right, by_images, "√(d/n)", axis="x", line="--")
+    if guess is not None:
+        level(right, guess, axis="x")
+        note(right, f"your guess: {guess:g}", (guess, -0.8), (4, 0), bbox=plots.BEHIND_WORDS)
+    right.set(xlim=(0, None), ylim=(-1, 1.6), yticks=[])
+    frame(right, "pairs of networks", x="points of test error between two of them")
     return figure, (
         f"Networks that differ by their seed alone are {typical:.1f} points apart on {count:,} test images "
         f"(root mean square); the choice of the images alone would make it {by_images:.1f}.{images.caveat}"
     )
-
-
-def _differences(ax: Axes, apart: Mapping[str, np.ndarray], by_images: float, guess: float | None) -> None:
-    plots.strip(ax, {name: list(values) for name, values in apart.items()}, form="")
-    level(ax, by_images, "√(d/n)", axis="x", line="--")
-    if guess is not None:
-        level(ax, guess, f"your guess: {guess:g}", axis="x")
-    ax.set_xlim(left=0)
-    frame(ax, "pairs of networks", x="points of test error between two of them")
 
 
 def standard_error(wrong: Tensor, other: Tensor) -> float:

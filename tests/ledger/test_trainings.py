@@ -80,7 +80,10 @@ def test_the_commands_are_those_of_the_recipes() -> None:
         "alexnet-edu train --data DIR --folder runs/no_colours-0 --noise 0.0",
         "alexnet-edu claims add runs/paper-0 runs/no_colours-0",
     ]
-    assert len(trainings.commands(claim_named("table2-7s"))) == paper.SEVEN_CNNS + 1
+    *said, add, weights = trainings.commands(claim_named("table2-7s"))
+    assert len(said) == paper.SEVEN_CNNS
+    assert add.endswith("runs/pretrained-1 --data DIR")
+    assert "fall 2011, by --variant conv6" in weights
     assert "5.0 days at 35% of the peak of 2 GTX 580" in trainings.cost(claim_named("table2-1"))
     for name, changes in trainings.TRAININGS.items():
         assert Recipe(**changes).architecture(10), name

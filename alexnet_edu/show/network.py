@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from alexnet_edu import paper
 from alexnet_edu.model import architecture
-from alexnet_edu.model.architecture import Architecture, Count, Layer
+from alexnet_edu.model.architecture import POOLS, Architecture, Count, Layer
 from alexnet_edu.show import plots
 from alexnet_edu.show.explorer import Drawing, choice, explores, slider
 from alexnet_edu.show.plots import BLUE, FONT_SIZE, NEUTRAL
@@ -29,7 +29,7 @@ STEP_LABELS = {
     "relu": "ReLU",
     "lrn": "normalization across maps",
     "map_norm": "normalization within maps",
-    "pool": f"{paper.POOL_SIZE}×{paper.POOL_SIZE} pooling with stride {paper.POOL_STRIDE}",
+    **{step: f"{side}×{side} pooling with stride {paper.POOL_STRIDE}" for step, side in POOLS.items()},
     "dropout": f"dropout {paper.DROPOUT:g}",
     "inverted_dropout": f"inverted dropout {paper.DROPOUT:g}",
 }
@@ -73,7 +73,7 @@ def facts(table: Architecture, name: str) -> dict[str, str]:
     )
     share = size.parameters / sum(c.parameters for c in counts)
     work = size.multiply_adds / sum(c.multiply_adds for c in counts)
-    pooled = {"after pooling": _shape(size.pooled)} if "pool" in layer.after else {}
+    pooled = {"after pooling": _shape(size.pooled)} if POOLS.keys() & set(layer.after) else {}
     return {
         "input": _shape(size.inputs),
         "reads": _reads(table, layer),

@@ -39,7 +39,7 @@ class Variant:
     more_rates: rates at which the seeds are run besides the chosen one, so that variants can be compared
     at one and the same rate. augment: steps of `augment.STEPS`; None crops and mirrors where the study has
     crops. changes: (name, value), settings of `TrainConfig` of its own.
-    epochs, seeds, inputs: of its own, the seeds at the chosen rate alone; None takes the study's.
+    epochs, seeds, inputs: of its own; None takes the study's.
     """
 
     name: str
@@ -203,12 +203,10 @@ def search(study: Study, variant: Variant, train: Train) -> list[Result]:
     return search_rate(variant.start_rate, study.most_rates, run, merit)
 
 
-def repeats(
-    study: Study, variant: Variant, rate: float, train: Train, *, chosen: bool = True
-) -> list[Result]:
-    """The runs with fresh seeds at one rate; chosen: whether it is the one that the search chose."""
-    count = (chosen and variant.seeds) or study.seeds
-    return [train(study.run(variant, rate, seed)) for seed in range(1, count + 1)]
+def repeats(study: Study, variant: Variant, rate: float, train: Train) -> list[Result]:
+    """The runs with fresh seeds at one rate."""
+    seeds = range(1, (variant.seeds or study.seeds) + 1)
+    return [train(study.run(variant, rate, seed)) for seed in seeds]
 
 
 # --- a whole study ------------------------------------------------------------------------------
@@ -271,10 +269,9 @@ def train(
 
     def work(variant: Variant) -> None:
         searched = search(study, variant, one)
-        best = searched[0].rate if searched else variant.start_rate
-        for rate in dict.fromkeys((best, *variant.more_rates)):
-            group = repeats(study, variant, rate, one, chosen=rate == best)
-            errors = [result.column("train_error")[-1] for result in group]
+        chosen = searched[0].rate if searched else variant.start_rate
+        for rate in dict.fromkeys((chosen, *variant.more_rates)):
+            errors = [result.column("train_error")[-1] for result in repeats(study, variant, rate, one)]
             listed = ", ".join(f"{error:.2%}" for error in errors)
             say(f"finished {study.name} {variant.name} at ε = {rate:g}: training error {listed}")
 
@@ -313,7 +310,7 @@ def _assemble(study: Study, runs: Runs, precision: str) -> Record | None:
             continue
         for rate in sorted(set(variant.more_rates) - {chosen}):
             with suppress(NotTrained):
-                groups[rate] = repeats(study, variant, rate, kept, chosen=False)
+                groups[rate] = repeats(study, variant, rate, kept)
         about = {"variant": variant.name, "title": variant.title}
         searches += [about | _searched(result) for result in sorted(searched, key=lambda r: r.rate)]
         for rate, group in groups.items():

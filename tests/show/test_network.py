@@ -64,3 +64,12 @@ def test_unknown_variants_and_layers_are_refused() -> None:
         architecture_explorer(variant="vgg")
     with pytest.raises(ValueError, match="conv9"):
         architecture_explorer(layer="conv9")
+
+
+@pytest.mark.parametrize("name", architecture.COMPARED)
+def test_every_step_of_the_compared_networks_has_its_words(name: str) -> None:
+    table = architecture.variant(name)
+    for layer in table.layers:
+        words = str(facts(table, layer.name))
+        assert ("2×2 pooling" in words) == ("plain_pool" in layer.after)
+        assert ("after pooling" in words) == bool(architecture.POOLS.keys() & set(layer.after))
